@@ -1,0 +1,87 @@
+"""`nap` starts here; whatever goes wrong is told in one sentence and a hint."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+
+from receiver.errors import ReceiverError, explain
+
+
+def main() -> None:
+    """Run the command line and exit with its status. Shows no traceback, whatever happens."""
+    try:
+        status = _run()
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:
+        status = _reader_gone()
+    except Exception as error:
+        status = _report(error)
+    sys.exit(status)
+
+
+def _run() -> int:
+    import click
+
+    from receiver.commands.group import nap
+
+    try:
+        status = nap.main(prog_name="nap", standalone_mode=False)
+        sys.stdout.flush()
+    except click.Abort as abort:
+        raise KeyboardInterrupt from abort
+    except click.ClickException as error:
+        print(explain(_usage(error)), file=sys.stderr)
+        return error.exit_code
+    return status if isinstance(status, int) else 0
+
+
+def _usage(error: Exception) -> Exception:
+    """A mistake on the command line, with the command to ask for help as its hint."""
+    context = getattr(error, "ctx", None)
+    if context is None or hasattr(error, "hint"):
+        return error
+    sentence = error.format_message() if hasattr(error, "format_message") else str(error)
+    return ReceiverError(sentence.rstrip("."), f"{context.command_path} --help")
+
+
+def _reader_gone() -> int:
+    """Whoever read the output has left; give the interpreter's last flush a place to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+def _report(error: Exception) -> int:
+    if not (hasattr(error, "message") and hasattr(error, "hint")):
+        error = _unexpected(error)
+    print(explain(error), file=sys.stderr)
+    return 1
+
+
+def _unexpected(error: Exception) -> ReceiverError:
+    """What no part of nap foresaw: the traceback goes to the log, a sentence to the user."""
+    from receiver.client import nap_home
+
+    log = nap_home() / "log" / "nap.log"
+    sentence = f"nap failed in a way it did not foresee ({type(error).__name__}: {error})"
+    try:
+        _write_traceback(log, error)
+    except OSError as unwritable:
+        return ReceiverError(sentence, f"{log} cannot be written: {unwritable.strerror}")
+    return ReceiverError(sentence, f"please report it with the traceback in {log}")
+
+
+def _write_traceback(log: Path, error: Exception) -> None:
+    import traceback
+
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a", encoding="utf-8") as file:
+        file.write(f"{datetime.now().astimezone().isoformat()} nap {' '.join(sys.argv[1:2])}\n")
+        file.writelines(traceback.format_exception(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Talks to the receiver daemon: JSON over HTTP on the Unix socket in nap's home."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from receiver.errors import ReceiverError
+
+ANSWER_SECONDS = 60.0
+SOCKET_NAME = "nap.sock"
+_SUN_PATH_BYTES = 108  # of sockaddr_un.sun_path on Linux, the closing zero byte included
+
+
+def nap_home() -> Path:
+    """The folder that holds everything: `$NAP_HOME`, else `~/.nap`. Always absolute."""
+    return Path(os.environ.get("NAP_HOME") or "~/.nap").expanduser().absolute()
+
+
+def resource(*parts: object) -> str:
+    """The path of a resource: `resource("apps", "hello", "runs", 3)` is `/apps/hello/runs/3`."""
+    return "".join(f"/{quote(str(part), safe='')}" for part in parts)
+
+
+class Client:
+    """One home's receiver. Answers are the API's JSON values; refusals are ReceiverErrors."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+
+    def get(self, path: str) -> Any:
+        return self._call("GET", path)
+
+    def post(self, path: str, body: Any = None) -> Any:
+        return self._call("POST", path, body)
+
+    def patch(self, path: str, body: Any) -> Any:
+        return self._call("PATCH", path, body)
+
+    def delete(self, path: str) -> Any:
+        return self._call("DELETE", path)
+
+    def frames(self, path: str) -> Iterator[Any]:
+        """Yield the JSON value of each line of a streamed answer, as it comes.
+
+        Blank lines only keep the connection alive. There is no time limit: how long a run takes
+        is not the client's to know, and a receiver that dies closes the connection.
+        """
+        with self._answer("GET", path, timeout=None) as response:
+            yield from (json.loads(line) for line in response if line.strip())
+
+    def _call(self, method: str, path: str, body: Any = None) -> Any:
+        with self._answer(method, path, body) as response:
+            return json.loads(response.read())
+
+    @contextmanager
+    def _answer(
+        self, method: str, path: str, body: Any = None, timeout: float | None = ANSWER_SECONDS
+    ) -> Iterator[http.client.HTTPResponse]:
+        connection = _Connection(self.home / SOCKET_NAME, timeout)
+        try:
+            connection.request(method, path, **_content(body))
+            response = connection.getresponse()
+            if response.status >= 400:
+                raise _refusal(response, f"{method} {path}")
+            yield response
+        except TimeoutError as error:
+            raise ReceiverError(
+                f"the receiver gave no answer to {method} {path} in {ANSWER_SECONDS:.0f} s",
+                f"see {self.home / 'log'}, or start it anew: nap down; nap up",
+            ) from error
+        except (ConnectionError, http.client.HTTPException, json.JSONDecodeError) as error:
+            raise ReceiverError(
+                f"the receiver went away while it answered {method} {path}",
+                "nap up (what runs, runs on)",
+            ) from error
+        finally:
+            connection.close()
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout: float | None) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        try:
+            _connect(self.sock, self.path)
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
+            raise ReceiverError(
+                f"nap is not running (no receiver at {self.path})", "nap up"
+            ) from error
+        except PermissionError as error:
+            raise ReceiverError(
+                f"the receiver at {self.path} is not yours to talk to",
+                "set NAP_HOME to a folder of your own, then: nap up",
+            ) from error
+
+
+def _connect(sock: socket.socket, path: Path) -> None:
+    """Connect to a socket whose path may be longer than the kernel takes in an address."""
+    if len(os.fsencode(path)) < _SUN_PATH_BYTES:
+        return sock.connect(str(path))
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return sock.connect(f"/proc/self/fd/{folder}/{path.name}")
+    finally:
+        os.close(folder)
+
+
+def _content(body: Any) -> dict[str, Any]:
+    if body is None:
+        return {}
+    return {"body": json.dumps(body), "headers": {"Content-Type": "application/json"}}
+
+
+def _refusal(response: http.client.HTTPResponse, request: str) -> ReceiverError:
+    try:
+        told = json.loads(response.read())
+        return ReceiverError(told["error"], told.get("hint", ""))
+    except (ValueError, KeyError, TypeError):
+        return ReceiverError(
+            f"the receiver answered {request} with status {response.status}",
+            "is it of another version? nap down; nap up",
+        )

@@ -1,0 +1,110 @@
+"""demo: an app from the examples, pushed for real."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from itertools import chain, count
+from pathlib import Path
+from tempfile import mkdtemp
+
+import click
+
+from receiver.commands.common import client
+from receiver.errors import ReceiverError
+
+EXAMPLE = "hello"
+_IDENTITY = {"user.name": "nap demo", "user.email": "demo@localhost", "commit.gpgsign": "false"}
+
+
+@click.command()
+def demo() -> None:
+    """Start nap, and push the hello example from a repository of its own.
+
+    \b
+    Example:
+      nap demo
+    """
+    from receiver import home
+    from receiver.client import nap_home
+
+    example = find_example()
+    home.up(nap_home(), None, click.echo)
+    app = client().post("/apps", {"name": free_name()})
+    folder = make_repository(example, app["app"], app["remote"])
+    push(folder)
+    click.echo(next_steps(app["app"], folder))
+
+
+def find_example() -> Path:
+    """The example in the clone that this package is run from."""
+    folder = Path(__file__).parents[2] / "examples" / EXAMPLE
+    if not folder.is_dir():
+        raise ReceiverError(
+            f"the examples are not here (looked for {folder})",
+            "run nap demo from a clone: pip install -e .",
+        )
+    return folder
+
+
+def free_name() -> str:
+    """hello, or the first of hello2, hello3, ... that is no app yet."""
+    taken = {app["app"] for app in client().get("/apps")}
+    return next(name for name in _names() if name not in taken)
+
+
+def _names() -> Iterator[str]:
+    return chain([EXAMPLE], (f"{EXAMPLE}{number}" for number in count(2)))
+
+
+def make_repository(example: Path, app: str, remote: str) -> Path:
+    """Commit a copy of the example to a new repository with the remote `nap`; it is kept."""
+    folder = Path(mkdtemp(prefix="nap-demo-")) / app
+    shutil.copytree(example, folder)
+    _git(folder, "init", "--quiet")
+    _git(folder, "symbolic-ref", "HEAD", "refs/heads/master")
+    for key, value in _IDENTITY.items():
+        _git(folder, "config", key, value)
+    _git(folder, "add", ".")
+    _git(folder, "commit", "--quiet", "--no-verify", "--message", f"The {EXAMPLE} example")
+    _git(folder, "remote", "add", "nap", remote)
+    return folder
+
+
+def push(folder: Path) -> None:
+    """Push for real: git writes to this terminal as it does for everyone."""
+    command = ["push", "nap", "master"]
+    click.echo(f"$ cd {shlex.quote(str(folder))}\n$ git {shlex.join(command)}")
+    _git(folder, *command)
+
+
+def next_steps(app: str, folder: Path) -> str:
+    where = shlex.quote(str(folder))
+    return f"""
+That was a run of {app}. What to do next:
+  nap logs {app}                              the output again
+  cd {where}
+  git push nap master -o np=8                 the same program with 8 ranks
+  $EDITOR .; git commit -am 'Try'; git push nap master
+For a program of your own: nap create NAME. The folder {where} is yours to change or to delete."""
+
+
+def _git(folder: Path, *arguments: str) -> None:
+    command: Sequence[str] = ["git", *arguments]
+    try:
+        ended = subprocess.run(command, cwd=folder, env=_environment(), check=False)
+    except FileNotFoundError as error:
+        raise ReceiverError("git is not installed", "apt-get install git") from error
+    if ended.returncode != 0:
+        raise ReceiverError(
+            f"{shlex.join(command)} ended with {ended.returncode} in {folder}",
+            "what git and nap said stands above",
+        )
+
+
+def _environment() -> dict[str, str]:
+    """This environment without git's own variables: a demo inside a hook has its own repository."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}

@@ -1,0 +1,67 @@
+"""logs: a run's story on stderr, its program's output, byte for byte, on stdout."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from typing import Any
+
+import click
+
+from receiver.commands.common import (
+    app_argument,
+    client,
+    find_run,
+    json_option,
+    path,
+    run_argument,
+)
+from receiver.errors import ReceiverError
+
+
+@click.command()
+@app_argument
+@run_argument
+@click.option("-f", "--follow", "following", is_flag=True, help="Go on until the run ends.")
+@json_option
+def logs(app: str, run: int | None, following: bool, as_json: bool) -> None:
+    """Show a run's log (the latest run's, when none is named).
+
+    The program's output goes to stdout as it was written; what nap says about the run goes to
+    stderr. With --json each frame of the log is one line of JSON, output in base64.
+
+    \b
+    Example:
+      nap logs hello -f
+      nap logs hello 3 > output.txt
+    """
+    number = find_run(app, run)["number"]
+    follow(app, number, following=following, as_json=as_json)
+
+
+def follow(app: str, number: int, following: bool = True, as_json: bool = False) -> dict[str, Any]:
+    """Print a run's frames as they come. Returns the run as the last frame told it.
+
+    Raises ReceiverError when a run that is followed is cut off before its end.
+    """
+    where = f"{path('apps', app, 'runs', number, 'log')}?follow={int(following)}"
+    run: dict[str, Any] = {}
+    for frame in client().frames(where):
+        if as_json:
+            click.echo(json.dumps(frame))
+        else:
+            print_frame(frame)
+        run = frame.get("end", run)
+    if following and not run:
+        raise ReceiverError(
+            f"the receiver went away while run {number} of {app} was followed",
+            f"the run goes on; nap up, then: nap logs {app} {number} -f",
+        )
+    return run
+
+
+def print_frame(frame: dict[str, Any]) -> None:
+    if "story" in frame:
+        click.echo(frame["story"], err=True)
+    elif "output" in frame:
+        click.echo(b64decode(frame["output"]), nl=False)

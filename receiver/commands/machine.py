@@ -1,0 +1,81 @@
+"""up, down, status, doctor: the receiver and the machine it is on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+
+import click
+
+from receiver.commands.common import client, json_option, print_json
+
+
+@click.command()
+@click.option("--engine", metavar="NAME", help="What units run on: local (the default).")
+def up(engine: str | None) -> None:
+    """Start etcd and the receiver; does nothing when they run.
+
+    \b
+    Example:
+      nap up
+      nap up --engine local
+    """
+    from receiver import home
+    from receiver.client import nap_home
+
+    home.up(nap_home(), engine, click.echo)
+
+
+@click.command()
+def down() -> None:
+    """Stop the receiver and what it started.
+
+    \b
+    Example:
+      nap down
+    """
+    from receiver import home
+    from receiver.client import nap_home
+
+    home.down(nap_home(), click.echo)
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Show the receiver: where it is and what it uses.
+
+    \b
+    Example:
+      nap status --json | jq .pid
+    """
+    from receiver.show import pairs
+
+    value = client().get("/status")
+    if as_json:
+        return print_json(value)
+    etcd = value["etcd"]
+    return click.echo(pairs({**value, "etcd": f"{etcd['url']} (api {etcd['api']})"}))
+
+
+@click.command()
+@json_option
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Say what this machine can do, and what to install for the rest.
+
+    Exits with 1 only when something is missing that nap cannot work without.
+
+    \b
+    Example:
+      nap doctor
+    """
+    from receiver.client import nap_home
+    from receiver.doctor import examine, report, this_machine
+
+    findings = examine(this_machine(nap_home()))
+    if as_json:
+        print_json([asdict(finding) for finding in findings])
+    else:
+        click.echo(report(findings, sudo=os.geteuid() != 0))
+    ctx.exit(1 if any(finding.ok is False for finding in findings) else 0)

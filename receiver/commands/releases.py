@@ -1,0 +1,61 @@
+"""releases, render: what was built, and what would be submitted."""
+
+from __future__ import annotations
+
+import click
+
+from receiver.commands.common import (
+    app_argument,
+    client,
+    json_option,
+    path,
+    print_json,
+    print_table,
+)
+
+
+@click.command()
+@app_argument
+@json_option
+def releases(app: str, as_json: bool) -> None:
+    """List an app's releases, oldest first.
+
+    \b
+    Example:
+      nap releases hello
+    """
+    from receiver.show import ago, release_name
+
+    values = client().get(path("apps", app, "releases"))
+    if as_json:
+        return print_json(values)
+    rows = [
+        (release_name(v["number"]), v["commit"][:7], v["stack"], v["runs"], ago(v["created"]))
+        for v in values
+    ]
+    headings = ("RELEASE", "COMMIT", "STACK", "RUNS", "CREATED")
+    return print_table(headings, rows, f"{app} has no release yet: git push nap master")
+
+
+@click.command()
+@app_argument
+@click.option(
+    "--engine", default="local", metavar="NAME", show_default=True, help="The engine to render for."
+)
+@json_option
+def render(app: str, engine: str, as_json: bool) -> None:
+    """Print the units of an app's last release; runs nothing.
+
+    \b
+    Example:
+      nap render hello --engine local
+    """
+    from urllib.parse import urlencode
+
+    files = client().get(f"{path('apps', app, 'render')}?{urlencode({'engine': engine})}")
+    if as_json:
+        return print_json(files)
+    for file in files:
+        click.echo(f"# --- {file['name']}")
+        click.echo(file["content"], nl=not file["content"].endswith("\n"))
+    return None

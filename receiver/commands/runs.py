@@ -1,0 +1,200 @@
+"""ps, runs, run, wait, cancel: what runs, what ran, and how it ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from receiver.commands.common import (
+    app_argument,
+    client,
+    find_run,
+    json_option,
+    path,
+    print_json,
+    print_table,
+    run_argument,
+)
+from receiver.commands.logs import follow
+from receiver.errors import ReceiverError
+
+
+@click.command()
+@json_option
+def ps(as_json: bool) -> None:
+    """List what runs now, on which slaves.
+
+    \b
+    Example:
+      nap ps
+    """
+    values = client().get("/ps")
+    if as_json:
+        return print_json(values)
+    rows = [row for value in values for row in _unit_rows(value)]
+    headings = ("APP", "RUN", "RELEASE", "STATE", "SINCE", "UNIT", "ADDRESS", "SLOTS", "UNIT STATE")
+    return print_table(headings, rows, "nothing runs")
+
+
+def _unit_rows(value: dict[str, Any]) -> list[tuple[object, ...]]:
+    """A row a unit; what is the same in each is only in the first."""
+    from receiver.show import ago, release_name
+
+    first = (
+        value["app"],
+        value["run"],
+        release_name(value["release"]),
+        value["state"],
+        ago(value["since"]),
+    )
+    units = [(u["name"], u["address"], u["slots"], u["state"]) for u in value["units"]]
+    if not units:
+        return [(*first, None, None, None, None)]
+    return [((*first, *unit) if i == 0 else ("",) * 5 + unit) for i, unit in enumerate(units)]
+
+
+@click.command()
+@app_argument
+@json_option
+def runs(app: str, as_json: bool) -> None:
+    """List an app's runs, oldest first.
+
+    \b
+    Example:
+      nap runs hello
+      nap runs hello --json | jq '.[-1].exit_code'
+    """
+    values = client().get(path("apps", app, "runs"))
+    if as_json:
+        return print_json(values)
+    headings = ("RUN", "RELEASE", "COMMIT", "STATE", "EXIT", "SLAVES", "NP", "TOOK", "CREATED")
+    rows = [_run_row(value) for value in values]
+    return print_table(headings, rows, f"{app} has not run yet: git push nap master")
+
+
+def _run_row(value: dict[str, Any]) -> tuple[object, ...]:
+    from receiver.show import ago, duration, release_name
+
+    return (
+        value["number"],
+        release_name(value["release"]),
+        (value["commit"] or "-")[:7],
+        value["state"],
+        value["exit_code"],
+        value["slaves"],
+        value["np"],
+        duration(sum(value["seconds"].values())) if value["seconds"] else None,
+        ago(value["created"]),
+    )
+
+
+@click.command()
+@app_argument
+@click.option("--release", metavar="N", type=int, help="That release instead of the last one.")
+@click.option(
+    "-o",
+    "--option",
+    "words",
+    metavar="KEY[=VALUE]",
+    multiple=True,
+    help="As in git push -o: np, hosts, slots, args, timeout, replace.",
+)
+@click.option("-d", "--detach", is_flag=True, help="Do not follow the run.")
+@json_option
+@click.pass_context
+def run(
+    ctx: click.Context,
+    app: str,
+    release: int | None,
+    words: tuple[str, ...],
+    detach: bool,
+    as_json: bool,
+) -> None:
+    """Run a release again, follow it, and exit with its exit code.
+
+    Ctrl-C stops the following, not the run. With --json the new run is printed and not followed.
+
+    \b
+    Example:
+      nap run hello -o np=8
+      nap run hello --release 2 -d
+    """
+    new = client().post(
+        path("apps", app, "runs"), {"release": release, "options": dict(map(option, words))}
+    )
+    number = new["number"]
+    if as_json:
+        return print_json(new)
+    if detach:
+        return click.echo(f"run {number}; see it: nap logs {app} {number} -f")
+    ctx.exit(_follow_to_the_end(app, number))
+
+
+def option(word: str) -> tuple[str, str]:
+    """A push option: `np=8`, or a bare `replace`, whose value is empty."""
+    key, _, value = word.partition("=")
+    return key, value
+
+
+def _follow_to_the_end(app: str, number: int) -> int:
+    from receiver.show import exit_status
+
+    try:
+        return exit_status(follow(app, number))
+    except KeyboardInterrupt:
+        click.echo(
+            f"\nrun {number} goes on; see it: nap logs {app} {number} -f, "
+            f"stop it: nap cancel {app} {number}",
+            err=True,
+        )
+        return 130
+
+
+@click.command()
+@app_argument
+@run_argument
+@json_option
+@click.pass_context
+def wait(ctx: click.Context, app: str, run: int | None, as_json: bool) -> None:
+    """Wait for a run's end, and exit with its exit code.
+
+    The latest run, when none is named. A timeout is 124, a cancel 130, a signal 128 + n.
+
+    \b
+    Example:
+      git push nap master && nap wait hello
+    """
+    from receiver.show import ending, exit_status
+
+    number = find_run(app, run)["number"]
+    ended = next(client().frames(path("apps", app, "runs", number, "wait")), None)
+    if ended is None:
+        raise ReceiverError(
+            f"the receiver went away while run {number} of {app} was waited for",
+            f"the run goes on; nap up, then: nap wait {app} {number}",
+        )
+    if as_json:
+        print_json(ended)
+    click.echo(ending(app, ended), err=True)
+    ctx.exit(exit_status(ended))
+
+
+@click.command()
+@app_argument
+@run_argument
+@json_option
+def cancel(app: str, run: int | None, as_json: bool) -> None:
+    """Stop every process of a run (the latest, when none is named).
+
+    \b
+    Example:
+      nap cancel hello
+    """
+    from receiver.show import ending
+
+    number = find_run(app, run)["number"]
+    value = client().post(path("apps", app, "runs", number, "cancel"))
+    if as_json:
+        return print_json(value)
+    return click.echo(ending(app, value), err=True)

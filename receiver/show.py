@@ -1,0 +1,90 @@
+"""How values look to people: tables, times, sizes, a run's end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+_AGES = (("day", 86400), ("h", 3600), ("min", 60), ("s", 1))
+_SIZES = ("B", "kB", "MB", "GB", "TB")
+_DEFAULT_STATUS = {"timed out": 124, "cancelled": 130}
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Align rows under their headings; None is shown as `-`."""
+    lines = [headings, *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(headings))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def pairs(values: Mapping[str, object]) -> str:
+    """One `name  value` line each, the values under each other."""
+    width = max((len(name) for name in values), default=0)
+    return "\n".join(f"{name.ljust(width)}  {_cell(value)}" for name, value in values.items())
+
+
+def ago(created: str | None, now: datetime | None = None) -> str | None:
+    """How long ago an ISO time was: `2 min ago`. A time without zone is UTC."""
+    if created is None:
+        return None
+    then = datetime.fromisoformat(created.replace("Z", "+00:00"))
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=timezone.utc)
+    age = ((now or datetime.now(timezone.utc)) - then).total_seconds()
+    for unit, length in _AGES:
+        if age >= length:
+            count = int(age // length)
+            plural = "s" if unit == "day" and count > 1 else ""
+            return f"{count} {unit}{plural} ago"
+    return "now"
+
+
+def duration(seconds: float) -> str:
+    """`0.15 s`, `1.3 s`, `42 s`, `3 min 05 s`, `2 h 07 min`."""
+    if seconds < 60:
+        digits = 2 if seconds < 1 else 1 if seconds < 10 else 0
+        return f"{seconds:.{digits}f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(count: int) -> str:
+    """A number of bytes in the decimal unit that keeps it short: `814 B`, `1.3 MB`."""
+    amount = float(count)
+    unit = _SIZES[0]
+    for unit in _SIZES:
+        if amount < 1000 or unit == _SIZES[-1]:
+            break
+        amount /= 1000
+    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"
+
+
+def release_name(number: int | None) -> str | None:
+    return None if number is None else f"v{number}"
+
+
+def ending(app: str, run: Mapping[str, Any]) -> str:
+    """How a run ended, in one line: `hello run 3: failed, exit 2, after 1.3 s (a rank died)`."""
+    line = f"{app} run {run['number']}: {run['state']}"
+    if run["exit_code"] is not None:
+        line += f", exit {run['exit_code']}"
+    if run["seconds"]:
+        line += f", after {duration(sum(run['seconds'].values()))}"
+    return f"{line} ({run['reason']})" if run["reason"] else line
+
+
+def exit_status(run: Mapping[str, Any]) -> int:
+    """What `nap wait` exits with: the run's own exit code, and never 0 for one that failed."""
+    if run["state"] == "succeeded":
+        return 0
+    return run["exit_code"] or _DEFAULT_STATUS.get(run["state"], 1)
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None else str(value)
