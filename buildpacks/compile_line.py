@@ -1,0 +1,53 @@
+"""The compile line of mpi.xml: sources in, compiler wrapper commands out."""
+
+import shlex
+from collections.abc import Sequence
+
+from buildpacks import sources
+from buildpacks.manifest import Manifest
+from buildpacks.plan import Step
+from buildpacks.sources import CXX, FORTRAN, C
+
+WRAPPERS = {C: "mpicc", CXX: "mpicxx", FORTRAN: "mpifort"}
+_DEFAULT_FLAGS = ("-O2",)
+
+
+def steps(manifest: Manifest) -> tuple[Step, ...]:
+    """One line for one language; for several, an object of each source and a line that links."""
+    kinds = sources.languages(manifest.source)
+    if len(kinds) == 1:
+        return (_step(WRAPPERS[kinds[0]], *_flags(manifest), *manifest.source, *_output(manifest)),)
+    objects = tuple(f"{name}.o" for name in manifest.source)
+    compiled = (
+        _step(_wrapper(name), *_flags(manifest), "-c", name, "-o", target)
+        for name, target in zip(manifest.source, objects, strict=True)
+    )
+    return (*compiled, _step(*_linker(kinds, objects, manifest)))
+
+
+def _linker(kinds: Sequence[str], objects: tuple[str, ...], manifest: Manifest) -> tuple[str, ...]:
+    """The language with the larger runtime links, and names the other one's library."""
+    if FORTRAN not in kinds:
+        return (WRAPPERS[CXX], *objects, *_output(manifest))
+    return (
+        WRAPPERS[FORTRAN],
+        *objects,
+        *_output(manifest),
+        *(("-lstdc++",) if CXX in kinds else ()),
+    )
+
+
+def _flags(manifest: Manifest) -> tuple[str, ...]:
+    return manifest.cflags or _DEFAULT_FLAGS
+
+
+def _output(manifest: Manifest) -> tuple[str, ...]:
+    return ("-o", manifest.to, *manifest.ldflags)
+
+
+def _wrapper(name: str) -> str:
+    return WRAPPERS[sources.language(name) or C]
+
+
+def _step(*argv: str) -> Step:
+    return Step(argv, shlex.join(argv))

@@ -1,0 +1,146 @@
+"""What builds a tree, what runs it: two questions, each answered by the first that can."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from buildpacks import folder, profile
+from buildpacks.dockerfile import Dockerfile
+from buildpacks.errors import BuildpackError
+from buildpacks.kinds import Build, Builder, Run, Runner
+from buildpacks.maven import Maven
+from buildpacks.mpi import Mpi
+from buildpacks.plan import Plan
+
+BUILDERS: tuple[Builder, ...] = (Dockerfile(), Maven(), Mpi())
+_FILES = "Dockerfile, pom.xml, mpi.xml, profile (or Procfile)"
+
+
+class Buildpack(Protocol):
+    """Knows one kind of tree."""
+
+    @property
+    def name(self) -> str:
+        """The file or pack that decides."""
+
+    def plan(self, tree: Path) -> Plan:
+        """How `tree` is built and run; raises BuildpackError when something in it is wrong."""
+
+    def release(self, tree: Path, plan: Plan) -> Plan:
+        """The plan completed with what only the built `tree` tells."""
+
+
+class Profile:
+    """The running half of a profile."""
+
+    def runs(self, tree: Path) -> bool:
+        """A tree with a profile."""
+        return profile.find(tree) is not None
+
+    def run(self, tree: Path) -> Run:
+        """The profile's processes."""
+        name = profile.find(tree) or profile.NAMES[0]
+        return Run(name, processes=profile.read(tree, name))
+
+
+RUNNERS: tuple[Runner, ...] = (Mpi(), Profile())
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A buildpack made of what builds and what runs; either may be missing, not both."""
+
+    builder: Builder | None
+    runner: Runner | None
+
+    @property
+    def name(self) -> str:
+        """The builder's name; a profile alone has none."""
+        return self.builder.name if self.builder else profile.NAMES[0]
+
+    def plan(self, tree: Path) -> Plan:
+        """How `tree` is built and run."""
+        run = self.runner.run(tree) if self.runner else Run()
+        build = self.builder.build(tree, run.manifest) if self.builder else Build()
+        return Plan(
+            built_by=build.built_by,
+            run_by=run.run_by,
+            stack=_stack(build, run),
+            languages=build.languages,
+            packages=run.manifest.packages if run.manifest else (),
+            steps=build.steps,
+            lands_first=build.lands_first,
+            products=build.products,
+            manifest=run.manifest,
+            processes=run.processes,
+            env=build.env,
+            pack=build.pack,
+        )
+
+    def release(self, tree: Path, plan: Plan) -> Plan:
+        """The plan completed with what the builder finds in the built `tree`."""
+        if self.builder is None:
+            return plan
+        released = self.builder.release(tree, not plan.run_by)
+        return replace(
+            plan,
+            processes=plan.processes or released.processes,
+            env=tuple((dict(released.env) | dict(plan.env)).items()),
+        )
+
+
+def detect(tree: Path, folders: Sequence[Path] = (), chosen: str | None = None) -> Buildpack:
+    """The buildpack of `tree`; `folders` holds folder packs, `chosen` names the one asked first.
+
+    Folder packs build what no built-in one does: they are asked before "nothing has to be built".
+
+    Raises:
+        BuildpackError: nothing in the tree says how to build and run it, or no pack is so named.
+    """
+    packs: tuple[Builder, ...] = folder.packs(folders)
+    first = (_chosen(packs, chosen),) if chosen else ()
+    builder = next((pack for pack in (*first, *BUILDERS, *packs) if pack.builds(tree)), None)
+    runner = next((runner for runner in RUNNERS if runner.runs(tree)), None)
+    if builder is None and runner is None:
+        raise _nothing_found(tree)
+    return Composed(builder, runner)
+
+
+def describe(plan: Plan) -> str:
+    """One line of the push's output: which builds and which runs."""
+    kinds = ", ".join((plan.stack, *plan.languages))
+    runs = f"{plan.run_by or _own_command(plan)} runs"
+    if plan.built_by:
+        return f"{plan.built_by} builds ({kinds}), {runs}"
+    return f"nothing has to be built, {runs}" + (f" ({kinds})" if plan.manifest else "")
+
+
+def _own_command(plan: Plan) -> str:
+    return {"maven": "the jar in target/", "dockerfile": "its own command"}.get(plan.stack, "its own command")
+
+
+def _stack(build: Build, run: Run) -> str:
+    if build.stack == "dockerfile" or run.manifest is None:
+        return build.stack
+    return run.manifest.mpi
+
+
+def _chosen(packs: Sequence[Builder], chosen: str) -> Builder:
+    for pack in packs:
+        if pack.name == chosen:
+            return pack
+    known = ", ".join(pack.name for pack in packs)
+    raise BuildpackError(
+        f"the app's settings name the buildpack `{chosen}`, and there is none of that name",
+        f"There are {known}." if known else "Put its folder into $NAP_HOME/buildpacks/.",
+    )
+
+
+def _nothing_found(tree: Path) -> BuildpackError:
+    if not any(tree.iterdir()):
+        return BuildpackError("the pushed commit has no files", "Commit your program and an mpi.xml.")
+    return BuildpackError(
+        f"the tree has none of the files that say how to build and run it: {_FILES}",
+        "An MPI program needs an mpi.xml with three lines: `from: hello.c`, `to: hello`, `hosts: 4`.",
+    )

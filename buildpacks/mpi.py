@@ -1,0 +1,72 @@
+"""mpi.xml as a kind of tree: compiles its sources, and runs the program over slaves."""
+
+from pathlib import Path
+
+from buildpacks import compile_line, manifest, python_step, sources
+from buildpacks.kinds import Build, Released, Run
+from buildpacks.manifest import Manifest
+from buildpacks.plan import Step
+
+
+class Mpi:
+    """Both halves of mpi.xml."""
+
+    name = manifest.NAME
+
+    def builds(self, tree: Path) -> bool:
+        """A tree with an mpi.xml."""
+        return (tree / self.name).is_file()
+
+    def build(self, tree: Path, manifest: Manifest | None) -> Build:
+        """The compile line in the landed tree, or the user's commands in the tree as it came."""
+        if manifest is None:
+            return Build()
+        steps = _steps(tree, manifest)
+        uses_python = sources.PYTHON in sources.languages(manifest.source)
+        return Build(
+            built_by=self.name if steps else "",
+            stack=manifest.mpi,
+            languages=_languages(tree, manifest),
+            steps=steps,
+            lands_first=not manifest.build,
+            products=_products(manifest),
+            env=python_step.ENV if uses_python and steps else (),
+        )
+
+    def release(self, _tree: Path, _alone: bool) -> Released:
+        """Nothing: the manifest has said it all."""
+        return Released()
+
+    def runs(self, tree: Path) -> bool:
+        """A tree with an mpi.xml."""
+        return self.builds(tree)
+
+    def run(self, tree: Path) -> Run:
+        """The manifest, with everything in it checked."""
+        return Run(self.name, manifest=manifest.read(tree))
+
+
+def _steps(tree: Path, manifest: Manifest) -> tuple[Step, ...]:
+    own = tuple(Step(("sh", "-ec", command), command) for command in manifest.build)
+    languages = sources.languages(manifest.source)
+    if sources.PYTHON in languages:
+        return (*python_step.steps(tree, lands_first=not own), *own)
+    if own or not languages:
+        return own
+    return compile_line.steps(manifest)
+
+
+def _languages(tree: Path, manifest: Manifest) -> tuple[str, ...]:
+    """Of the named sources; where a Makefile knows them, Fortran when the tree has nothing else."""
+    if manifest.source or not manifest.build:
+        return sources.languages(manifest.source)
+    compiled = set(sources.languages(sources.names(tree))) - {sources.PYTHON}
+    return tuple(compiled) if len(compiled) == 1 else ()
+
+
+def _products(manifest: Manifest) -> tuple[str, ...]:
+    """The program a build has to leave; Python's sources are there already."""
+    if manifest.build:
+        return (manifest.to,) if manifest.to else ()
+    compiled = manifest.source and sources.PYTHON not in sources.languages(manifest.source)
+    return (manifest.to,) if compiled else ()

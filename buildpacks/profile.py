@@ -1,0 +1,83 @@
+"""profile (or Procfile): `name: command` lines."""
+
+import re
+from pathlib import Path
+
+from buildpacks import sources
+from buildpacks.errors import BuildpackError
+from buildpacks.plan import Process
+
+NAMES = ("profile", "Procfile")
+_LARGEST = 64 * 1024
+_LINE = re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,30})\s*:\s*(.*)$")
+
+
+def find(tree: Path) -> str | None:
+    """The name of the tree's profile, if it has one."""
+    return next((name for name in NAMES if (tree / name).is_file()), None)
+
+
+def read(tree: Path, name: str) -> tuple[Process, ...]:
+    """The processes of `tree`'s profile `name`."""
+    sources.refuse_link(tree, name)
+    with (tree / name).open("rb") as file:
+        return parse(file.read(_LARGEST + 1), name)
+
+
+def parse(data: bytes, name: str = "profile") -> tuple[Process, ...]:
+    """The processes of a profile, in its order; one plain command line is the process `app`.
+
+    Raises:
+        BuildpackError: a line is none, a name is taken twice or is nap's own, or there is no line.
+    """
+    lines = [
+        (number, line.strip())
+        for number, line in enumerate(_text(data, name).splitlines(), 1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
+    if not lines:
+        raise BuildpackError(f"{name} has no line in it", "Write `name: command` lines: `app: ./hello`.")
+    if len(lines) == 1 and not _LINE.match(lines[0][1]):
+        return (Process("app", lines[0][1]),)
+    processes: dict[str, Process] = {}
+    for number, line in lines:
+        process = _process(line, f"{name}, line {number}")
+        if process.name in processes:
+            raise BuildpackError(
+                f"{name}, line {number}: there are two processes `{process.name}`",
+                "Give each its own name.",
+            )
+        processes[process.name] = process
+    return tuple(processes.values())
+
+
+def _process(line: str, where: str) -> Process:
+    match = _LINE.match(line)
+    if not match:
+        raise BuildpackError(
+            f"{where}: `{line[:60]}` is no `name: command` line",
+            "A name has letters, digits, `-` and `_`, and a colon after it: `app: ./hello`.",
+        )
+    if not match[2]:
+        raise BuildpackError(f"{where}: `{match[1]}` has no command", f"Write one: `{match[1]}: ./hello`.")
+    if match[1] == "mpi":
+        raise BuildpackError(
+            f"{where}: `mpi` is no process name: it is where slaves are registered",
+            "Give it another name; an MPI program is run by a mpi.xml.",
+        )
+    return Process(match[1], match[2])
+
+
+def _text(data: bytes, name: str) -> str:
+    if len(data) > _LARGEST:
+        raise BuildpackError(f"{name} is larger than {_LARGEST // 1024} KB", "It holds a few lines.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BuildpackError(
+            f"{name} is not UTF-8 text (byte {error.start} is 0x{data[error.start]:02x})",
+            "Save it as plain UTF-8 text.",
+        ) from None
+    if "\0" in text:
+        raise BuildpackError(f"{name} has a NUL character in it", "Save it as plain UTF-8 text.")
+    return text

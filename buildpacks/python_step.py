@@ -1,0 +1,36 @@
+"""Python's libraries: installed into `.python` of the tree, found there at run time."""
+
+import re
+import shlex
+from pathlib import Path
+
+from buildpacks import sources
+from buildpacks.plan import Step
+
+FOLDER = ".python"
+ENV = (("PYTHONPATH", "{app}/" + FOLDER),)
+_IMPORT = re.compile(rb"^\s*(?:from|import)\s+mpi4py\b", re.MULTILINE)
+_REQUIRED = re.compile(rb"^\s*mpi4py\b", re.MULTILINE | re.IGNORECASE)
+# The first release whose wheels load whichever MPI the environment names.
+_MPI4PY = "mpi4py>=4"
+
+
+def steps(tree: Path, lands_first: bool) -> tuple[Step, ...]:
+    """The pip line of `tree`, or none: its requirements.txt, and mpi4py where it is imported."""
+    wanted: tuple[str, ...] = ()
+    listed = sources.find(tree, "requirements.txt")
+    if listed:
+        sources.refuse_link(tree, str(listed.relative_to(tree)))
+        wanted = ("-r", "requirements.txt" if lands_first else str(listed.relative_to(tree)))
+    if _imports_mpi4py(tree) and not (listed and _REQUIRED.search(listed.read_bytes())):
+        wanted = (*wanted, _MPI4PY)
+    if not wanted:
+        return ()
+    pip = ("pip", "install", "--target", FOLDER, *wanted)
+    quiet = ("-q", "--disable-pip-version-check", "--no-input")
+    return (Step(("{python}", "-m", *pip, *quiet), shlex.join(pip)),)
+
+
+def _imports_mpi4py(tree: Path) -> bool:
+    scripts = (path for path in tree.rglob("*.py") if path.is_file() and not path.is_symlink())
+    return any(_IMPORT.search(path.read_bytes()) for path in scripts)

@@ -1,0 +1,157 @@
+"""Readers of single values: text a user wrote goes in, a checked value comes out, or a ValueError.
+
+A ValueError's text, when there is one, says more than the key's own "takes" sentence.
+"""
+
+import posixpath
+import re
+import shlex
+from collections.abc import Callable, Mapping
+
+# What a YAML value can be once scalars are left as the text that was written.
+Raw = str | tuple[str, ...] | Mapping[str, str]
+Reader = Callable[[Raw], object]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
+_LONGEST_TEXT = 16_384
+
+
+def text(raw: Raw) -> str:
+    """One string without control characters other than tabs and line ends."""
+    if not isinstance(raw, str):
+        raise ValueError("it takes one value, not a list or a block of further keys")
+    if any(ord(char) < 32 and char not in "\t\n" for char in raw) or "\x7f" in raw:
+        raise ValueError("it has a control character in it")
+    if len(raw) > _LONGEST_TEXT:
+        raise ValueError(f"it is {len(raw)} characters long, and {_LONGEST_TEXT} are allowed")
+    return raw
+
+
+def required_text(raw: Raw) -> str:
+    """A string that is not empty."""
+    value = text(raw)
+    if not value.strip():
+        raise ValueError
+    return value
+
+
+def texts(raw: Raw) -> tuple[str, ...]:
+    """A string or a list of strings, none of them empty."""
+    if isinstance(raw, Mapping):
+        raise ValueError("it takes a value or a list, not a block of further keys")
+    items = (raw,) if isinstance(raw, str) else raw
+    if not items:
+        raise ValueError("the list is empty")
+    return tuple(required_text(item) for item in items)
+
+
+def words(raw: Raw) -> tuple[str, ...]:
+    """A list as it is, a string split as a shell splits it (nothing is expanded)."""
+    if not isinstance(raw, str):
+        return tuple(text(item) for item in raw) if raw else ()
+    try:
+        return tuple(shlex.split(text(raw)))
+    except ValueError as error:
+        raise ValueError(f"its quotes do not fit ({error})") from None
+
+
+def whole(low: int, high: int) -> Reader:
+    """A whole number from `low` to `high` in plain digits."""
+
+    def read(raw: Raw) -> int:
+        if not re.fullmatch(r"0|[1-9][0-9]{0,11}", text(raw), re.ASCII):
+            raise ValueError
+        if not low <= (number := int(text(raw))) <= high:
+            raise ValueError
+        return number
+
+    return read
+
+
+def choice(*allowed: str) -> Reader:
+    """One of a few words."""
+
+    def read(raw: Raw) -> str:
+        if raw not in allowed:
+            raise ValueError
+        return str(raw)
+
+    return read
+
+
+def duration(raw: Raw) -> int:
+    """`90s`, `2h`, `1h30m` in seconds, from 1 second to 30 days."""
+    value = text(raw)
+    parts = re.findall(r"([0-9]{1,9})([smhd])", value, re.ASCII)
+    units = [unit for _, unit in parts]
+    if "".join(number + unit for number, unit in parts) != value or len(set(units)) < len(units):
+        raise ValueError
+    seconds = sum(int(number) * _UNITS[unit] for number, unit in parts)
+    if not 1 <= seconds <= 30 * _UNITS["d"]:
+        raise ValueError
+    return seconds
+
+
+def size(raw: Raw) -> int:
+    """`512M`, `2G` in bytes (powers of 1024), from 1M to 64T."""
+    match = re.fullmatch(r"([1-9][0-9]{0,9})([KMGT])(i?B)?", text(raw), re.ASCII)
+    if not match:
+        raise ValueError
+    count: int = int(match[1]) * 1024 ** _POWERS[match[2]]
+    if not 1024**2 <= count <= 64 * 1024**4:
+        raise ValueError
+    return count
+
+
+def file_name(raw: Raw) -> str:
+    """A plain file name."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", text(raw), re.ASCII):
+        raise ValueError
+    return str(raw)
+
+
+def inside(path: str) -> str:
+    """A relative path that stays inside the tree, in its shortest form."""
+    if path.startswith("/"):
+        raise ValueError("it is an absolute path")
+    if path.startswith("-"):
+        raise ValueError("it starts with a dash, which a compiler takes for an option")
+    shortest = posixpath.normpath(path)
+    if shortest == ".." or shortest.startswith("../"):
+        raise ValueError("it leaves the tree")
+    return shortest
+
+
+def paths(raw: Raw) -> tuple[str, ...]:
+    """A path or a list of paths inside the tree, none of them twice."""
+    found = tuple(inside(item) for item in texts(raw))
+    if len(set(found)) < len(found):
+        raise ValueError("the same file is named twice")
+    return found
+
+
+def globs(raw: Raw) -> tuple[str, ...]:
+    """Patterns for files inside the app's folder; a string is split at blanks."""
+    return tuple(inside(item) for item in texts(words(raw) if isinstance(raw, str) else raw))
+
+
+def debian_packages(raw: Raw) -> tuple[str, ...]:
+    """Names of Debian packages; a string is split at blanks."""
+    names = texts(tuple(raw.split()) if isinstance(raw, str) else raw)
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]{1,99}", name, re.ASCII):
+            raise ValueError(f"`{name}` is no name of a Debian package")
+    return names
+
+
+def environment(raw: Raw) -> tuple[tuple[str, str], ...]:
+    """Pairs of variable and value, sorted by name."""
+    if not isinstance(raw, Mapping):
+        raise ValueError
+    for name in raw:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", name, re.ASCII):
+            raise ValueError(f"`{name}` cannot be a variable's name")
+        if name.startswith("NAP_"):
+            raise ValueError(f"`{name}`: names that start with NAP_ are nap's own")
+    return tuple(sorted((name, text(value)) for name, value in raw.items()))
