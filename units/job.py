@@ -1,0 +1,121 @@
+"""The values that go into an engine and come back from it. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Slave:
+    """One place of a job's ranks. `index` counts from 1, `slots` is its number of ranks.
+
+    While it is alive `member` stands in etcd at `key`; both are given, not made up here.
+    """
+
+    index: int
+    name: str
+    address: str
+    slots: int
+    key: str = ""
+    member: str = ""
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of a `profile`. `port` is what a `web` process listens on."""
+
+    name: str
+    argv: tuple[str, ...]
+    port: int | None = None
+    key: str = ""
+    member: str = ""
+
+
+@dataclass(frozen=True)
+class Mpi:
+    """What mpirun is to start: `program` (argv, arguments included) or, when given, `script`.
+
+    `flavour` is one of `openmpi5`, `openmpi4`, `mpich`; `options` go to mpirun as they are.
+    """
+
+    flavour: str
+    np: int
+    program: tuple[str, ...] = ()
+    script: str = ""
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of one release, whole: what an engine needs to know, and nothing it does not.
+
+    `prefix` is empty for the default home, else the home's short id. `tree` holds the image's files
+    (read only), `visible` are further folders of the home that a program may see (its MPI).
+    `service` processes are restarted when they end; others end the run. `timeout` is in seconds.
+    """
+
+    app: str
+    run: int
+    release: int
+    prefix: str
+    image: str
+    tree: Path
+    stack: str
+    env: Pairs = ()
+    visible: tuple[Path, ...] = ()
+    slaves: tuple[Slave, ...] = ()
+    mpi: Mpi | None = None
+    processes: tuple[Process, ...] = ()
+    service: bool = False
+    timeout: int | None = None
+    results: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class UnitFile:
+    """A rendered unit. Writing it is somebody else's."""
+
+    name: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Handle:
+    """What an engine needs to find a run again, also after the daemon died: its folder."""
+
+    folder: Path
+
+    @property
+    def output(self) -> Path:
+        """The program's output, byte for byte; the engine keeps it complete."""
+        return self.folder / "output"
+
+    @property
+    def log(self) -> Path:
+        """What the units themselves said, for whoever looks for a fault."""
+        return self.folder / "units.log"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: the program's exit code, and a sentence when more is to be said.
+
+    A signal is 128 + n, a timeout 124, a cancelled run 130.
+    """
+
+    exit_code: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class UnitState:
+    """One unit as it is now; `pid` is the machine's own number for it, 0 when it is gone."""
+
+    name: str
+    address: str
+    slots: int
+    state: str
+    pid: int = 0

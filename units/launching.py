@@ -1,0 +1,106 @@
+"""How mpirun is told about the slaves: the hostfile, its command line and its environment.
+
+Several "nodes" on one machine mislead an MPI: it looks for fabrics that are not there, pins every
+slave's first rank to the same core, and spins while it waits. What is set here, and only where the
+machine calls for it, is the cure; docs/performance.md has the figures.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from units.job import Mpi, Pairs, Slave
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a launcher has to know of the machine that holds every slave of a run."""
+
+    cores: int
+    rdma: bool
+    interfaces: tuple[str, ...]
+
+    @classmethod
+    def here(cls) -> Machine:
+        return cls(
+            cores=len(os.sched_getaffinity(0)),
+            rdma=any(Path("/sys/class/infiniband").glob("*")),
+            interfaces=_interfaces_up(Path("/sys/class/net")),
+        )
+
+    @property
+    def only_loopback(self) -> bool:
+        """Open MPI's mpirun finds no way to its own daemons then, and ends with 213."""
+        return not self.interfaces
+
+
+def _interfaces_up(folder: Path) -> tuple[str, ...]:
+    """Network interfaces other than `lo` that are up and carry something."""
+    states = {path.parent.name: path.read_text().strip() for path in folder.glob("*/operstate")}
+    return tuple(sorted(name for name, state in states.items() if name != "lo" and state == "up"))
+
+
+def hostfile(mpi: Mpi, slaves: Iterable[Slave]) -> str:
+    """One line a slave, by name: Open MPI refuses one address on two lines, and the agent resolves."""
+    form = "{0.name}:{0.slots}\n" if mpi.flavour == "mpich" else "{0.name} slots={0.slots}\n"
+    return "".join(form.format(slave) for slave in slaves)
+
+
+def command(mpi: Mpi) -> tuple[str, ...]:
+    """The master's argv, run in /app: a script, or mpirun over the hostfile beside that folder."""
+    if mpi.script:
+        return ("sh", "-ec", mpi.script)
+    hosts = "-f" if mpi.flavour == "mpich" else "--hostfile"
+    mpirun = ("mpirun", hosts, "../hostfile", "-np", str(mpi.np))
+    return (*mpirun, *mpi.options, *mpi.program)
+
+
+def environment(mpi: Mpi, slaves: tuple[Slave, ...], machine: Machine, agent: str, hosts: str) -> Pairs:
+    """What makes a plain `mpirun` mean "over this run's slaves". Paths: nap's agent, the hostfile."""
+    if mpi.flavour == "mpich":
+        return _mpich(agent, hosts)
+    crowded = sum(slave.slots for slave in slaves) > machine.cores
+    daemons = _openmpi5 if mpi.flavour == "openmpi5" else _openmpi4
+    return (*daemons(len(slaves), agent, hosts), *_openmpi_transports(machine, crowded))
+
+
+def _openmpi_transports(machine: Machine, crowded: bool) -> Pairs:
+    root = (("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"))
+    plain = (("OMPI_MCA_pml", "ob1"), ("OMPI_MCA_btl", "self,sm,tcp"))
+    # Container bridges are up on many machines, and an Allreduce over one of them hangs.
+    loopback = (("OMPI_MCA_btl_tcp_if_include", "lo"),)
+    idle = (("OMPI_MCA_mpi_yield_when_idle", "1"),)
+    return root + (() if machine.rdma else plain) + loopback + (idle if crowded else ())
+
+
+def _openmpi5(slaves: int, agent: str, hosts: str) -> Pairs:
+    return (
+        ("PRTE_MCA_plm_ssh_agent", agent),
+        ("PRTE_MCA_prte_default_hostfile", hosts),
+        ("PRTE_MCA_hwloc_default_binding_policy", "none"),
+        # Above 64 daemons the launch becomes a tree, and slaves would have to call the agent.
+        ("PRTE_MCA_plm_ssh_no_tree_spawn", "1"),
+        ("PRTE_MCA_plm_ssh_num_concurrent", str(max(128, slaves))),
+    )
+
+
+def _openmpi4(slaves: int, agent: str, hosts: str) -> Pairs:
+    return (
+        ("OMPI_MCA_plm_rsh_agent", agent),
+        ("OMPI_MCA_orte_default_hostfile", hosts),
+        ("OMPI_MCA_hwloc_base_binding_policy", "none"),
+        ("OMPI_MCA_plm_rsh_no_tree_spawn", "1"),
+        ("OMPI_MCA_plm_rsh_num_concurrent", str(max(128, slaves))),
+    )
+
+
+def _mpich(agent: str, hosts: str) -> Pairs:
+    return (
+        ("HYDRA_HOST_FILE", hosts),
+        ("HYDRA_LAUNCHER", "ssh"),
+        ("HYDRA_LAUNCHER_EXEC", agent),
+        ("NAP_AGENT_STATUS", "ignore"),
+    )

@@ -1,0 +1,59 @@
+"""Tell the node's discovery process which units are alive: it writes and refreshes their keys."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+_SOCKET = "discovery.sock"
+
+
+class Announcer:
+    """A connection that mends itself: after each break all that is announced is announced again.
+
+    `home` is a descriptor of nap's home, which the capsule cannot see by its path.
+    """
+
+    def __init__(self, home: int) -> None:
+        self._path = f"/proc/self/fd/{home}/{_SOCKET}"
+        self._announced: dict[str, str] = {}
+        self._connection: socket.socket | None = None
+
+    def announce(self, key: str, value: str) -> None:
+        self._announced[key] = value
+        self._send({"announce": {"key": key, "value": value}})
+
+    def withdraw(self, key: str) -> None:
+        if self._announced.pop(key, None) is not None:
+            self._send({"withdraw": key})
+
+    def alive(self, keys: list[str]) -> None:
+        """These were seen alive just now; the others' keys are left to expire."""
+        self._send({"alive": keys})
+
+    def _send(self, message: dict[str, object]) -> None:
+        if self._connection is None and not self._connect():
+            return
+        self._write(message)
+
+    def _connect(self) -> bool:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(2)
+        try:
+            connection.connect(self._path)
+        except OSError:
+            connection.close()
+            return False
+        self._connection = connection
+        for key, value in self._announced.items():
+            self._write({"announce": {"key": key, "value": value}})
+        return True
+
+    def _write(self, message: dict[str, object]) -> None:
+        if self._connection is None:
+            return
+        try:
+            self._connection.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,84 @@
+"""A run's folder on the local engine: made before the run, kept in part after it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from units.job import UnitFile
+
+_THROWN_AWAY = ("places", "share", "app", "tmp", "control", "lock", "pid", "hostfile", "hosts")
+
+
+def make(folder: Path, units: tuple[UnitFile, ...], spec: str, hosts: str) -> None:
+    for name in ("units", "places", "share", "app", "tmp"):
+        (folder / name).mkdir(parents=True, mode=0o700)
+    for unit in units:
+        (folder / "units" / f"{unit.name}.json").write_text(unit.content)
+    (folder / "run.json").write_text(spec)
+    (folder / "hosts").write_text(hosts)
+    os.mkfifo(folder / "control", 0o600)
+
+
+def keep_results(folder: Path, spec: dict[str, Any]) -> tuple[Path, ...]:
+    """Move what matches the run's globs to `results/share` and `results/slave<i>`, in that order.
+
+    A file that the run neither made nor changed is no result.
+    """
+    kept = []
+    for label, root in _roots(folder, spec["labels"]):
+        for path in _matches(root, spec["results"], Path(spec["tree"])):
+            target = folder / "results" / label / path.relative_to(root)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+            kept.append(target)
+    return tuple(kept)
+
+
+def _roots(folder: Path, labels: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
+    """Where a run's files are, each with what its results are kept under; the master's place first."""
+    yield "share", folder / "share"
+    for place in labels or sorted(path.name for path in (folder / "places").glob("*")):
+        yield labels.get(place, place), _written(folder / "places" / place)
+
+
+def _written(place: Path) -> Path:
+    """Where the place's own files are: the overlay's upper folder, else the copy."""
+    return place / ("app" if any((place / "app").glob("*")) else "changed")
+
+
+def _matches(root: Path, patterns: Sequence[str], tree: Path) -> list[Path]:
+    found = {path for pattern in patterns for path in root.glob(pattern)}
+    return sorted(path for path in found if _is_new(path, tree / path.relative_to(root)))
+
+
+def _is_new(path: Path, original: Path) -> bool:
+    if path.is_symlink() or not path.is_file():
+        return False
+    if not original.is_file():
+        return True
+    mine, theirs = path.stat(), original.stat()
+    return (mine.st_size, mine.st_mtime_ns) != (theirs.st_size, theirs.st_mtime_ns)
+
+
+def clear(folder: Path) -> None:
+    """Leave the record of the run: its output, its units, its results."""
+    for name in _THROWN_AWAY:
+        remove(folder / name)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a tree, also where a program or an overlay left folders nobody may enter."""
+    if path.is_dir() and not path.is_symlink():
+        for folder, _, _ in os.walk(path, onerror=_open_up):
+            os.chmod(folder, 0o700)
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _open_up(error: OSError) -> None:
+    os.chmod(error.filename, 0o700)

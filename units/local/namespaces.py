@@ -1,0 +1,74 @@
+"""Linux namespaces and mounts, for a process that may arrange its own: thin calls into libc.
+
+Python has `os.unshare` and `os.setns` from 3.12 on only, and no `mount` at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+
+NEWNS = 0x00020000
+NEWUTS = 0x04000000
+NEWPID = 0x20000000
+
+_MS_RDONLY = 0x1
+_MS_REMOUNT = 0x20
+_MS_BIND = 0x1000
+_MS_REC = 0x4000
+_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAP_AMBIENT = 47
+_PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{what}: {os.strerror(code)}")
+
+
+def unshare(flags: int) -> None:
+    """Put this process into new namespaces; for NEWPID, its next child."""
+    _check(_libc.unshare(ctypes.c_int(flags)), "unshare")
+
+
+def _mount(source: str, target: str, kind: str, flags: int, data: str = "") -> None:
+    arguments = (source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode())
+    _check(_libc.mount(*arguments), f"mount {kind} on {target}")
+
+
+def bind(source: str, target: str, read_only: bool = False) -> None:
+    """Show the folder `source` at `target` too."""
+    _mount(source, target, "", _MS_BIND | _MS_REC)
+    if read_only:
+        _mount("none", target, "", _MS_BIND | _MS_REMOUNT | _MS_RDONLY | _locked(target))
+
+
+def _locked(target: str) -> int:
+    """Flags that a mount inside a user namespace must keep: nosuid, nodev, noexec, relatime."""
+    present = os.statvfs(target).f_flag
+    return present & (os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_RELATIME)
+
+
+def tmpfs(target: str, mode: str = "755") -> None:
+    _mount("tmpfs", target, "tmpfs", 0, f"mode={mode}")
+
+
+def own_proc() -> None:
+    """Show this PID namespace's processes. Where a container masks parts of /proc, the old one stays."""
+    with contextlib.suppress(PermissionError):
+        _mount("proc", "/proc", "proc", 0)
+
+
+def overlay(lower: str, upper: str, work: str, target: str) -> None:
+    """The files of `lower` at `target`; what is changed there goes to `upper`."""
+    _mount("overlay", target, "overlay", 0, f"lowerdir={lower},upperdir={upper},workdir={work},userxattr")
+
+
+def drop_privileges() -> None:
+    """What is executed from here on has no capability in this namespace, and gains none."""
+    _check(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "drop capabilities")
+    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no new privileges")

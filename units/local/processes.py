@@ -1,0 +1,75 @@
+"""A process that may be someone else's child: found again by its number and its start time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+from pathlib import Path
+
+
+def start_time(pid: int) -> str:
+    """Field 22 of /proc/PID/stat, in clock ticks since boot: with the number, it names one process."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+def find(identity: str) -> int | None:
+    """The number of the process that `identity` ("PID STARTTIME") names, if it is still there."""
+    pid, _, started = identity.partition(" ")
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        if start_time(int(pid)) == started.strip():
+            return int(pid)
+    return None
+
+
+def wait(pid: int, seconds: float | None) -> bool:
+    """Whether the process has ended, waiting for that up to `seconds`."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(None if seconds is None else seconds * 1000))
+    finally:
+        os.close(descriptor)
+
+
+def kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def state(pid: int) -> str:
+    """`alive`, `stopped` (by a signal) or `ended`."""
+    try:
+        letter = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "ended"
+    return {"T": "stopped", "t": "stopped", "Z": "ended"}.get(letter, "alive")
+
+
+def numbers(runner: int, record: Path) -> dict[str, int]:
+    """The machine's numbers of a runner's units by name, from the `pids` it wrote in its own counting."""
+    try:
+        lines = [line.rpartition(" ") for line in record.read_text().splitlines()]
+    except FileNotFoundError:
+        return {}
+    outer = {inside: pid for pid in _children(runner) if (inside := _inner_number(pid))}
+    return {name: outer[int(pid)] for name, _, pid in lines if int(pid) in outer}
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def _inner_number(pid: int) -> int | None:
+    """What a child of a runner is called in its capsule: the second number, the first is the machine's."""
+    with contextlib.suppress(OSError, StopIteration, IndexError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("NSpid:")).split()[2])
+    return None
