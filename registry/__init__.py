@@ -1,0 +1,28 @@
+"""Members and state come in and are published in etcd; who is alive goes out.
+
+May be touched: the keys under `/services` and `/nap` (behind the home's prefix), and the folder
+of the embedded etcd. Importing this package loads no etcd client.
+"""
+
+from registry import keys
+from registry.endpoint import Endpoint, Secret, Settings
+from registry.errors import RegistryError
+from registry.keys import Keys
+from registry.services import Member, Timing, gather
+from registry.store import Listing, Store, choose_api, open_store
+
+__all__ = [
+    "Endpoint",
+    "Keys",
+    "Listing",
+    "Member",
+    "RegistryError",
+    "Secret",
+    "Settings",
+    "Store",
+    "Timing",
+    "choose_api",
+    "gather",
+    "keys",
+    "open_store",
+]

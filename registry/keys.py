@@ -1,0 +1,54 @@
+"""Where things are in etcd, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The paths of one home: `prefix` is its short id, "" for the default home."""
+
+    prefix: str = ""
+
+    @property
+    def root(self) -> str:
+        return f"/{self.prefix}" if self.prefix else ""
+
+    def slaves(self, app: str) -> str:
+        """The folder that holds an app's slaves, and nothing else."""
+        return f"{self.root}/services/mpi/{app}/slaves"
+
+    def slave(self, app: str, index: int) -> str:
+        return f"{self.slaves(app)}/{slave_name(index)}"
+
+    def services(self, process: str, app: str) -> str:
+        return f"{self.root}/services/{process}/{app}"
+
+    def service(self, process: str, app: str, unit: str) -> str:
+        return f"{self.services(process, app)}/{unit}"
+
+    @property
+    def apps(self) -> str:
+        return f"{self.root}/nap/apps"
+
+    def app(self, app: str) -> str:
+        return f"{self.apps}/{app}"
+
+    def runs(self, app: str) -> str:
+        return f"{self.root}/nap/runs/{app}"
+
+    def run(self, app: str, run: int) -> str:
+        return f"{self.runs(app)}/{run}"
+
+    @property
+    def nodes(self) -> str:
+        return f"{self.root}/nap/nodes"
+
+    def node(self, node: str) -> str:
+        return f"{self.nodes}/{node}"
+
+
+def slave_name(index: int) -> str:
+    """Slaves are counted from 1: `slave1` is the one the master runs on."""
+    return f"slave{index}"

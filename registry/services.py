@@ -1,0 +1,189 @@
+"""Who is alive: members, how long they stay so, and the gathering of a run's slaves."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from registry.errors import RegistryError
+from registry.keys import Keys, slave_name
+
+if TYPE_CHECKING:
+    from registry.store import Listing, Store
+
+# The longest time between two looks at `stopped` and at the list.
+SLICE = 0.5
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds: a key's life, the time between two refreshes, and between two tries."""
+
+    ttl: int = 60
+    refresh: float = 20
+    retry: float = 10
+
+    def __post_init__(self) -> None:
+        if not (self.ttl >= 1 and self.refresh > 0 and self.retry > 0):
+            raise RegistryError(
+                f"etcd's ttl {self.ttl}, refresh {self.refresh} and retry {self.retry} "
+                "must be above zero."
+            )
+        if self.refresh + 2 * self.retry > self.ttl:
+            raise RegistryError(
+                f"refresh {self.refresh} + 2 x retry {self.retry} is more than ttl {self.ttl}: "
+                "a key could expire while its slave lives.",
+                "Raise ttl, or lower refresh or retry.",
+            )
+
+
+@dataclass(frozen=True)
+class Member:
+    """A live slave as etcd knows it; `name` is the last part of its key."""
+
+    name: str
+    ip: str
+    port: int
+    slots: int
+    node: str
+    release: int
+    run: int
+
+    def to_json(self) -> str:
+        """The value under the member's key; the name is in the key alone."""
+        data = asdict(self)
+        del data["name"]
+        return json.dumps(data, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, name: str, text: str) -> Member:
+        try:
+            data = json.loads(text)
+            return cls(
+                name=name,
+                ip=str(data["ip"]),
+                port=int(data["port"]),
+                slots=int(data["slots"]),
+                node=str(data["node"]),
+                release=int(data["release"]),
+                run=int(data["run"]),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise RegistryError(
+                f"What etcd has for {name} is not a member: {text[:80]!r}."
+            ) from error
+
+
+def gather(
+    store: Store,
+    keys: Keys,
+    app: str,
+    run: int,
+    want: int,
+    deadline: float,
+    on_member: Callable[[Member], None] = lambda _: None,
+    stopped: Callable[[], bool] = lambda: False,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[Member, ...]:
+    """Wait until slaves 1 to `want` of this run are members; return them in slave order.
+
+    `deadline` is in seconds from now. `on_member` is called once for each member, as it appears;
+    `stopped` is asked at least each half second. While etcd is away, it is waited for.
+
+    Raises RegistryError, with the names of the missing slaves in `missing`, when the deadline
+    passes or `stopped` says so, and when etcd refuses.
+    """
+    end = clock() + deadline
+    roll = _Roll(run, want, on_member)
+    folder = keys.slaves(app)
+    with store.watch(folder) as watch:
+        while True:
+            try:
+                listing = store.list(folder)
+                roll.call(listing)
+                if not roll.missing:
+                    return roll.members
+                _check(app, roll, stopped, clock() < end)
+                watch.wait(listing.index, min(SLICE, end - clock()))
+            except RegistryError as error:
+                if not error.retry:
+                    raise
+                _check(app, roll, stopped, clock() < end, error)
+                threading.Event().wait(max(0.0, min(SLICE, end - clock())))
+
+
+class _Roll:
+    """The slaves a run wants, and those that answered so far."""
+
+    def __init__(self, run: int, want: int, on_member: Callable[[Member], None]) -> None:
+        self._run = run
+        self._names = tuple(slave_name(index) for index in range(1, want + 1))
+        self._on_member = on_member
+        self._present: dict[str, Member] = {}
+        self._greeted: set[Member] = set()
+        self._read: dict[str, tuple[str, Member | None]] = {}
+
+    def call(self, listing: Listing) -> None:
+        """Take the listing as the new truth, and greet who was not there before."""
+        self._present = {}
+        for key, value in listing.entries.items():
+            member = self._member(key, value)
+            if member is not None and member.run == self._run:
+                self._present[member.name] = member
+        for name in self._names:
+            newcomer = self._present.get(name)
+            if newcomer is not None and newcomer not in self._greeted:
+                self._greeted.add(newcomer)
+                self._on_member(newcomer)
+
+    def _member(self, key: str, value: str) -> Member | None:
+        """Read a value once: most of a listing is what the one before it had."""
+        known = self._read.get(key)
+        if known is None or known[0] != value:
+            known = self._read[key] = (value, _read(key, value))
+        return known[1]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(name for name in self._names if name not in self._present)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        return tuple(self._present[name] for name in self._names if name in self._present)
+
+
+def _read(key: str, value: str) -> Member | None:
+    """A member, or None for what no announcer wrote."""
+    try:
+        return Member.from_json(key.rpartition("/")[2], value)
+    except RegistryError:
+        return None
+
+
+def _check(
+    app: str,
+    roll: _Roll,
+    stopped: Callable[[], bool],
+    in_time: bool,
+    cause: RegistryError | None = None,
+) -> None:
+    """Raise when the gather is to end without all its members."""
+    missing = roll.missing
+    of = f"{len(missing)} of {len(missing) + len(roll.members)} slaves of {app}"
+    if stopped():
+        raise RegistryError(f"The wait for {of} was stopped.", missing=missing) from cause
+    if not in_time and cause is not None:
+        raise RegistryError(
+            f"{of} did not register in time: {cause.message}", cause.hint, missing=missing
+        ) from cause
+    if not in_time:
+        names = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
+        raise RegistryError(
+            f"{of} did not register in time: {names}.",
+            "Their logs say why; a longer time is `timeout` in the app's settings.",
+            missing=missing,
+        )
