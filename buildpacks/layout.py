@@ -1,0 +1,90 @@
+"""Where files land: what is in `src/` beside everything else, in the app's one folder."""
+
+import difflib
+import os
+from pathlib import Path
+
+from buildpacks.errors import BuildpackError
+
+_SOURCES = "src"
+
+
+def land(tree: Path) -> None:
+    """Moves what is in `src/` up into the root of `tree`; `src` stays as a link to it.
+
+    So `src/x.c` still names the file. Done twice, the second time does nothing.
+
+    Raises:
+        BuildpackError: a file of `src/` has the name of one beside it.
+    """
+    folder = tree / _SOURCES
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    names = sorted(path.name for path in folder.iterdir())
+    for name in names:
+        if name == _SOURCES or os.path.lexists(tree / name):
+            raise BuildpackError(
+                f"{_SOURCES}/{name} and {name} both land at {name} in the app's folder",
+                "What is in src/ lands beside everything else; rename one of the two.",
+            )
+    for name in names:
+        (folder / name).rename(tree / name)
+    folder.rmdir()
+    folder.symlink_to(".")
+
+
+def find_product(tree: Path, name: str) -> Path:
+    """The program `name` in the root of `tree`; one built elsewhere in it gets a link there.
+
+    Raises:
+        BuildpackError: the build left no such program, or several.
+    """
+    program = tree / name
+    if _is_program(program):
+        return program
+    found = [path for path in _programs(tree) if path.name == name]
+    if not found:
+        raise _missing(tree, name)
+    if len(found) > 1:
+        places = ", ".join(str(path.relative_to(tree)) for path in found)
+        raise BuildpackError(
+            f"after the build there are several programs {name} ({places})",
+            "Leave one of them, or copy the right one to the top folder at the end of `build:`.",
+        )
+    if os.path.lexists(program):
+        raise BuildpackError(
+            f"the program is {found[0].relative_to(tree)}, and {name} at the top is something else",
+            "Copy the program there at the end of `build:`, or give it another name.",
+        )
+    program.symlink_to(found[0].relative_to(tree))
+    return program
+
+
+def _missing(tree: Path, name: str) -> BuildpackError:
+    there = sorted({path.name for path in _programs(tree)})
+    near = difflib.get_close_matches(name, there, n=3, cutoff=0.4) or there[:5]
+    if (tree / name).is_file():
+        return BuildpackError(
+            f"{name} is there after the build and is not executable", f"Make it so: chmod +x {name}"
+        )
+    return BuildpackError(
+        f"the program {name} is not there after the build",
+        f"Executables in the tree: {', '.join(near)}; write one of them as `to:`."
+        if near
+        else "`to:` in mpi.xml names the file the build leaves.",
+    )
+
+
+def _is_program(path: Path) -> bool:
+    """An executable file, or one an interpreter takes."""
+    return path.is_file() and (os.access(path, os.X_OK) or path.suffix in (".py", ".jar"))
+
+
+def _programs(tree: Path) -> list[Path]:
+    """The executable files of a tree, in order; hidden folders and links are passed over."""
+    found = []
+    for folder, folders, files in os.walk(tree):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        paths = (Path(folder) / name for name in sorted(files))
+        found += [path for path in paths if not path.is_symlink() and _is_program(path)]
+    return found

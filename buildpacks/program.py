@@ -1,0 +1,38 @@
+"""What runs on the ranks: the argv of a manifest's program, in the app's folder."""
+
+import os
+from pathlib import Path
+
+from buildpacks import sources
+from buildpacks.manifest import Manifest
+
+_INTERPRETERS = {".py": ("python3",), ".jar": ("java", "-jar")}
+
+
+def argv(manifest: Manifest) -> tuple[str, ...]:
+    """The program each rank is, with its arguments: `./hello -n 3`, `python3 heat.py`."""
+    name = name_of(manifest)
+    interpreter = _INTERPRETERS.get(Path(name).suffix)
+    program = (*interpreter, name) if interpreter else (f"./{name}",)
+    return (*program, *manifest.args)
+
+
+def name_of(manifest: Manifest) -> str:
+    """The file each rank runs; of several Python sources, the one `to` names, else the first."""
+    if manifest.build or not manifest.source or not sources.is_python(manifest.source[0]):
+        return manifest.to
+    named = (name for name in manifest.source if manifest.to in (Path(name).name, Path(name).stem))
+    return next(named, manifest.source[0])
+
+
+def script(manifest: Manifest, app: Path) -> tuple[str, ...]:
+    """The argv of the manifest's `run:`, once on the master, in the app's folder `app`.
+
+    A `run:` that starts with the name of a file of the app means that file, executable or not.
+    """
+    first = manifest.run.split(maxsplit=1)[0]
+    file = app / first
+    if first.startswith(("/", ".")) or not file.is_file():
+        return ("sh", "-ec", manifest.run)
+    start = "./" if os.access(file, os.X_OK) else "sh ./"
+    return ("sh", "-ec", start + manifest.run.lstrip())

@@ -1,0 +1,28 @@
+"""A stack: where a tree is compiled and run. Here always the machine itself, with some MPI's tools."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A place to compile and run.
+
+    `flavour` is `openmpi5`, `openmpi4`, `mpich` or `plain`, `origin` is `machine` or `wheel`. `bin` comes
+    first on PATH, `env` is for builds and runs. `libmpi` is the library programs are to be linked to (a
+    path, or a bare name where only the linker knows it). `key` changes when a build's result may.
+    """
+
+    name: str
+    title: str
+    flavour: str
+    origin: str
+    bin: Path | None = None
+    env: tuple[tuple[str, str], ...] = ()
+    key: str = ""
+    libmpi: str = ""
+
+    @property
+    def has_fortran(self) -> bool:
+        """Whether it compiles Fortran."""
+        return self.bin is not None and (self.bin / "mpifort").exists()

