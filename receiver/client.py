@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 from receiver.errors import ReceiverError
 
-ANSWER_SECONDS = 60.0
 SOCKET_NAME = "nap.sock"
 _SUN_PATH_BYTES = 108  # of sockaddr_un.sun_path on Linux, the closing zero byte included
 
@@ -32,8 +31,9 @@ def resource(*parts: object) -> str:
 class Client:
     """One home's receiver. Answers are the API's JSON values; refusals are ReceiverErrors."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, answer_seconds: float = 60.0) -> None:
         self.home = home
+        self.answer_seconds = answer_seconds
 
     def get(self, path: str) -> Any:
         return self._call("GET", path)
@@ -53,16 +53,16 @@ class Client:
         Blank lines only keep the connection alive. There is no time limit: how long a run takes
         is not the client's to know, and a receiver that dies closes the connection.
         """
-        with self._answer("GET", path, timeout=None) as response:
+        with self._answer("GET", path, None, timeout=None) as response:
             yield from (json.loads(line) for line in response if line.strip())
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        with self._answer(method, path, body) as response:
+        with self._answer(method, path, body, self.answer_seconds) as response:
             return json.loads(response.read())
 
     @contextmanager
     def _answer(
-        self, method: str, path: str, body: Any = None, timeout: float | None = ANSWER_SECONDS
+        self, method: str, path: str, body: Any, timeout: float | None
     ) -> Iterator[http.client.HTTPResponse]:
         connection = _Connection(self.home / SOCKET_NAME, timeout)
         try:
@@ -73,7 +73,7 @@ class Client:
             yield response
         except TimeoutError as error:
             raise ReceiverError(
-                f"the receiver gave no answer to {method} {path} in {ANSWER_SECONDS:.0f} s",
+                f"the receiver gave no answer to {method} {path} in {timeout:.0f} s",
                 f"see {self.home / 'log'}, or start it anew: nap down; nap up",
             ) from error
         except (ConnectionError, http.client.HTTPException, json.JSONDecodeError) as error:
@@ -96,9 +96,7 @@ class _Connection(http.client.HTTPConnection):
         try:
             _connect(self.sock, self.path)
         except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
-            raise ReceiverError(
-                f"nap is not running (no receiver at {self.path})", "nap up"
-            ) from error
+            raise ReceiverError(f"nap is not running (no receiver at {self.path})", "nap up") from error
         except PermissionError as error:
             raise ReceiverError(
                 f"the receiver at {self.path} is not yours to talk to",

@@ -107,9 +107,7 @@ def check_c(machine: Machine) -> Finding:
 
 
 def check_cxx(machine: Machine) -> Finding:
-    return _tool(
-        machine, "C++ compiler", ("c++", "g++", "clang++"), "no C++ program can be compiled", "g++"
-    )
+    return _tool(machine, "C++ compiler", ("c++", "g++", "clang++"), "no C++ program can be compiled", "g++")
 
 
 def check_fortran(machine: Machine) -> Finding:
@@ -140,9 +138,7 @@ def check_mpi(machine: Machine) -> Finding:
 
 
 def check_java(machine: Machine) -> Finding:
-    return _tool(
-        machine, "java", ("java",), "no app with a pom.xml can run", "default-jdk-headless"
-    )
+    return _tool(machine, "java", ("java",), "no app with a pom.xml can run", "default-jdk-headless")
 
 
 def check_maven(machine: Machine) -> Finding:
@@ -171,9 +167,7 @@ def check_setpriv(machine: Machine) -> Finding:
 
 
 def check_iproute(machine: Machine) -> Finding:
-    return _tool(
-        machine, "ip", ("ip",), "a machine with only `lo` up runs Open MPI as one node", "iproute2"
-    )
+    return _tool(machine, "ip", ("ip",), "a machine with only `lo` up runs Open MPI as one node", "iproute2")
 
 
 def check_etcd(machine: Machine) -> Finding:

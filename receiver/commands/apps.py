@@ -32,8 +32,9 @@ def create(app: str, as_json: bool) -> None:
     """
     value = client().post("/apps", {"name": app})
     if as_json:
-        return print_json(value)
-    return click.echo(f"git remote add nap {shlex.quote(value['remote'])}")
+        print_json(value)
+    else:
+        click.echo(f"git remote add nap {shlex.quote(value['remote'])}")
 
 
 @click.command()
@@ -49,9 +50,10 @@ def apps(as_json: bool) -> None:
 
     values = client().get("/apps")
     if as_json:
-        return print_json(values)
-    rows = [(v["app"], release_name(v["release"]), v["state"], v["remote"]) for v in values]
-    return print_table(("APP", "RELEASE", "STATE", "REMOTE"), rows, "no apps yet: nap create NAME")
+        print_json(values)
+    else:
+        rows = [(v["app"], release_name(v["release"]), v["state"], v["remote"]) for v in values]
+        print_table(("APP", "RELEASE", "STATE", "REMOTE"), rows, "no apps yet: nap create NAME")
 
 
 @click.command()
@@ -74,8 +76,9 @@ def config(app: str, settings: tuple[str, ...], unset: tuple[str, ...], as_json:
     where = path("apps", app, "config")
     values = client().patch(where, changes) if changes else client().get(where)
     if as_json:
-        return print_json(values)
-    return click.echo(pairs(values))
+        print_json(values)
+    else:
+        click.echo(pairs(values))
 
 
 @click.command()
@@ -90,9 +93,7 @@ def destroy(app: str, yes: bool) -> None:
       nap destroy hello --yes
     """
     if not yes and _typed_name(app) != app:
-        raise ReceiverError(
-            f"the name typed is not {app!r}: nothing was removed", f"nap destroy {app} --yes"
-        )
+        raise ReceiverError(f"the name typed is not {app!r}: nothing was removed", f"nap destroy {app} --yes")
     client().delete(path("apps", app))
     click.echo(f"{app} is gone", err=True)
 

@@ -53,9 +53,10 @@ def status(as_json: bool) -> None:
 
     value = client().get("/status")
     if as_json:
-        return print_json(value)
-    etcd = value["etcd"]
-    return click.echo(pairs({**value, "etcd": f"{etcd['url']} (api {etcd['api']})"}))
+        print_json(value)
+    else:
+        etcd = f"{value['etcd']['url']} (api {value['etcd']['api']})"
+        click.echo(pairs({**value, "etcd": etcd}))
 
 
 @click.command()

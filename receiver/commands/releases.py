@@ -28,13 +28,13 @@ def releases(app: str, as_json: bool) -> None:
 
     values = client().get(path("apps", app, "releases"))
     if as_json:
-        return print_json(values)
+        print_json(values)
+        return
     rows = [
-        (release_name(v["number"]), v["commit"][:7], v["stack"], v["runs"], ago(v["created"]))
-        for v in values
+        (release_name(v["number"]), v["commit"][:7], v["stack"], v["runs"], ago(v["created"])) for v in values
     ]
     headings = ("RELEASE", "COMMIT", "STACK", "RUNS", "CREATED")
-    return print_table(headings, rows, f"{app} has no release yet: git push nap master")
+    print_table(headings, rows, f"{app} has no release yet: git push nap master")
 
 
 @click.command()
@@ -54,8 +54,8 @@ def render(app: str, engine: str, as_json: bool) -> None:
 
     files = client().get(f"{path('apps', app, 'render')}?{urlencode({'engine': engine})}")
     if as_json:
-        return print_json(files)
+        print_json(files)
+        return
     for file in files:
         click.echo(f"# --- {file['name']}")
         click.echo(file["content"], nl=not file["content"].endswith("\n"))
-    return None

@@ -47,9 +47,10 @@ def results(app: str, run: int | None, folder: Path | None, as_json: bool) -> No
     if folder is not None:
         copy(values, folder)
     if as_json:
-        return print_json(values)
-    rows = [(v["name"], size(v["size"]), v["path"]) for v in values]
-    return print_table(("NAME", "SIZE", "PATH"), rows, f"run {number} of {app} kept no files")
+        print_json(values)
+    else:
+        rows = [(v["name"], size(v["size"]), v["path"]) for v in values]
+        print_table(("NAME", "SIZE", "PATH"), rows, f"run {number} of {app} kept no files")
 
 
 def copy(values: list[dict[str, Any]], folder: Path) -> None:

@@ -19,6 +19,9 @@ from receiver.commands.common import (
 from receiver.commands.logs import follow
 from receiver.errors import ReceiverError
 
+_PS_HEADINGS = ("APP", "RUN", "RELEASE", "STATE", "SINCE", "UNIT", "ADDRESS", "SLOTS", "UNIT STATE")
+_RUNS_HEADINGS = ("RUN", "RELEASE", "COMMIT", "STATE", "EXIT", "SLAVES", "NP", "TOOK", "CREATED")
+
 
 @click.command()
 @json_option
@@ -31,10 +34,10 @@ def ps(as_json: bool) -> None:
     """
     values = client().get("/ps")
     if as_json:
-        return print_json(values)
-    rows = [row for value in values for row in _unit_rows(value)]
-    headings = ("APP", "RUN", "RELEASE", "STATE", "SINCE", "UNIT", "ADDRESS", "SLOTS", "UNIT STATE")
-    return print_table(headings, rows, "nothing runs")
+        print_json(values)
+    else:
+        rows = [row for value in values for row in _unit_rows(value)]
+        print_table(_PS_HEADINGS, rows, "nothing runs")
 
 
 def _unit_rows(value: dict[str, Any]) -> list[tuple[object, ...]]:
@@ -67,10 +70,10 @@ def runs(app: str, as_json: bool) -> None:
     """
     values = client().get(path("apps", app, "runs"))
     if as_json:
-        return print_json(values)
-    headings = ("RUN", "RELEASE", "COMMIT", "STATE", "EXIT", "SLAVES", "NP", "TOOK", "CREATED")
-    rows = [_run_row(value) for value in values]
-    return print_table(headings, rows, f"{app} has not run yet: git push nap master")
+        print_json(values)
+    else:
+        rows = [_run_row(value) for value in values]
+        print_table(_RUNS_HEADINGS, rows, f"{app} has not run yet: git push nap master")
 
 
 def _run_row(value: dict[str, Any]) -> tuple[object, ...]:
@@ -120,15 +123,15 @@ def run(
       nap run hello -o np=8
       nap run hello --release 2 -d
     """
-    new = client().post(
-        path("apps", app, "runs"), {"release": release, "options": dict(map(option, words))}
-    )
+    options = dict(map(option, words))
+    new = client().post(path("apps", app, "runs"), {"release": release, "options": options})
     number = new["number"]
     if as_json:
-        return print_json(new)
-    if detach:
-        return click.echo(f"run {number}; see it: nap logs {app} {number} -f")
-    ctx.exit(_follow_to_the_end(app, number))
+        print_json(new)
+    elif detach or "detach" in options:
+        click.echo(f"run {number}; see it: nap logs {app} {number} -f")
+    else:
+        ctx.exit(_follow_to_the_end(app, number))
 
 
 def option(word: str) -> tuple[str, str]:
@@ -144,8 +147,7 @@ def _follow_to_the_end(app: str, number: int) -> int:
         return exit_status(follow(app, number))
     except KeyboardInterrupt:
         click.echo(
-            f"\nrun {number} goes on; see it: nap logs {app} {number} -f, "
-            f"stop it: nap cancel {app} {number}",
+            f"\nrun {number} goes on; see it: nap logs {app} {number} -f, stop it: nap cancel {app} {number}",
             err=True,
         )
         return 130
@@ -196,5 +198,6 @@ def cancel(app: str, run: int | None, as_json: bool) -> None:
     number = find_run(app, run)["number"]
     value = client().post(path("apps", app, "runs", number, "cancel"))
     if as_json:
-        return print_json(value)
-    return click.echo(ending(app, value), err=True)
+        print_json(value)
+    else:
+        click.echo(ending(app, value), err=True)
