@@ -189,7 +189,7 @@ def check_ssh_server(machine: Machine) -> Finding:
 
 def check_home(machine: Machine) -> Finding:
     folder = _existing(machine.home)
-    if not os.access(folder, os.W_OK | os.X_OK):
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
         hint = "set NAP_HOME to a folder you may write to"
         return Finding("home", False, f"{folder} cannot be written", hint)
     return Finding("home", True, str(machine.home))
@@ -278,8 +278,8 @@ def _how_to_allow() -> str:
 
 
 def _existing(path: Path) -> Path:
-    """The folder itself, or the nearest one above it that is there."""
-    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+    """The path itself, or the nearest one above it that is there."""
+    return next(place for place in (path, *path.parents) if os.access(place, os.F_OK))
 
 
 def _which(name: str) -> str | None:

@@ -45,9 +45,9 @@ def ago(created: str | None, now: datetime | None = None) -> str | None:
 
 def duration(seconds: float) -> str:
     """`0.15 s`, `1.3 s`, `42 s`, `3 min 05 s`, `2 h 07 min`."""
-    if seconds < 60:
-        digits = 2 if seconds < 1 else 1 if seconds < 10 else 0
-        return f"{seconds:.{digits}f} s"
+    for below, digits in ((0.995, 2), (9.95, 1), (59.5, 0)):
+        if seconds < below:
+            return f"{seconds:.{digits}f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
@@ -59,10 +59,11 @@ def size(count: int) -> str:
     amount = float(count)
     unit = _SIZES[0]
     for unit in _SIZES:
-        if amount < 1000 or unit == _SIZES[-1]:
+        if amount < 999.5 or unit == _SIZES[-1]:
             break
         amount /= 1000
-    return f"{amount:.0f} {unit}" if unit == "B" or amount >= 10 else f"{amount:.1f} {unit}"
+    digits = 0 if unit == "B" or amount >= 9.95 else 1
+    return f"{amount:.{digits}f} {unit}"
 
 
 def release_name(number: int | None) -> str | None:

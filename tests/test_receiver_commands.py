@@ -68,7 +68,7 @@ def test_help_shows_every_verb(nap: Nap) -> None:
 def test_each_verb_explains_itself_with_an_example(nap: Nap, verb: str) -> None:
     ended = nap(verb, "--help")
     assert ended.status == 0
-    assert f"Example:\n    nap {verb}" in ended.out.decode() or verb == "wait"
+    assert f"nap {verb}" in ended.out.decode().partition("Example:")[2]
 
 
 def test_nap_alone_is_help(nap: Nap) -> None:
@@ -126,8 +126,16 @@ READING = {
     ("config", "hello"): ("/apps/hello/config", {"branch": "master", "strict": False}),
     ("releases", "hello"): (
         "/apps/hello/releases",
-        [{"number": 1, "commit": "ab" * 20, "image": "sha256:1", "created": "2026-01-02T03:04:05Z",
-          "stack": "openmpi", "runs": 2}],
+        [
+            {
+                "number": 1,
+                "commit": "ab" * 20,
+                "image": "sha256:1",
+                "created": "2026-01-02T03:04:05Z",
+                "stack": "openmpi",
+                "runs": 2,
+            }
+        ],
     ),
     ("runs", "hello"): ("/apps/hello/runs", [RUN]),
     ("render", "hello"): (
@@ -136,13 +144,21 @@ READING = {
     ),
     ("ps",): (
         "/ps",
-        [{"app": "hello", "run": 3, "release": 2, "state": "running",
-          "since": "2026-01-02T03:04:05+00:00",
-          "units": [{"name": "slaves_hello@1", "address": "127.64.0.1", "slots": 2, "state": "up"},
-                    {"name": "slaves_hello@2", "address": "127.64.0.2", "slots": 2, "state": "up"}],
-          }],
+        [
+            {
+                "app": "hello",
+                "run": 3,
+                "release": 2,
+                "state": "running",
+                "since": "2026-01-02T03:04:05+00:00",
+                "units": [
+                    {"name": "slaves_hello@1", "address": "127.64.0.1", "slots": 2, "state": "up"},
+                    {"name": "slaves_hello@2", "address": "127.64.0.2", "slots": 2, "state": "up"},
+                ],
+            }
+        ],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("words", READING)
@@ -182,15 +198,28 @@ def test_ps_shows_a_line_a_unit(nap: Nap, fake: FakeReceiver) -> None:
 
 
 def test_ps_shows_a_run_without_units(nap: Nap, fake: FakeReceiver) -> None:
-    waiting = {"app": "a", "run": 1, "release": None, "state": "waiting", "units": [],
-               "since": "2026-01-02T03:04:05+00:00"}  # fmt: skip
+    waiting = {
+        "app": "a",
+        "run": 1,
+        "release": None,
+        "state": "waiting",
+        "units": [],
+        "since": "2026-01-02T03:04:05+00:00",
+    }
     fake.answers["GET /ps"] = [waiting]
     assert nap("ps").out.decode().splitlines()[1].split()[:4] == ["a", "1", "-", "waiting"]
 
 
 def test_runs_shows_how_each_ended(nap: Nap, fake: FakeReceiver) -> None:
-    accepted = {**RUN, "number": 4, "release": None, "commit": None, "state": "accepted",
-                "exit_code": None, "seconds": {}}  # fmt: skip
+    accepted = {
+        **RUN,
+        "number": 4,
+        "release": None,
+        "commit": None,
+        "state": "accepted",
+        "exit_code": None,
+        "seconds": {},
+    }
     fake.answers["GET /apps/hello/runs"] = [RUN, accepted]
     _, done, new = nap("runs", "hello").out.decode().splitlines()
     assert done.split()[:9] == ["3", "v2", "0123456", "succeeded", "0", "4", "8", "1.5", "s"]
@@ -199,9 +228,13 @@ def test_runs_shows_how_each_ended(nap: Nap, fake: FakeReceiver) -> None:
 
 @pytest.mark.parametrize(
     ("words", "where"),
-    [(["apps"], "/apps"), (["ps"], "/ps"), (["runs", "x"], "/apps/x/runs"),
-     (["releases", "x"], "/apps/x/releases")],
-)  # fmt: skip
+    [
+        (["apps"], "/apps"),
+        (["ps"], "/ps"),
+        (["runs", "x"], "/apps/x/runs"),
+        (["releases", "x"], "/apps/x/releases"),
+    ],
+)
 def test_an_empty_list_is_said_on_stderr(nap: Nap, fake: FakeReceiver, words: list[str], where: str) -> None:
     fake.answers[f"GET {where}"] = []
     ended = nap(*words)
@@ -352,8 +385,12 @@ def test_a_detached_run_is_not_followed(nap: Nap, fake: FakeReceiver, words: lis
 def test_cancel_stops_the_latest_run(nap: Nap, fake: FakeReceiver) -> None:
     fake.answers["GET /apps/hello/runs/latest"] = {**RUN, "number": 5}
     fake.answers["POST /apps/hello/runs/5/cancel"] = {
-        **RUN, "number": 5, "state": "cancelled", "exit_code": 130, "seconds": {},
-    }  # fmt: skip
+        **RUN,
+        "number": 5,
+        "state": "cancelled",
+        "exit_code": 130,
+        "seconds": {},
+    }
     assert nap("cancel", "hello").err == "hello run 5: cancelled, exit 130\n"
 
 
