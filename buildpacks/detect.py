@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from buildpacks import folder, profile
+from buildpacks import folder, layout, profile
 from buildpacks.dockerfile import Dockerfile
 from buildpacks.errors import BuildpackError
 from buildpacks.kinds import Build, Builder, Run, Runner
@@ -61,6 +61,7 @@ class Composed:
 
     def plan(self, tree: Path) -> Plan:
         """How `tree` is built and run."""
+        layout.check(tree)
         run = self.runner.run(tree) if self.runner else Run()
         build = self.builder.build(tree, run.manifest) if self.builder else Build()
         return Plan(

@@ -7,6 +7,11 @@ from pathlib import Path
 from buildpacks.errors import BuildpackError
 
 _SOURCES = "src"
+# Of these the one beside src/ lands: people and build tools read them, programs don't.
+_NOTES = frozenset(
+    "Makefile makefile GNUmakefile CMakeLists.txt meson.build .gitignore .gitattributes .gitkeep "
+    "README README.md README.txt LICENSE COPYING".split()
+)
 
 
 def land(tree: Path) -> None:
@@ -20,17 +25,29 @@ def land(tree: Path) -> None:
     folder = tree / _SOURCES
     if folder.is_symlink() or not folder.is_dir():
         return
-    names = sorted(path.name for path in folder.iterdir())
-    for name in names:
-        if name == _SOURCES or os.path.lexists(tree / name):
-            raise BuildpackError(
-                f"{_SOURCES}/{name} and {name} both land at {name} in the app's folder",
-                "What is in src/ lands beside everything else; rename one of the two.",
-            )
-    for name in names:
-        (folder / name).rename(tree / name)
+    check(tree)
+    for path in folder.iterdir():
+        if os.path.lexists(tree / path.name):
+            path.unlink()
+        else:
+            path.rename(tree / path.name)
     folder.rmdir()
     folder.symlink_to(".")
+
+
+def check(tree: Path) -> None:
+    """Raises BuildpackError when `land` would have two files for one name."""
+    folder = tree / _SOURCES
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name in _NOTES and path.is_file():
+            continue
+        if os.path.lexists(tree / path.name):
+            raise BuildpackError(
+                f"{_SOURCES}/{path.name} and {path.name} both land at {path.name} in the app's folder",
+                "What is in src/ lands beside everything else; rename one of the two.",
+            )
 
 
 def find_product(tree: Path, name: str) -> Path:

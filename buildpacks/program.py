@@ -32,7 +32,15 @@ def script(manifest: Manifest, app: Path) -> tuple[str, ...]:
     """
     first = manifest.run.split(maxsplit=1)[0]
     file = app / first
-    if first.startswith(("/", ".")) or not file.is_file():
+    if first.startswith("/") or not file.is_file():
         return ("sh", "-ec", manifest.run)
-    start = "./" if os.access(file, os.X_OK) else "sh ./"
-    return ("sh", "-ec", start + manifest.run.lstrip())
+    prefix = "" if os.access(file, os.X_OK) else f"{_interpreter(file)} "
+    here = "" if first.startswith("./") else "./"
+    return ("sh", "-ec", f"{prefix}{here}{manifest.run.lstrip()}")
+
+
+def _interpreter(file: Path) -> str:
+    """What a script's first line names; `sh` when it names nothing."""
+    with file.open("rb") as text:
+        first = text.readline(256)
+    return first[2:].decode("utf-8", "replace").strip() if first.startswith(b"#!") else "sh"

@@ -27,7 +27,7 @@ def steps(tree: Path, lands_first: bool) -> tuple[Step, ...]:
     if not wanted:
         return ()
     pip = ("pip", "install", "--target", FOLDER, *wanted)
-    quiet = ("-q", "--disable-pip-version-check", "--no-input")
+    quiet = ("-q", "--disable-pip-version-check", "--no-input", "--root-user-action=ignore")
     return (Step(("{python}", "-m", *pip, *quiet), shlex.join(pip)),)
 
 

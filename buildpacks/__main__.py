@@ -1,0 +1,87 @@
+"""`python -m buildpacks detect|compile|release`: the built-in kinds in Heroku's form."""
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from buildpacks import build, manifest, program, stacks
+from buildpacks.detect import describe, detect
+from buildpacks.errors import BuildpackError
+from buildpacks.plan import Plan
+
+_USAGE = "usage: python -m buildpacks detect DIR | compile DIR CACHE_DIR ENV_DIR | release DIR"
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs one verb; 0, or 1 for "not mine", a refused tree or a wrong call."""
+    verbs: dict[tuple[str, int], Callable[..., None]] = {
+        ("detect", 1): _detect,
+        ("compile", 3): _compile,
+        ("release", 1): _release,
+    }
+    verb = verbs.get((argv[0], len(argv) - 1)) if argv else None
+    if verb is None:
+        print(_USAGE, file=sys.stderr)
+        return 1
+    try:
+        verb(*map(Path, argv[1:]))
+    except (BuildpackError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        if getattr(error, "hint", ""):
+            print(getattr(error, "hint", ""), file=sys.stderr)
+        return 1
+    return 0
+
+
+def _detect(tree: Path) -> None:
+    print(detect(tree).name)
+
+
+def _compile(tree: Path, cache: Path, env_dir: Path) -> None:
+    plan = detect(tree).plan(tree)
+    if plan.stack == "dockerfile":
+        raise BuildpackError("a Dockerfile needs containers", "Build it with docker or podman.")
+    _say(describe(plan))
+    home = os.environ.get("NAP_HOME")
+    stack = stacks.find(plan.stack, plan.languages, (Path(home) if home else cache) / "stacks", say=_say)
+    base = {**os.environ, **_variables(env_dir)}
+    build.carry_out(plan, stack, tree, cache, env_dir, base, _say)
+
+
+def _release(tree: Path) -> None:
+    import yaml
+
+    pack = detect(tree)
+    plan = pack.release(tree, pack.plan(tree))
+    answer = {
+        "default_process_types": _processes(plan),
+        "config_vars": {name: value.replace("{app}", "/app") for name, value in plan.env},
+    }
+    print(yaml.safe_dump(answer, sort_keys=False), end="")
+
+
+def _processes(plan: Plan) -> dict[str, str]:
+    if plan.manifest is None:
+        return {process.name: process.command for process in plan.processes}
+    if plan.manifest.run:
+        return {"app": plan.manifest.run}
+    ranks = sum(manifest.layout(plan.manifest))
+    return {"app": shlex.join(("mpirun", "-np", str(ranks), *program.argv(plan.manifest)))}
+
+
+def _variables(env_dir: Path) -> dict[str, str]:
+    """Heroku's form: a file for each variable, its content the value."""
+    if not env_dir.is_dir():
+        return {}
+    files = (path for path in env_dir.iterdir() if path.is_file())
+    return {path.name: path.read_text("utf-8", "surrogateescape").rstrip("\n") for path in files}
+
+
+def _say(line: str) -> None:
+    print(f"-----> {line}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
