@@ -8,10 +8,11 @@ from buildpacks.errors import BuildpackError
 
 _SOURCES = "src"
 # Of these the one beside src/ lands: people and build tools read them, programs don't.
-_NOTES = frozenset(
-    "Makefile makefile GNUmakefile CMakeLists.txt meson.build .gitignore .gitattributes .gitkeep "
-    "README README.md README.txt LICENSE COPYING".split()
-)
+_NOTES = (
+    "Makefile", "makefile", "GNUmakefile", "CMakeLists.txt", "meson.build",
+    ".gitignore", ".gitattributes", ".gitkeep",
+    "README", "README.md", "README.txt", "LICENSE", "COPYING",
+)  # fmt: skip
 
 
 def land(tree: Path) -> None:
@@ -26,6 +27,7 @@ def land(tree: Path) -> None:
     if folder.is_symlink() or not folder.is_dir():
         return
     check(tree)
+    _mend_links(tree)
     for path in folder.iterdir():
         if os.path.lexists(tree / path.name):
             path.unlink()
@@ -48,6 +50,22 @@ def check(tree: Path) -> None:
                 f"{_SOURCES}/{path.name} and {path.name} both land at {path.name} in the app's folder",
                 "What is in src/ lands beside everything else; rename one of the two.",
             )
+
+
+def _mend_links(tree: Path) -> None:
+    """Points the relative links inside `src/` where they lead once they are one level higher."""
+    sources = tree.absolute() / _SOURCES
+    for folder, folders, files in os.walk(sources):
+        for link in (Path(folder) / name for name in folders + files):
+            if link.is_symlink() and not link.readlink().is_absolute():
+                target = Path(os.path.normpath(link.parent / link.readlink()))
+                mended = os.path.relpath(_landed(target, sources), _landed(link.parent, sources))
+                link.unlink()
+                link.symlink_to(mended)
+
+
+def _landed(path: Path, sources: Path) -> Path:
+    return sources.parent / path.relative_to(sources) if path.is_relative_to(sources) else path
 
 
 def find_product(tree: Path, name: str) -> Path:

@@ -6,6 +6,7 @@ A ValueError's text, when there is one, says more than the key's own "takes" sen
 import posixpath
 import re
 import shlex
+import unicodedata
 from collections.abc import Callable, Mapping
 
 # What a YAML value can be once scalars are left as the text that was written.
@@ -15,13 +16,14 @@ Reader = Callable[[Raw], object]
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
 _LONGEST_TEXT = 16_384
+_LONGEST_PATH = 1_024
 
 
 def text(raw: Raw) -> str:
     """One string without control characters other than tabs and line ends."""
     if not isinstance(raw, str):
-        raise ValueError("it takes one value, not a list or a block of further keys")
-    if any(ord(char) < 32 and char not in "\t\n" for char in raw) or "\x7f" in raw:
+        raise ValueError("one value belongs here")
+    if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\t\n" for char in raw):
         raise ValueError("it has a control character in it")
     if len(raw) > _LONGEST_TEXT:
         raise ValueError(f"it is {len(raw)} characters long, and {_LONGEST_TEXT} are allowed")
@@ -39,7 +41,7 @@ def required_text(raw: Raw) -> str:
 def texts(raw: Raw) -> tuple[str, ...]:
     """A string or a list of strings, none of them empty."""
     if isinstance(raw, Mapping):
-        raise ValueError("it takes a value or a list, not a block of further keys")
+        raise ValueError("a value or a list belongs here")
     items = (raw,) if isinstance(raw, str) else raw
     if not items:
         raise ValueError("the list is empty")
@@ -48,8 +50,10 @@ def texts(raw: Raw) -> tuple[str, ...]:
 
 def words(raw: Raw) -> tuple[str, ...]:
     """A list as it is, a string split as a shell splits it (nothing is expanded)."""
+    if isinstance(raw, Mapping):
+        raise ValueError("a line or a list belongs here")
     if not isinstance(raw, str):
-        return tuple(text(item) for item in raw) if raw else ()
+        return tuple(text(item) for item in raw)
     try:
         return tuple(shlex.split(text(raw)))
     except ValueError as error:
@@ -117,6 +121,8 @@ def inside(path: str) -> str:
         raise ValueError("it is an absolute path")
     if path.startswith("-"):
         raise ValueError("it starts with a dash, which a compiler takes for an option")
+    if len(path) > _LONGEST_PATH or any(len(part.encode()) > 255 for part in path.split("/")):
+        raise ValueError("it is too long for a path")
     shortest = posixpath.normpath(path)
     if shortest == ".." or shortest.startswith("../"):
         raise ValueError("it leaves the tree")

@@ -146,6 +146,8 @@ def _unreadable(error: yaml.MarkedYAMLError, text: str, name: str) -> BuildpackE
     lines = text.splitlines()
     found = lines[number - 1] if number <= len(lines) else ""
     hint = 'Put a value with `:`, `#`, `*`, `&`, `{`, `[` or `%` in it in quotes: `args: "-x a: b"`.'
+    if "end of stream" in str(error.problem):
+        hint = "A quote or bracket is opened and not closed."
     if found.lstrip(" ").startswith("\t"):
         hint = "The line starts with a tab; indent with spaces."
     return BuildpackError(
