@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import io
 import sys
-from datetime import datetime
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from receiver.errors import ReceiverError, explain
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def main() -> None:
@@ -16,8 +18,6 @@ def main() -> None:
         status = _run()
     except KeyboardInterrupt:
         status = 130
-    except BrokenPipeError:
-        status = _reader_gone()
     except Exception as error:
         status = _report(error)
     sys.exit(status)
@@ -29,8 +29,10 @@ def _run() -> int:
     from receiver.commands.group import nap
 
     try:
+        # A file name that is no UTF-8 is written as it came.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")
         status = nap.main(prog_name="nap", standalone_mode=False)
-        sys.stdout.flush()
     except click.Abort as abort:
         raise KeyboardInterrupt from abort
     except click.ClickException as error:
@@ -48,12 +50,6 @@ def _usage(error: Exception) -> Exception:
     return ReceiverError(sentence.rstrip("."), f"{context.command_path} --help")
 
 
-def _reader_gone() -> int:
-    """Whoever read the output has left; give the interpreter's last flush a place to go."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
-
-
 def _report(error: Exception) -> int:
     if not (hasattr(error, "message") and hasattr(error, "hint")):
         error = _unexpected(error)
@@ -64,8 +60,9 @@ def _report(error: Exception) -> int:
 def _unexpected(error: Exception) -> ReceiverError:
     """What no part of nap foresaw: the traceback goes to the log, a sentence to the user."""
     from receiver.client import nap_home
+    from receiver.paths import Home
 
-    log = nap_home() / "log" / "nap.log"
+    log = Home(nap_home()).log / "nap.log"
     sentence = f"nap failed in a way it did not foresee ({type(error).__name__}: {error})"
     try:
         _write_traceback(log, error)
@@ -76,6 +73,7 @@ def _unexpected(error: Exception) -> ReceiverError:
 
 def _write_traceback(log: Path, error: Exception) -> None:
     import traceback
+    from datetime import datetime
 
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:

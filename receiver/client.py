@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from receiver.errors import ReceiverError
+from receiver.paths import Home
 
-SOCKET_NAME = "nap.sock"
 _SUN_PATH_BYTES = 108  # of sockaddr_un.sun_path on Linux, the closing zero byte included
 
 
@@ -25,7 +25,7 @@ def nap_home() -> Path:
 
 def resource(*parts: object) -> str:
     """The path of a resource: `resource("apps", "hello", "runs", 3)` is `/apps/hello/runs/3`."""
-    return "".join(f"/{quote(str(part), safe='')}" for part in parts)
+    return "".join(f"/{quote(str(part), safe='', errors='surrogateescape')}" for part in parts)
 
 
 class Client:
@@ -64,7 +64,7 @@ class Client:
     def _answer(
         self, method: str, path: str, body: Any, timeout: float | None
     ) -> Iterator[http.client.HTTPResponse]:
-        connection = _Connection(self.home / SOCKET_NAME, timeout)
+        connection = _Connection(Home(self.home).api_socket, timeout)
         try:
             connection.request(method, path, **_content(body))
             response = connection.getresponse()
@@ -74,7 +74,7 @@ class Client:
         except TimeoutError as error:
             raise ReceiverError(
                 f"the receiver gave no answer to {method} {path} in {timeout:.0f} s",
-                f"see {self.home / 'log'}, or start it anew: nap down; nap up",
+                f"see {Home(self.home).log}, or start it anew: nap down; nap up",
             ) from error
         except (ConnectionError, http.client.HTTPException, json.JSONDecodeError) as error:
             raise ReceiverError(

@@ -130,7 +130,7 @@ def check_mpi(machine: Machine) -> Finding:
         kind = "Open MPI" if "Open MPI" in told or "OpenRTE" in told else "MPICH"
         where = machine.which("mpirun")
         return Finding("MPI", True, f"{kind} {_version(told)} of the machine ({where})")
-    stacks = sorted({path.parent.parent for path in machine.home.glob("stacks/**/bin/mpicc")})
+    stacks = sorted({path.parents[1] for path in machine.home.glob("stacks/[!.]*/bin/mpicc")})
     if stacks:
         return Finding("MPI", True, ", ".join(map(str, stacks)))
     hint = "the first push fetches a wheel; without network, install the machine's own"

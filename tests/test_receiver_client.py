@@ -113,6 +113,7 @@ def test_a_stream_that_is_cut_off_is_an_error(fake: FakeReceiver) -> None:
 
 def test_a_name_cannot_leave_its_place_in_the_path() -> None:
     assert resource("apps", "../x?y", "runs", 3) == "/apps/..%2Fx%3Fy/runs/3"
+    assert resource("apps", "\udcff") == "/apps/%FF"
 
 
 def test_the_home_is_absolute_wherever_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

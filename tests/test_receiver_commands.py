@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -418,6 +419,14 @@ def test_results_are_copied_under_their_names(nap: Nap, kept: list[dict[str, Any
     assert nap("results", "heat", "--to", str(tmp_path / "out")).status == 0
     for value in kept:
         assert (tmp_path / "out" / value["name"]).read_bytes() == b"1 2 3\n"
+
+
+def test_a_result_whose_name_is_no_utf8_is_listed(
+    nap: Nap, kept: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept[0]["name"] = os.fsdecode(b"share/\xff")
+    assert b"share/\xff" in nap("results", "heat").out
+    assert json.loads(nap("results", "heat", "--json").out) == kept
 
 
 @pytest.mark.parametrize("name", ["../field.txt", "/tmp/field.txt", "share/../../field.txt"])

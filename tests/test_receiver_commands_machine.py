@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -62,7 +63,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "mpi.xml").write_text("from: hello.c\nto: hello\nhosts: 2\n")
     (folder / "src" / "hello.c").write_text("int main(void) { return 0; }\n")
     monkeypatch.setattr(demo_module, "find_example", lambda: folder)
-    monkeypatch.setattr(demo_module, "mkdtemp", lambda prefix: str(tmp_path / "work"))
+    monkeypatch.setattr(tempfile, "mkdtemp", lambda prefix: str(tmp_path / "work"))
     return folder
 
 

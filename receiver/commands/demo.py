@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path
-from tempfile import mkdtemp
 
 import click
 
@@ -62,6 +61,8 @@ def _names() -> Iterator[str]:
 
 def make_repository(example: Path, app: str, remote: str) -> Path:
     """Commit a copy of the example to a new repository with the remote `nap`; it is kept."""
+    from tempfile import mkdtemp
+
     folder = Path(mkdtemp(prefix="nap-demo-")) / app
     shutil.copytree(example, folder)
     _git(folder, "init", "--quiet")

@@ -62,7 +62,7 @@ def copy(values: list[dict[str, Any]], folder: Path) -> None:
             shutil.copyfile(value["path"], target)
         except OSError as error:
             raise ReceiverError(
-                f"{value['name']} could not be copied to {target}: {error.strerror}"
+                f"{value['name']} could not be copied to {target}: {error.strerror or error}"
             ) from error
 
 
