@@ -1,0 +1,132 @@
+"""The node's announcer: keeps the keys of its live slaves in etcd. `python -m registry.discovery`.
+
+It outlives the receiver, and leaves the keys in etcd when it is told to stop: the runners tell
+them to the next one. What they say is in `registry.conversation`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+from registry.announced import Announced
+from registry.conversation import converse
+from registry.endpoint import Settings
+from registry.errors import RegistryError
+from registry.processes import Detached, PidLock
+from registry.store import Store, open_store
+from registry.writer import Writer
+
+SOCKET = "discovery.sock"
+LOCK = "discovery.lock"
+SETTINGS = "etcd.json"
+
+
+def start(home: Path, log: Path) -> int:
+    """Have one running for this home, with `etcd.json` in it; return its pid. Idempotent.
+
+    Runners can connect when this returns. Raises RegistryError when it does not come up.
+    """
+    process = Detached("discovery", home / LOCK, log)
+    with process.closed_door() as lock:
+        if not lock.take():
+            return lock.owner()
+        lock.release()
+        command = [sys.executable, "-m", "registry.discovery", "--home", str(home)]
+        return process.launch(command, _environment(), None)
+
+
+def stop(home: Path) -> None:
+    """End it; keys of live slaves stay in etcd until they expire or are announced again."""
+    Detached("discovery", home / LOCK, home / "log").stop()
+
+
+def pid(home: Path) -> int | None:
+    """Its process; None when it does not run."""
+    return Detached("discovery", home / LOCK, home / "log").pid()
+
+
+def _environment() -> dict[str, str]:
+    """Ours, where this package is found also when it is not installed."""
+    here = str(Path(__file__).resolve().parent.parent)
+    known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([here, *known])}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m registry.discovery")
+    parser.add_argument("--home", type=Path, required=True, help="nap's home, with etcd.json in it")
+    # In the home, short relative names stay clear of the 108 bytes a socket's path may have.
+    os.chdir(parser.parse_args(arguments).home)
+    lock = PidLock(Path(LOCK))
+    if not lock.take():
+        _say(f"It runs already, as process {lock.owner()}.")
+        return 0
+    lock.write(os.getpid())
+    try:
+        _serve(Settings.load(Path(SETTINGS)))
+    except RegistryError as error:
+        _say(error.message)
+        return 1
+    return 0
+
+
+def _serve(settings: Settings) -> None:
+    announced = Announced()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: announced.close())
+    listener = _listen()
+    threading.Thread(target=_accept, args=(listener, announced), daemon=True).start()
+    _tell_starter()
+    Writer(announced, _connect, settings.timing, _say).run()
+    Path(SOCKET).unlink(missing_ok=True)
+
+
+def _connect() -> Store:
+    """etcd, where the settings say that it is now."""
+    return open_store(Settings.load(Path(SETTINGS)).endpoint)
+
+
+def _listen() -> socket.socket:
+    Path(SOCKET).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(SOCKET)
+    finally:
+        os.umask(mask)
+    listener.listen(128)
+    return listener
+
+
+def _accept(listener: socket.socket, announced: Announced) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError as error:
+            _say(f"A runner cannot connect: {error}.")
+            announced.wait_closed(1)
+            continue
+        arguments = (connection, announced, _say)
+        threading.Thread(target=converse, args=arguments, daemon=True).start()
+
+
+def _tell_starter() -> None:
+    """Say that runners can connect, the way of sd_notify."""
+    address = os.environ.pop("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as starter:
+            starter.sendto(b"READY=1", address)
+
+
+def _say(line: str) -> None:
+    print(f"discovery: {line}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

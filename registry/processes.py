@@ -1,0 +1,163 @@
+"""Processes that outlive who started them: one a lock file, started once, ended for certain."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from registry.errors import RegistryError
+
+# Seconds a process has to come up, and to go.
+START, STOP = 30.0, 10.0
+
+
+class PidLock:
+    """A file whose lock a process holds as long as it lives, with its pid inside.
+
+    A child that inherits `descriptor` holds the lock too, after this process has closed it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+
+    def take(self) -> bool:
+        """False when another process has it."""
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def wait(self) -> None:
+        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
+
+    def release(self) -> None:
+        fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+
+    def write(self, pid: int) -> None:
+        os.pwrite(self.descriptor, f"{pid:<20}".encode(), 0)
+
+    def owner(self) -> int:
+        """The pid inside: that of who holds the lock, or held it last; 0 when it is not known."""
+        text = os.pread(self.descriptor, 20, 0).strip()
+        return int(text) if text.isdigit() else 0
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
+
+@dataclass(frozen=True)
+class Detached:
+    """A process of its own session that says when it is ready, the way systemd's services do."""
+
+    name: str
+    lock: Path
+    log: Path
+
+    def pid(self) -> int | None:
+        """None when it does not run."""
+        if not self.lock.exists():
+            return None
+        with self.closed_door() as lock:
+            return None if lock.take() else lock.owner()
+
+    def stop(self) -> None:
+        """End it; it is gone when this returns. Nothing to do when it does not run."""
+        if not self.lock.exists():
+            return
+        with self.closed_door() as lock:
+            if lock.take():
+                return
+            _end(lock.owner())
+            if not lock.take():
+                raise RegistryError(f"{self.name} does not end.", f"See {self.log}.")
+
+    @contextmanager
+    def closed_door(self) -> Iterator[PidLock]:
+        """The lock, while nobody else looks whether it is taken."""
+        door_path = self.lock.with_suffix(".door")
+        with closing(PidLock(door_path)) as door, closing(PidLock(self.lock)) as lock:
+            door.wait()
+            yield lock
+
+    def launch(self, argv: Sequence[str], env: dict[str, str], lock: PidLock | None) -> int:
+        """Start it behind the closed door and wait until it is ready; return its pid.
+
+        It inherits `lock`, or takes its own. Raises RegistryError with the log's last lines.
+        """
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as notices,
+            self.log.open("ab") as log,
+        ):
+            notices.bind(f"{folder}/notify")
+            process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**env, "NOTIFY_SOCKET": f"{folder}/notify"},
+                pass_fds=[lock.descriptor] if lock else [],
+                start_new_session=True,
+            )
+            if lock:
+                lock.write(process.pid)
+            if not _is_ready(notices, process.pid):
+                self._give_up(process)
+            return process.pid
+
+    def _give_up(self, process: subprocess.Popen[bytes]) -> None:
+        code = process.poll()
+        process.kill()
+        process.wait()
+        how = f"was not ready in {START:g} s" if code is None else f"ended with {code}"
+        lines = self.log.read_text(errors="replace").splitlines()[-3:]
+        last = "; ".join(_log_message(line) for line in lines)
+        raise RegistryError(f"{self.name} {how}: {last or 'its log is empty'}.", f"See {self.log}.")
+
+
+def _is_ready(notices: socket.socket, pid: int) -> bool:
+    with _watched(pid) as process:
+        readable, _, _ = select.select([notices.fileno(), process], [], [], START)
+        return notices.fileno() in readable
+
+
+def _log_message(line: str) -> str:
+    """The message and error of a structured log line, or the line."""
+    try:
+        entry = json.loads(line)
+        return ": ".join(str(entry[part]) for part in ("msg", "error") if part in entry)
+    except (ValueError, TypeError):
+        return line.strip()[:200]
+
+
+def _end(pid: int) -> None:
+    """End a process, by force when it does not go by itself."""
+    try:
+        with _watched(pid) as process:
+            for request in (signal.SIGTERM, signal.SIGKILL):
+                signal.pidfd_send_signal(process, request)
+                if select.select([process], [], [], STOP)[0]:
+                    return
+    except ProcessLookupError:
+        return
+
+
+@contextmanager
+def _watched(pid: int) -> Iterator[int]:
+    """A descriptor that becomes readable when the process has ended."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
