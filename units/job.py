@@ -36,7 +36,8 @@ class Process:
 
 @dataclass(frozen=True)
 class Mpi:
-    """What mpirun is to start: `program` (argv, arguments included) or, when given, `script`.
+    """What mpirun is to start: `program` (argv, arguments included); or, when given, the argv of a
+    `script` that calls mpirun itself.
 
     `flavour` is one of `openmpi5`, `openmpi4`, `mpich`; `options` go to mpirun as they are.
     """
@@ -44,7 +45,7 @@ class Mpi:
     flavour: str
     np: int
     program: tuple[str, ...] = ()
-    script: str = ""
+    script: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
 
 
@@ -103,11 +104,13 @@ class Handle:
 class Outcome:
     """How a run ended: the program's exit code, and a sentence when more is to be said.
 
-    A signal is 128 + n, a timeout 124, a cancelled run 130.
+    A signal is 128 + n, a timeout 124, a cancelled run 130. `state` is `ended`, or why it was ended:
+    `timed out`, `cancelled`, `replaced`, `lost`.
     """
 
     exit_code: int
     reason: str = ""
+    state: str = "ended"
 
 
 @dataclass(frozen=True)

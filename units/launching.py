@@ -52,7 +52,7 @@ def hostfile(mpi: Mpi, slaves: Iterable[Slave]) -> str:
 def command(mpi: Mpi) -> tuple[str, ...]:
     """The master's argv, run in /app: a script, or mpirun over the hostfile beside that folder."""
     if mpi.script:
-        return ("sh", "-ec", mpi.script)
+        return mpi.script
     hosts = "-f" if mpi.flavour == "mpich" else "--hostfile"
     mpirun = ("mpirun", hosts, "../hostfile", "-np", str(mpi.np))
     return (*mpirun, *mpi.options, *mpi.program)

@@ -10,6 +10,7 @@ import select
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +128,11 @@ class LocalEngine:
         try:
             found = json.loads((handle.folder / "exit").read_text())
         except FileNotFoundError:
-            return Outcome(137, "the run's processes were killed from outside, or the machine went down")
-        return Outcome(found["exit_code"], found["reason"])
+            return Outcome(137, "its processes were killed from outside, or the machine went down", "lost")
+        return Outcome(**found)
 
     def stop(self, handle: Handle, outcome: Outcome) -> None:
-        self._command(handle, f"stop {outcome.exit_code} {outcome.reason}")
+        self._command(handle, f"stop {json.dumps(asdict(outcome))}")
         pid = self._runner(handle)
         if pid and not processes.wait(pid, _STOP_WITHIN):
             processes.kill(pid)
@@ -246,8 +247,13 @@ def _state(unit: dict[str, Any], pid: int) -> UnitState:
     return UnitState(unit["name"], unit.get("address", ""), unit.get("slots", 0), state, pid)
 
 
-def capsule_argv(home: Path, folder: Path, visible: tuple[Path, ...], argv: tuple[str, ...]) -> list[str]:
-    """`argv` as a command in a capsule of its own, in `folder`, that ends when its caller does."""
+def capsule_argv(
+    home: Path, writable: tuple[Path, ...], visible: tuple[Path, ...], argv: tuple[str, ...]
+) -> list[str]:
+    """`argv` as a command in a capsule of its own that ends when its caller does.
+
+    It sees of nap's home the `writable` folders, starts in the first of them, and may read `visible`.
+    """
     shown = [str(path) for path in (*visible, *_own_folders(home))]
-    enter = (sys.executable, "-I", "-S", str(_HERE / "enter.py"), str(home), str(folder), *shown)
-    return ["setpriv", "--pdeathsig", "KILL", *_UNSHARE, *enter, "--", *argv]
+    enter = (sys.executable, "-I", "-S", str(_HERE / "enter.py"), str(home), *map(str, writable))
+    return ["setpriv", "--pdeathsig", "KILL", *_UNSHARE, *enter, "--", *shown, "--", *argv]

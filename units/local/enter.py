@@ -1,6 +1,6 @@
-"""Run one command in a capsule of its own: `enter.py HOME FOLDER READ_ONLY... -- ARGV...`.
+"""Run one command in a capsule of its own: `enter.py HOME WRITABLE... -- READABLE... -- ARGV...`.
 
-Started by `engine.capsule_argv` under `unshare`; FOLDER becomes the working directory.
+Started by `engine.capsule_argv` under `unshare`; the first WRITABLE folder is where it starts.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from units.local import capsule, namespaces
 
 
 def main(arguments: list[str]) -> None:
-    split = arguments.index("--")
-    home, folder, *read_only = arguments[:split]
-    argv = arguments[split + 1 :]
-    capsule.arrange(home, [folder], read_only)
-    os.chdir(folder)
+    home, *writable = arguments[: arguments.index("--")]
+    rest = arguments[arguments.index("--") + 1 :]
+    split = rest.index("--")
+    readable, argv = rest[:split], rest[split + 1 :]
+    capsule.arrange(home, writable, readable)
+    os.chdir(writable[0])
     namespaces.drop_privileges()
     try:
         os.execvp(argv[0], argv)

@@ -14,6 +14,10 @@ _THROWN_AWAY = ("places", "share", "app", "tmp", "control", "lock", "pid", "host
 
 
 def make(folder: Path, units: tuple[UnitFile, ...], spec: str, hosts: str) -> None:
+    """All of it anew: a receiver that died while it submitted may have left a part."""
+    clear(folder)
+    for name in ("units", "exit", "units.log", "pids"):
+        remove(folder / name)
     for name in ("units", "places", "share", "app", "tmp"):
         (folder / name).mkdir(parents=True, mode=0o700)
     for unit in units:

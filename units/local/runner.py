@@ -4,7 +4,7 @@
 
 It needs no daemon: it holds a lock on the run's folder, lets the program write straight to
 `output`, and leaves `exit` behind. When it ends, the kernel ends every process of the run.
-Commands come in as lines through the FIFO `control`: `start` and `stop CODE REASON`.
+Commands come in as lines through the FIFO `control`: `start`, and `stop` with an outcome in JSON.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Runner:
         self.pauses: dict[str, float] = {}
         self.started_at: dict[int, float] = {}
         self.deadline: float | None = None
-        self.outcome: tuple[int, str] | None = None
+        self.outcome: dict[str, Any] | None = None
         self.first_code = 0
 
     def run(self) -> None:
@@ -91,6 +91,8 @@ class Runner:
         for unit in self.units:
             if unit["kind"] in ("slave", "process"):
                 self._start(unit)
+        if not any(unit["kind"] == "slave" for unit in self.units):
+            self._set_deadline()
 
     def _start(self, unit: Unit) -> None:
         place = f"{self.folder}/places/{unit['place']}"
@@ -124,16 +126,19 @@ class Runner:
 
     def _obey(self, lines: str) -> None:
         for line in lines.splitlines():
-            verb, *rest = line.split(" ", 2)
+            verb, _, rest = line.partition(" ")
             if verb == "start":
                 self._start_master()
-            elif verb == "stop" and len(rest) == 2:
-                self._end(int(rest[0]), rest[1])
+            elif verb == "stop":
+                self._end(**json.loads(rest))
 
     def _start_master(self) -> None:
-        master = next(unit for unit in self.units if unit["kind"] == "master")
-        self._set_deadline()
-        self._start(master)
+        """Once: a daemon that comes back may say it again."""
+        masters = [unit for unit in self.units if unit["kind"] == "master"]
+        self.units = [unit for unit in self.units if unit["kind"] != "master"]
+        for master in masters:
+            self._start(master)
+            self._set_deadline()
 
     def _set_deadline(self) -> None:
         if self.spec["timeout"]:
@@ -182,7 +187,7 @@ class Runner:
         if not any(other["kind"] == "master" for other in self.running.values()):
             self._end(1, f"{reason} before the run began")
             return
-        self.outcome = self.outcome or (137, reason)
+        self.outcome = self.outcome or {"exit_code": 137, "reason": reason, "state": "ended"}
         self._within(2 * GRACE)
 
     def _restart_later(self, unit: Unit, code: int, lived: float) -> None:
@@ -198,10 +203,10 @@ class Runner:
         if not self.running:
             self._end(self.first_code)
 
-    def _end(self, code: int, reason: str = "") -> None:
+    def _end(self, exit_code: int, reason: str = "", state: str = "ended") -> None:
         """The run is over as soon as what still runs has heard of it: SIGTERM, then the kernel."""
         if self.outcome is None:
-            self.outcome = (code, reason)
+            self.outcome = {"exit_code": exit_code, "reason": reason, "state": state}
         for pid, unit in self.running.items():
             if unit["kind"] != "slave":
                 with contextlib.suppress(ProcessLookupError):
@@ -221,7 +226,8 @@ class Runner:
         if self.deadline is not None and now >= self.deadline:
             if self.outcome is None:
                 self.deadline = None
-                self._end(124, f"the run took longer than its timeout of {self.spec['timeout']} s")
+                reason = f"it took longer than its timeout of {self.spec['timeout']} s"
+                self._end(124, reason, "timed out")
             else:
                 self.running.clear()
         for entry in [entry for entry in self.due if entry[0] <= now]:
@@ -242,13 +248,12 @@ class Runner:
 
     def _finish(self) -> None:
         """Everything the program wrote is on disk before the exit code is."""
-        code, reason = self.outcome or (1, "")
         for unit in self.units:
             if "key" in unit:
                 self.announcer.withdraw(unit["key"])
         os.fsync(self.output)
         with open("exit.new", "w") as file:
-            json.dump({"exit_code": code, "reason": reason}, file)
+            json.dump(self.outcome, file)
             file.flush()
             os.fsync(file.fileno())
         os.rename("exit.new", "exit")

@@ -1,0 +1,113 @@
+"""The app's bare repository, through GitPython: made, configured, looked into."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from receiver.errors import ReceiverError
+
+if TYPE_CHECKING:
+    from git import Repo
+
+RELEASED = "refs/heads/released"
+DEPLOY_BRANCHES = ("master", "main")
+_GIT_VERSION = (2, 29)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file of a commit: `mode` as git writes it, `size` in bytes."""
+
+    mode: str
+    size: int
+    path: str
+
+    @property
+    def is_submodule(self) -> bool:
+        return self.mode == "160000"
+
+
+@contextmanager
+def opened(repository: Path, env: Mapping[str, str] | None = None) -> Iterator[Repo]:
+    """The repository, with git's quarantine when `env` names one: so new objects are seen."""
+    from git import GitCmdObjectDB, Repo
+
+    with Repo(repository, odbt=GitCmdObjectDB) as repo:
+        repo.git.update_environment(**_clean(), **(env or {}))
+        yield repo
+
+
+def _clean() -> dict[str, str]:
+    """What a hook's environment must not do to other git commands, nor the user's settings."""
+    return {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C.UTF-8"}
+
+
+def create(repository: Path, branches: tuple[str, ...]) -> None:
+    """A bare repository with nap's hooks, all there or not at all."""
+    from git import Repo
+
+    unfinished = repository.with_name(f".{repository.name}.new")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with Repo.init(unfinished, bare=True, mkdir=True, template="") as repo:
+        repo.head.reference = repo.head.reference.__class__(repo, RELEASED, check_path=False)
+        configure(repo, branches)
+    os.rename(unfinished, repository)
+
+
+def configure(repo: Repo, branches: tuple[str, ...]) -> None:
+    """Settings of its own for what a user's global ones would switch off silently."""
+    with repo.config_writer() as config:
+        config.set_value("core", "hooksPath", "../../hooks")
+        config.set_value("core", "logAllRefUpdates", "true")
+        config.set_value("receive", "advertisePushOptions", "true")
+        config.set_value("receive", "shallowUpdate", "true")
+        config.set_value("receive", "autogc", "false")
+        config.set_value("transfer", "hideRefs", "refs/nap")
+        config.remove_option("receive", "procReceiveRefs") if config.has_option(
+            "receive", "procReceiveRefs"
+        ) else None
+        for branch in branches:
+            config.add_value("receive", "procReceiveRefs", f"refs/heads/{branch}")
+
+
+def tree_id(repo: Repo, commit: str) -> str:
+    """The tree of a commit; ReceiverError for what is no commit, or is cut off from its tree."""
+    from git.exc import GitCommandError
+
+    try:
+        return str(repo.git.rev_parse("--verify", f"{commit}^{{tree}}"))
+    except GitCommandError as error:
+        raise ReceiverError(
+            f"{commit[:10]} cannot be checked out: git has not all of it",
+            "from a shallow clone: git fetch --unshallow, and push again",
+        ) from error
+
+
+def entries(repo: Repo, tree: str) -> list[Entry]:
+    listing = repo.git.ls_tree("-r", "-l", "-z", tree)
+    return [_entry(line) for line in listing.split("\0") if line]
+
+
+def _entry(line: str) -> Entry:
+    details, _, path = line.partition("\t")
+    mode, _, _, size = details.split()
+    return Entry(mode, int(size) if size.isdigit() else 0, path)
+
+
+def check_out(repo: Repo, tree: str, folder: Path) -> None:
+    """Write the tree's files into the empty `folder`, without touching the repository's index."""
+    with repo.git.custom_environment(GIT_INDEX_FILE=str(folder.with_name(f"{folder.name}.index"))):
+        repo.git.read_tree(tree)
+        repo.git.checkout_index("--all", f"--prefix={folder}/")
+
+
+def record(repo: Repo, number: int, commit: str) -> None:
+    """Keep the commit of run `number`, and move the branch that a clone sees."""
+    repo.git.update_ref(f"refs/nap/{number}", commit)
+    repo.git.update_ref(RELEASED, commit)

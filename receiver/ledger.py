@@ -1,0 +1,258 @@
+"""The receiver's durable record of apps, releases and runs, in SQLite."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from receiver.errors import ReceiverError
+
+ENDED = ("succeeded", "failed", "cancelled", "timed out", "replaced")
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE app (
+    name TEXT PRIMARY KEY,
+    config TEXT NOT NULL,
+    created TEXT NOT NULL
+);
+CREATE TABLE release (
+    app TEXT NOT NULL REFERENCES app(name) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    commit_id TEXT NOT NULL,
+    image TEXT NOT NULL,
+    plan TEXT NOT NULL,
+    created TEXT NOT NULL,
+    PRIMARY KEY (app, number)
+);
+CREATE TABLE run (
+    app TEXT NOT NULL REFERENCES app(name) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    commit_id TEXT NOT NULL,
+    release INTEGER,
+    options TEXT NOT NULL,
+    state TEXT NOT NULL,
+    exit_code INTEGER,
+    reason TEXT NOT NULL,
+    seconds TEXT NOT NULL,
+    slaves INTEGER NOT NULL,
+    np INTEGER NOT NULL,
+    service INTEGER NOT NULL,
+    created TEXT NOT NULL,
+    PRIMARY KEY (app, number),
+    FOREIGN KEY (app, release) REFERENCES release(app, number)
+);
+"""
+
+
+@dataclass(frozen=True)
+class App:
+    """`config` has the keys of `apps.CONFIG`."""
+
+    name: str
+    config: dict[str, Any]
+    created: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """Immutable. `image` is a digest, `plan` the plan's canonical JSON, `created` ISO 8601 in UTC."""
+
+    app: str
+    number: int
+    commit_id: str
+    image: str
+    plan: str
+    created: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """One execution of a release, from its acceptance on.
+
+    `release` is None until it is known; `seconds` are those of each phase. The states: accepted,
+    waiting, building, starting, running, and one of ENDED.
+    """
+
+    app: str
+    number: int
+    commit_id: str
+    release: int | None = None
+    options: dict[str, str] = field(default_factory=dict)
+    state: str = "accepted"
+    exit_code: int | None = None
+    reason: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+    slaves: int = 0
+    np: int = 0
+    service: bool = False
+    created: str = ""
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+class Ledger:
+    """One connection, used by one thread at a time. Each method is one transaction, on disk when it returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._database.row_factory = sqlite3.Row
+        for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
+            self._database.execute(f"PRAGMA {pragma}")
+        self._prepare()
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _prepare(self) -> None:
+        version = self._database.execute("PRAGMA user_version").fetchone()[0]
+        if version > _VERSION:
+            raise ReceiverError(
+                f"the ledger {self._path} is of version {version}, newer than this nap knows ({_VERSION})",
+                "start the nap that wrote it",
+            )
+        if version == 0:
+            self._database.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+    def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+        with self._lock:
+            return self._database.execute(query, values).fetchall()
+
+    def add_app(self, name: str) -> App:
+        app = App(name, {}, now())
+        with self._transaction() as database:
+            try:
+                database.execute("INSERT INTO app VALUES (?, ?, ?)", (app.name, "{}", app.created))
+            except sqlite3.IntegrityError as error:
+                raise ReceiverError(f"there is an app {name} already", "see: nap apps") from error
+        return app
+
+    def remove_app(self, name: str) -> None:
+        with self._transaction() as database:
+            database.execute("DELETE FROM run WHERE app = ?", (name,))
+            database.execute("DELETE FROM app WHERE name = ?", (name,))
+
+    def apps(self) -> list[App]:
+        return [_app(row) for row in self._rows("SELECT * FROM app ORDER BY name")]
+
+    def app(self, name: str) -> App:
+        rows = self._rows("SELECT * FROM app WHERE name = ?", name)
+        if not rows:
+            raise ReceiverError(f"there is no app {name}", f"nap create {name}, or see: nap apps")
+        return _app(rows[0])
+
+    def configure(self, name: str, config: Mapping[str, Any]) -> None:
+        with self._transaction() as database:
+            database.execute("UPDATE app SET config = ? WHERE name = ?", (json.dumps(config), name))
+
+    def release(self, app: str, commit_id: str, image: str, plan: str) -> Release:
+        """The app's newest release when it is of the same commit, image and plan, else a new one."""
+        with self._transaction() as database:
+            newest = self._newest_release(app)
+            if newest and (newest.commit_id, newest.image, newest.plan) == (commit_id, image, plan):
+                return newest
+            number = newest.number + 1 if newest else 1
+            release = Release(app, number, commit_id, image, plan, now())
+            database.execute("INSERT INTO release VALUES (?, ?, ?, ?, ?, ?)", tuple(asdict(release).values()))
+        return release
+
+    def _newest_release(self, app: str) -> Release | None:
+        releases = self._rows("SELECT * FROM release WHERE app = ? ORDER BY number DESC LIMIT 1", app)
+        return Release(*releases[0]) if releases else None
+
+    def releases(self, app: str) -> list[Release]:
+        rows = self._rows("SELECT * FROM release WHERE app = ? ORDER BY number", self.app(app).name)
+        return [Release(*row) for row in rows]
+
+    def get_release(self, app: str, number: int | None) -> Release:
+        """The release of that number, `None` for the newest."""
+        releases = self.releases(app)
+        chosen = [release for release in releases if number in (None, release.number)]
+        if not chosen:
+            what = f"no release v{number}" if number else "no release yet"
+            raise ReceiverError(f"{app} has {what}", "see: nap releases " + app)
+        return chosen[-1]
+
+    def accept(self, app: str, commit_id: str, options: Mapping[str, str], release: int | None = None) -> Run:
+        """Record a new run: from here on it is the receiver's to carry out."""
+        with self._transaction() as database:
+            highest = database.execute("SELECT max(number) FROM run WHERE app = ?", (app,)).fetchone()[0]
+            run = Run(app, (highest or 0) + 1, commit_id, release, dict(options), created=now())
+            marks = ", ".join("?" * len(fields(Run)))
+            database.execute(f"INSERT INTO run ({_COLUMNS}) VALUES ({marks})", _values(run))
+        return run
+
+    def update(self, run: Run, **changes: Any) -> Run:
+        changed = replace(run, **changes)
+        assignments = ", ".join(f"{part.name} = ?" for part in fields(Run))
+        with self._transaction() as database:
+            database.execute(
+                f"UPDATE run SET {assignments} WHERE app = ? AND number = ?",
+                (*_values(changed), run.app, run.number),
+            )
+        return changed
+
+    def runs(self, app: str) -> list[Run]:
+        rows = self._rows("SELECT * FROM run WHERE app = ? ORDER BY number", self.app(app).name)
+        return [_run(row) for row in rows]
+
+    def run(self, app: str, number: int | None) -> Run:
+        """The run of that number, `None` for the newest."""
+        query = "SELECT * FROM run WHERE app = ? AND (? IS NULL OR number = ?) ORDER BY number DESC LIMIT 1"
+        rows = self._rows(query, self.app(app).name, number, number)
+        if not rows:
+            what = f"no run {number}" if number else "not run yet"
+            raise ReceiverError(f"{app} has {what}", f"see: nap runs {app}")
+        return _run(rows[0])
+
+    def unfinished(self) -> list[Run]:
+        """Runs that have not ended, of all apps, oldest first."""
+        marks = ", ".join("?" * len(ENDED))
+        rows = self._rows(f"SELECT * FROM run WHERE state NOT IN ({marks}) ORDER BY created, number", *ENDED)
+        return [_run(row) for row in rows]
+
+
+_COLUMNS = ", ".join(part.name for part in fields(Run))
+
+
+def _app(row: sqlite3.Row) -> App:
+    return App(row["name"], json.loads(row["config"]), row["created"])
+
+
+def _values(run: Run) -> tuple[object, ...]:
+    values = {**asdict(run), "options": json.dumps(run.options), "seconds": json.dumps(run.seconds)}
+    return tuple(values.values())
+
+
+def _run(row: sqlite3.Row) -> Run:
+    values = {part.name: row[part.name] for part in fields(Run)}
+    values.update(
+        options=json.loads(row["options"]), seconds=json.loads(row["seconds"]), service=bool(row["service"])
+    )
+    return Run(**values)

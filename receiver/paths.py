@@ -1,0 +1,94 @@
+"""Where things are under nap's home."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """`$NAP_HOME`: one folder that holds everything."""
+
+    root: Path
+
+    @property
+    def id(self) -> str:
+        """Empty for the default home, else short and the same for the same folder: two may share a machine."""
+        if self.root == Path("~/.nap").expanduser():
+            return ""
+        return "h" + hashlib.sha256(os.fsencode(self.root)).hexdigest()[:6]
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "settings.yaml"
+
+    @property
+    def ledger(self) -> Path:
+        return self.root / "ledger.db"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the daemon for as long as it lives; its pid is inside."""
+        return self.root / "daemon.lock"
+
+    @property
+    def api_socket(self) -> Path:
+        return self.root / "nap.sock"
+
+    @property
+    def hook_socket(self) -> Path:
+        return self.root / "hook.sock"
+
+    @property
+    def hooks(self) -> Path:
+        return self.root / "hooks"
+
+    @property
+    def etcd(self) -> Path:
+        return self.root / "etcd"
+
+    @property
+    def etcd_settings(self) -> Path:
+        return self.root / "etcd.json"
+
+    @property
+    def stacks(self) -> Path:
+        return self.root / "stacks"
+
+    @property
+    def images(self) -> Path:
+        return self.root / "images"
+
+    @property
+    def builds(self) -> Path:
+        """What was built from what: one record an input."""
+        return self.root / "builds"
+
+    @property
+    def scratch(self) -> Path:
+        """Trees while they are checked out and built; empty when nothing is."""
+        return self.root / "scratch"
+
+    @property
+    def buildpacks(self) -> Path:
+        return self.root / "buildpacks"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log"
+
+    def repository(self, app: str) -> Path:
+        return self.root / "repos" / f"{app}.git"
+
+    def runs(self, app: str) -> Path:
+        return self.root / "runs" / app
+
+    def run(self, app: str, number: int) -> Path:
+        return self.runs(app) / str(number)
+
+    def cache(self, app: str) -> Path:
+        """What an app's builds keep from one to the next."""
+        return self.root / "cache" / app

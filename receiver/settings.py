@@ -1,0 +1,105 @@
+"""The home's settings: a YAML file over commented defaults, which are also the schema."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from receiver.errors import ReceiverError
+
+_DEFAULTS = Path(__file__).with_name("settings.yaml")
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_CHOICES = {"engine": ("local",), "mpi": ("auto", "machine", "wheel"), "etcd.api": ("auto", "v2", "v3")}
+
+
+@dataclass(frozen=True)
+class EtcdSettings:
+    """Where etcd is; without a `url` nap starts one of its own."""
+
+    url: str
+    api: str
+    ca: str
+    cert: str
+    key: str
+    user: str
+    password_file: str
+    port: int
+    ttl: int
+    refresh: int
+    retry: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Times are in seconds, sizes in bytes."""
+
+    engine: str
+    mpi: str
+    etcd: EtcdSettings
+    build_timeout: int
+    gather_timeout: int
+    answer_timeout: int
+    push_limit: int
+    keep: int
+    maven: tuple[str, ...] = field(default=())
+
+
+def load(path: Path) -> Settings:
+    """The settings in `path`, over the defaults; ReceiverError names the key that is wrong."""
+    given = _read(path) if path.exists() else {}
+    merged = _merge(_read(_DEFAULTS), given, str(path))
+    etcd = EtcdSettings(**{part.name: merged["etcd"][part.name] for part in fields(EtcdSettings)})
+    merged["push_limit"] = _size(str(merged["push_limit"]), str(path))
+    merged["maven"] = tuple(shlex.split(merged["maven"]))
+    return Settings(**{**merged, "etcd": etcd})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        data = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ReceiverError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise ReceiverError(f"{path} is not a list of `key: value` lines", f"see {_DEFAULTS}")
+    return data
+
+
+def _merge(defaults: Mapping[str, Any], given: Mapping[str, Any], path: str, within: str = "") -> dict[str, Any]:
+    merged = dict(defaults)
+    for key, value in given.items():
+        name = f"{within}{key}"
+        if key not in defaults:
+            near = difflib.get_close_matches(str(key), defaults, n=1)
+            raise ReceiverError(
+                f"{path} has a key that nap does not know: {name}",
+                f"did you mean {within}{near[0]}?" if near else f"the keys are {', '.join(defaults)}",
+            )
+        merged[key] = _checked(defaults[key], value, name, path)
+    return merged
+
+
+def _checked(default: Any, value: Any, name: str, path: str) -> Any:
+    if isinstance(default, dict) and isinstance(value, dict):
+        return _merge(default, value, path, f"{name}.")
+    sized = name == "push_limit" and isinstance(value, int)
+    if (type(value) is not type(default) and not sized) or (isinstance(value, int) and value < 0):
+        kind = {str: "a text", int: "a whole number", dict: "a list of keys"}[type(default)]
+        raise ReceiverError(f"{path}: {name} is {value!r}, which is not {kind}")
+    allowed = _CHOICES.get(name)
+    if allowed and value not in allowed:
+        raise ReceiverError(f"{path}: {name} is {value!r}", f"allowed: {', '.join(allowed)}")
+    return value
+
+
+def _size(text: str, path: str) -> int:
+    match = re.fullmatch(r"(\d{1,12})([KMG]?)", text)
+    if not match:
+        raise ReceiverError(f"{path}: push_limit is {text!r}", "write a size such as 200M or 2G")
+    return int(match[1]) * _UNITS[match[2]]
