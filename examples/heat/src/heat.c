@@ -73,6 +73,10 @@ int main(int argc, char **argv)
     const struct plate plate = shared_plate();
     MPI_Comm_size(MPI_COMM_WORLD, &size);
     MPI_Dims_create(size, 2, dims);
+    if (dims[0] > plate.rows || dims[1] > plate.columns) {
+        fprintf(stderr, "the plate has too few cells for %d x %d ranks\n", dims[0], dims[1]);
+        fail(2);
+    }
     MPI_Cart_create(MPI_COMM_WORLD, 2, dims, periods, 0, &grid);
     MPI_Comm_rank(grid, &rank);
     if (block_create(&block, grid, &plate) != 0) {
