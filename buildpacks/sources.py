@@ -115,12 +115,12 @@ def names(tree: Path) -> list[str]:
 
 
 def _near(tree: Path, name: str) -> str:
+    if " " in name:
+        return f"Several files are a list: `from: [{', '.join(name.split())}]`."
     known = [path for path in names(tree) if language(path) is not None]
     near = difflib.get_close_matches(name, known, n=1) or [
         path for path in known if PurePosixPath(path).name == PurePosixPath(name).name
     ]
     if near:
         return f"Did you mean {near[0]}?"
-    if " " in name:
-        return f"Several files are a list: `from: [{', '.join(name.split())}]`."
     return f"The tree's sources are {', '.join(known[:8])}." if known else "Was it added with `git add`?"

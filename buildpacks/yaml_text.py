@@ -42,8 +42,9 @@ def read(text: str, name: str) -> dict[str, Entry]:
     try:
         return _document(yaml.parse(text, Loader=yaml.SafeLoader), name)
     except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
         raise BuildpackError(
-            f"{name} has a character that text files don't have (U+{ord(error.character):04X})",
+            f"{name}, line {line}: there is a character that text files don't have",
             "Save it as plain UTF-8 text.",
         ) from None
     except yaml.MarkedYAMLError as error:
