@@ -1,0 +1,107 @@
+"""Folder packs, in Heroku's form."""
+
+import subprocess
+
+import pytest
+from buildpacks_trees import THREE_KEYS, plant, refusal
+
+from buildpacks import build, folder, stacks
+from buildpacks.detect import describe, detect
+from buildpacks.errors import BuildpackError
+from buildpacks.plan import Process, from_json, to_json
+
+LUA = {
+    "bin/detect": '#!/bin/sh\n[ -f "$1/main.lua" ] && echo Lua\n',
+    "bin/compile": """\
+#!/bin/bash
+set -e
+echo "-----> $STACK"
+mkdir -p "$1/.profile.d" "$2"
+echo once >> "$2/cached"
+echo "export GREETING='$(cat "$3/GREETING") from $STACK'" > "$1/.profile.d/lua.sh"
+""",
+    "bin/release": """\
+#!/bin/sh
+cat <<EOF
+---
+addons: []
+config_vars:
+  LUA_PATH: lib
+default_process_types:
+  web: lua main.lua
+EOF
+""",
+}
+APP = {"main.lua": ""}
+
+
+def pack(path, files=LUA):
+    return plant(path, files)
+
+
+def test_a_pack_plans_builds_and_releases(tmp_path):
+    tree = plant(tmp_path / "tree", APP)
+    env = plant(tmp_path / "env", {"GREETING": "hello"})
+    buildpack = detect(tree, [pack(tmp_path / "lua")])
+    plan = buildpack.plan(tree)
+    stack = stacks.find(plan.stack, plan.languages, tmp_path / "stacks")
+    build.carry_out(plan, stack, tree, tmp_path / "cache", env, {"PATH": "/usr/bin:/bin"}, str)
+    plan = buildpack.release(tree, plan)
+    assert plan.processes == (Process("web", "lua main.lua"),)
+    assert dict(plan.env) == {"STACK": "heroku-24", "LUA_PATH": "lib"}
+    assert (tmp_path / "cache/cached").read_text() == "once\n"
+    said = subprocess.run(
+        folder.command(Process("web", 'echo "$GREETING"; exit 3'), plan.pack),
+        cwd=tree, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (said.stdout, said.returncode) == ("hello from heroku-24\n", 3)
+
+
+def test_a_pack_is_asked_after_the_built_in_kinds(tmp_path):
+    tree = plant(tmp_path / "tree", APP | {"mpi.xml": THREE_KEYS, "hello.c": ""})
+    packs = [pack(tmp_path / "lua")]
+    assert detect(tree, packs).name == "mpi.xml"
+    assert detect(tree, packs, chosen="lua").name == "lua"
+
+
+def test_a_pack_builds_what_a_profile_runs(tmp_path):
+    tree = plant(tmp_path / "tree", APP | {"Procfile": "app: lua main.lua\n"})
+    plan = detect(tree, [pack(tmp_path / "lua")]).plan(tree)
+    assert describe(plan) == "lua builds (plain), Procfile runs"
+    assert from_json(to_json(plan)) == plan
+
+
+def test_a_chosen_pack_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(BuildpackError, match="name the buildpack `luna`") as error:
+        detect(plant(tmp_path / "tree", APP), [pack(tmp_path / "lua")], chosen="luna")
+    assert "lua" in refusal(error)
+
+
+def test_a_changed_pack_is_a_changed_plan(tmp_path):
+    tree = plant(tmp_path / "tree", APP)
+    before = detect(tree, [pack(tmp_path / "lua")]).plan(tree)
+    changed = LUA | {"bin/compile": "#!/bin/sh\n"}
+    after = detect(tree, [pack(tmp_path / "lua", changed)]).plan(tree)
+    assert before.pack != after.pack
+
+
+@pytest.mark.parametrize(
+    ("release", "message"),
+    [
+        ("#!/bin/sh\necho 'a: [b'\n", "does not print YAML"),
+        ("#!/bin/sh\necho 'default_process_types: [a]'\n", "is not a block of"),
+        ("#!/bin/sh\necho no >&2; exit 2\n", "ended with exit code 2"),
+        ("#!/bin/sh\n", "does not say how to run the tree"),
+        ("#!/nowhere/sh\n", "has no bin/release that runs"),
+    ],
+)
+def test_a_broken_release_is_one_clear_error(tmp_path, release, message):
+    tree = plant(tmp_path / "tree", APP)
+    buildpack = detect(tree, [pack(tmp_path / "lua", LUA | {"bin/release": release})])
+    with pytest.raises(BuildpackError, match=message) as error:
+        buildpack.release(tree, buildpack.plan(tree))
+    assert refusal(error)
+
+
+def test_a_line_of_a_profile_is_shell_text():
+    assert folder.command(Process("web", "a | b"), None) == ("sh", "-c", "a | b")
