@@ -88,4 +88,6 @@ def exit_status(run: Mapping[str, Any]) -> int:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return "-" if value is None else str(value)

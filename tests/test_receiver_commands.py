@@ -134,7 +134,7 @@ READING = {
                 "image": "sha256:1",
                 "created": "2026-01-02T03:04:05Z",
                 "stack": "openmpi",
-                "runs": 2,
+                "runs": [1, 2],
             }
         ],
     ),
@@ -177,7 +177,7 @@ def test_json_is_the_receivers_value_and_nothing_else(
     [
         (("status",), ["pid     1", "engine  local", "etcd    u (api v2)"]),
         (("apps",), ["APP    RELEASE  STATE  REMOTE", "hello  -        -      /r"]),
-        (("config", "hello"), ["branch  master", "strict  False"]),
+        (("config", "hello"), ["branch  master", "strict  false"]),
         (("render", "hello"), ["# --- slaves_hello@1", "a", "# --- master_hello", "b"]),
     ],
 )
@@ -220,11 +220,13 @@ def test_runs_shows_how_each_ended(nap: Nap, fake: FakeReceiver) -> None:
         "state": "accepted",
         "exit_code": None,
         "seconds": {},
+        "slaves": 0,
+        "np": 0,
     }
     fake.answers["GET /apps/hello/runs"] = [RUN, accepted]
     _, done, new = nap("runs", "hello").out.decode().splitlines()
     assert done.split()[:9] == ["3", "v2", "0123456", "succeeded", "0", "4", "8", "1.5", "s"]
-    assert new.split()[:8] == ["4", "-", "-", "accepted", "-", "4", "8", "-"]
+    assert new.split()[:8] == ["4", "-", "-", "accepted", "-", "-", "-", "-"]
 
 
 @pytest.mark.parametrize(
@@ -234,9 +236,12 @@ def test_runs_shows_how_each_ended(nap: Nap, fake: FakeReceiver) -> None:
         (["ps"], "/ps"),
         (["runs", "x"], "/apps/x/runs"),
         (["releases", "x"], "/apps/x/releases"),
+        (["config", "x"], "/apps/x/config"),
     ],
 )
-def test_an_empty_list_is_said_on_stderr(nap: Nap, fake: FakeReceiver, words: list[str], where: str) -> None:
+def test_nothing_to_show_is_said_on_stderr(
+    nap: Nap, fake: FakeReceiver, words: list[str], where: str
+) -> None:
     fake.answers[f"GET {where}"] = []
     ended = nap(*words)
     assert ended.out == b""

@@ -77,8 +77,10 @@ def config(app: str, settings: tuple[str, ...], unset: tuple[str, ...], as_json:
     values = client().patch(where, changes) if changes else client().get(where)
     if as_json:
         print_json(values)
-    else:
+    elif values:
         click.echo(pairs(values))
+    else:
+        click.echo(f"{app} has no settings of its own", err=True)
 
 
 @click.command()

@@ -31,7 +31,8 @@ def releases(app: str, as_json: bool) -> None:
         print_json(values)
         return
     rows = [
-        (release_name(v["number"]), v["commit"][:7], v["stack"], v["runs"], ago(v["created"])) for v in values
+        (release_name(v["number"]), v["commit"][:7], v["stack"], len(v["runs"]), ago(v["created"]))
+        for v in values
     ]
     headings = ("RELEASE", "COMMIT", "STACK", "RUNS", "CREATED")
     print_table(headings, rows, f"{app} has no release yet: git push nap master")

@@ -85,8 +85,8 @@ def _run_row(value: dict[str, Any]) -> tuple[object, ...]:
         (value["commit"] or "-")[:7],
         value["state"],
         value["exit_code"],
-        value["slaves"],
-        value["np"],
+        value["slaves"] or None,
+        value["np"] or None,
         duration(sum(value["seconds"].values())) if value["seconds"] else None,
         ago(value["created"]),
     )
