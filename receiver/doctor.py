@@ -148,26 +148,18 @@ def check_maven(machine: Machine) -> Finding:
 def check_user_namespaces(machine: Machine) -> Finding:
     name = "user namespaces"
     if machine.which("unshare") is None:
-        return Finding(
-            name, None, "unshare not found", "runs are not kept apart from each other", "util-linux"
-        )
-    if machine.output(CAPSULE.split()) is not None:
-        return Finding(name, True, "allowed")
-    return Finding(name, None, "not allowed", f"runs are not kept apart; {_how_to_allow()}")
+        return Finding(name, False, "unshare not found", "no run can be kept apart", "util-linux")
+    if machine.output(CAPSULE.split()) is None:
+        return Finding(name, False, "not allowed", f"no run can be kept apart; {_how_to_allow()}")
+    return Finding(name, True, "allowed")
 
 
 def check_setpriv(machine: Machine) -> Finding:
-    return _tool(
-        machine,
-        "setpriv",
-        ("setpriv",),
-        "a run cannot give up the rights its namespaces gave it",
-        "util-linux",
-    )
+    return _tool(machine, "setpriv", ("setpriv",), "no build can be kept apart", "util-linux", needed=True)
 
 
 def check_iproute(machine: Machine) -> Finding:
-    return _tool(machine, "ip", ("ip",), "a machine with only `lo` up runs Open MPI as one node", "iproute2")
+    return _tool(machine, "ip", ("ip",), "Open MPI does not run where only `lo` is up", "iproute2")
 
 
 def check_etcd(machine: Machine) -> Finding:
