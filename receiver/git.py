@@ -54,10 +54,11 @@ def create(repository: Path, branches: tuple[str, ...]) -> None:
 
     unfinished = repository.with_name(f".{repository.name}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
-    with Repo.init(unfinished, bare=True, mkdir=True, template="") as repo:
+    # No template: what a user's own one would bring in is not for this repository.
+    with Repo.init(unfinished, bare=True, template="", allow_unsafe_options=True) as repo:
         repo.head.reference = repo.head.reference.__class__(repo, RELEASED, check_path=False)
         configure(repo, branches)
-    os.rename(unfinished, repository)
+    unfinished.rename(repository)
 
 
 def configure(repo: Repo, branches: tuple[str, ...]) -> None:
@@ -69,9 +70,8 @@ def configure(repo: Repo, branches: tuple[str, ...]) -> None:
         config.set_value("receive", "shallowUpdate", "true")
         config.set_value("receive", "autogc", "false")
         config.set_value("transfer", "hideRefs", "refs/nap")
-        config.remove_option("receive", "procReceiveRefs") if config.has_option(
-            "receive", "procReceiveRefs"
-        ) else None
+        if config.has_option("receive", "procReceiveRefs"):
+            config.remove_option("receive", "procReceiveRefs")
         for branch in branches:
             config.add_value("receive", "procReceiveRefs", f"refs/heads/{branch}")
 
@@ -102,7 +102,12 @@ def _entry(line: str) -> Entry:
 
 def check_out(repo: Repo, tree: str, folder: Path) -> None:
     """Write the tree's files into the empty `folder`, without touching the repository's index."""
-    with repo.git.custom_environment(GIT_INDEX_FILE=str(folder.with_name(f"{folder.name}.index"))):
+    places = {
+        "GIT_DIR": str(repo.git_dir),
+        "GIT_WORK_TREE": str(folder),
+        "GIT_INDEX_FILE": str(folder.with_name(f"{folder.name}.index")),
+    }
+    with repo.git.custom_environment(**places):
         repo.git.read_tree(tree)
         repo.git.checkout_index("--all", f"--prefix={folder}/")
 

@@ -105,7 +105,7 @@ def now() -> str:
 
 
 class Ledger:
-    """One connection, used by one thread at a time. Each method is one transaction, on disk when it returns."""
+    """One connection, used by one thread at a time. A method is a transaction, on disk when it returns."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -16,7 +16,7 @@ class Home:
 
     @property
     def id(self) -> str:
-        """Empty for the default home, else short and the same for the same folder: two may share a machine."""
+        """Empty for the default home, else short: two homes may share a machine or an etcd."""
         if self.root == Path("~/.nap").expanduser():
             return ""
         return "h" + hashlib.sha256(os.fsencode(self.root)).hexdigest()[:6]

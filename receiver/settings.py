@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from receiver.errors import ReceiverError
 
@@ -22,7 +22,7 @@ class EtcdSettings:
     """Where etcd is; without a `url` nap starts one of its own."""
 
     url: str
-    api: str
+    api: Literal["auto", "v2", "v3"]
     ca: str
     cert: str
     key: str
@@ -71,7 +71,9 @@ def _read(path: Path) -> dict[str, Any]:
     return data
 
 
-def _merge(defaults: Mapping[str, Any], given: Mapping[str, Any], path: str, within: str = "") -> dict[str, Any]:
+def _merge(
+    defaults: Mapping[str, Any], given: Mapping[str, Any], path: str, within: str = ""
+) -> dict[str, Any]:
     merged = dict(defaults)
     for key, value in given.items():
         name = f"{within}{key}"

@@ -27,6 +27,10 @@ class Story:
     def say(self, text: str) -> None:
         self._write({"say": text})
 
+    def settle(self) -> None:
+        """A service is up: whoever waits for that need not look on."""
+        self._write({"settled": True})
+
     def end(self) -> None:
         """Nothing comes after this."""
         self._write({"end": True})
@@ -47,10 +51,11 @@ class Story:
 
 @dataclass(frozen=True)
 class Frame:
-    """A piece of a run as it was seen: a line of nap's, or bytes of the program's, or its end."""
+    """A piece of a run as it was seen: a line of nap's, or bytes of the program's, or a mark."""
 
     say: str = ""
     output: bytes = b""
+    settled: bool = False
     end: bool = False
 
     def as_json(self) -> dict[str, Any]:
@@ -74,7 +79,7 @@ class Reader:
                 yield from self._output_until(None)
                 yield Frame(end=True)
                 return
-            yield Frame(say=record["say"])
+            yield Frame(say=record.get("say", ""), settled="settled" in record)
         yield from self._output_until(None)
 
     def _records(self) -> Iterator[dict[str, Any]]:

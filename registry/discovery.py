@@ -18,7 +18,7 @@ from registry.announced import Announced
 from registry.conversation import converse
 from registry.endpoint import Settings
 from registry.errors import RegistryError
-from registry.processes import Detached, PidLock
+from registry.processes import Detached, PidLock, tell_starter
 from registry.store import Store, open_store
 from registry.writer import Writer
 
@@ -82,7 +82,7 @@ def _serve(settings: Settings) -> None:
         signal.signal(number, lambda *_: announced.close())
     listener = _listen()
     threading.Thread(target=_accept, args=(listener, announced), daemon=True).start()
-    _tell_starter()
+    tell_starter()
     Writer(announced, _connect, settings.timing, _say).run()
     Path(SOCKET).unlink(missing_ok=True)
 
@@ -114,14 +114,6 @@ def _accept(listener: socket.socket, announced: Announced) -> None:
             continue
         arguments = (connection, announced, _say)
         threading.Thread(target=converse, args=arguments, daemon=True).start()
-
-
-def _tell_starter() -> None:
-    """Say that runners can connect, the way of sd_notify."""
-    address = os.environ.pop("NOTIFY_SOCKET", "")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as starter:
-            starter.sendto(b"READY=1", address)
 
 
 def _say(line: str) -> None:

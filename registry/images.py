@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from registry.errors import RegistryError
 
 _BLOCK = 1 << 20
+_YOUNG = 3600.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Images:
         image = self._image(digest_of(tree))
         if not image.tree.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
-            os.rename(tree, image.tree)
+            tree.rename(image.tree)
         return image
 
     def get(self, digest: str) -> Image:
@@ -46,6 +48,10 @@ class Images:
 
     def has(self, digest: str) -> bool:
         return self._image(digest).tree.is_dir()
+
+    def is_old(self, digest: str) -> bool:
+        """Whether it has been there for an hour: a younger one may be of a push that is not accepted yet."""
+        return time.time() - self._image(digest).tree.stat().st_ctime > _YOUNG
 
     def digests(self) -> list[str]:
         """What is there, in no order."""

@@ -126,6 +126,14 @@ class Detached:
         raise RegistryError(f"{self.name} {how}: {last or 'its log is empty'}.", f"See {self.log}.")
 
 
+def tell_starter() -> None:
+    """In the process itself: it is ready, said the way of sd_notify."""
+    address = os.environ.pop("NOTIFY_SOCKET", "")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as starter:
+            starter.sendto(b"READY=1", address)
+
+
 def _is_ready(notices: socket.socket, pid: int) -> bool:
     with _watched(pid) as process:
         readable, _, _ = select.select([notices.fileno(), process], [], [], START)

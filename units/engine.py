@@ -29,6 +29,9 @@ class Engine(Protocol):
     def running(self, handle: Handle) -> bool:
         """Whether anything of the run is still there."""
 
+    def has_ended(self, handle: Handle) -> bool:
+        """Whether the run came to an end that was kept."""
+
     def wait(self, handle: Handle, seconds: float | None) -> bool:
         """Wait for the run's end, `None` for as long as it takes; whether it has ended."""
 

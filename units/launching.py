@@ -8,6 +8,7 @@ machine calls for it, is the cure; docs/performance.md has the figures.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,11 @@ def command(mpi: Mpi) -> tuple[str, ...]:
     hosts = "-f" if mpi.flavour == "mpich" else "--hostfile"
     mpirun = ("mpirun", hosts, "../hostfile", "-np", str(mpi.np))
     return (*mpirun, *mpi.options, *mpi.program)
+
+
+def shown(mpi: Mpi) -> list[str]:
+    """The command as a person would have typed it, a line each."""
+    return mpi.script[-1].splitlines() if mpi.script else [shlex.join(command(mpi))]
 
 
 def environment(mpi: Mpi, slaves: tuple[Slave, ...], machine: Machine, agent: str, hosts: str) -> Pairs:

@@ -83,7 +83,7 @@ class LocalEngine:
             raise UnitError(self._why_not(handle), "the whole of it: " + str(handle.log))
 
     def _why_not(self, handle: Handle) -> str:
-        reason = self.outcome(handle).reason if (handle.folder / "exit").exists() else ""
+        reason = self.outcome(handle).reason if self.has_ended(handle) else ""
         last = handle.log.read_text(errors="replace").strip().splitlines()[-1:]
         return f"the units did not start: {reason or ''.join(last) or 'no answer from the runner'}"
 
@@ -112,6 +112,9 @@ class LocalEngine:
         except BlockingIOError:
             return True
         return False
+
+    def has_ended(self, handle: Handle) -> bool:
+        return (handle.folder / "exit").exists()
 
     def wait(self, handle: Handle, seconds: float | None) -> bool:
         pid = self._runner(handle)
@@ -146,7 +149,10 @@ class LocalEngine:
         return tuple(sorted(states, key=lambda state: (len(state.name), state.name)))
 
     def results(self, handle: Handle) -> tuple[Path, ...]:
-        spec = json.loads((handle.folder / "run.json").read_text())
+        try:
+            spec = json.loads((handle.folder / "run.json").read_text())
+        except FileNotFoundError:
+            return ()
         kept = files.keep_results(handle.folder, spec)
         files.clear(handle.folder)
         return kept
@@ -163,6 +169,19 @@ class LocalEngine:
         hosts = str(folder / "hostfile")
         launch = launching.environment(job.mpi, job.slaves, self._machine, str(_AGENT), hosts)
         return (*_run_env(job, folder), *launch, ("NAP_SLAVES", str(folder / "places")))
+
+
+def check() -> None:
+    """UnitError when this machine does not let its users make namespaces."""
+    try:
+        found = subprocess.run((*_UNSHARE, "true"), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise UnitError("the local engine needs unshare", "apt-get install util-linux") from error
+    if found.returncode != 0:
+        raise UnitError(
+            f"this machine does not allow user namespaces: {found.stderr.strip()}",
+            "as root: sysctl kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0",
+        )
 
 
 def _hosts(job: Job) -> str:

@@ -1,0 +1,250 @@
+"""The daemon's API for the `nap` command: JSON over HTTP on a Unix socket that only its user can open."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from buildpacks.plan import from_json
+from receiver import apps, jobs, ports, story
+from receiver.dispatcher import Dispatcher, Prelude
+from receiver.errors import ReceiverError
+from receiver.ledger import Release, Run
+from receiver.parts import Parts
+from receiver.version import VERSION
+from units.job import Handle
+
+Answer = Callable[[Request], Awaitable[Any]]
+_KEEP_ALIVE = 15.0
+
+
+class Api:
+    """One method a resource; each returns a JSON value, or a response of its own."""
+
+    def __init__(self, parts: Parts, dispatcher: Dispatcher, etcd: dict[str, str]) -> None:
+        self._parts = parts
+        self._dispatcher = dispatcher
+        self._etcd = etcd
+
+    def application(self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]]) -> Starlette:
+        run = "/apps/{app}/runs/{number}"
+        routes: list[tuple[str, str, Answer]] = [
+            ("GET", "/status", self.status),
+            ("GET", "/ps", self.ps),
+            ("GET", "/apps", self.apps),
+            ("POST", "/apps", self.create),
+            ("DELETE", "/apps/{app}", self.destroy),
+            ("GET", "/apps/{app}/config", self.config),
+            ("PATCH", "/apps/{app}/config", self.configure),
+            ("GET", "/apps/{app}/releases", self.releases),
+            ("GET", "/apps/{app}/render", self.render),
+            ("GET", "/apps/{app}/runs", self.runs),
+            ("POST", "/apps/{app}/runs", self.start),
+            ("GET", run, self.run),
+            ("GET", run + "/log", self.log),
+            ("GET", run + "/wait", self.wait),
+            ("GET", run + "/results", self.results),
+            ("POST", run + "/cancel", self.cancel),
+        ]
+        made = [Route(path, _answering(call), methods=[verb]) for verb, path, call in routes]
+        return Starlette(routes=made, lifespan=lifespan)
+
+    async def status(self, _request: Request) -> Any:
+        running = [run for run in self._parts.ledger.unfinished() if run.state == "running"]
+        return {
+            "version": VERSION,
+            "pid": os.getpid(),
+            "home": str(self._parts.home.root),
+            "engine": self._parts.engine.name,
+            "etcd": self._etcd,
+            "apps": len(self._parts.ledger.apps()),
+            "running": len(running),
+        }
+
+    async def ps(self, _request: Request) -> Any:
+        started = [run for run in self._parts.ledger.unfinished() if run.state in ("starting", "running")]
+        return [self._units(run) for run in started]
+
+    def _units(self, run: Run) -> dict[str, Any]:
+        states = self._parts.engine.states(Handle(self._parts.home.run(run.app, run.number)))
+        return {
+            "app": run.app,
+            "run": run.number,
+            "release": run.release,
+            "state": run.state,
+            "units": [asdict(state) for state in states],
+            "since": run.created,
+        }
+
+    async def apps(self, _request: Request) -> Any:
+        return [self._app(app.name) for app in self._parts.ledger.apps()]
+
+    def _app(self, name: str) -> dict[str, Any]:
+        releases, runs = self._parts.ledger.releases(name), self._parts.ledger.runs(name)
+        return {
+            "app": name,
+            "remote": str(self._parts.home.repository(name)),
+            "release": releases[-1].number if releases else None,
+            "state": runs[-1].state if runs else None,
+        }
+
+    async def create(self, request: Request) -> Any:
+        return apps.create(self._parts, (await request.json())["name"])
+
+    async def destroy(self, request: Request) -> Any:
+        name = request.path_params["app"]
+        for run in self._parts.ledger.runs(name):
+            if not run.ended:
+                await asyncio.to_thread(self._dispatcher.cancel, run)
+                await self._ended(run)
+        await asyncio.to_thread(apps.destroy, self._parts, name)
+        return {}
+
+    async def config(self, request: Request) -> Any:
+        return self._parts.ledger.app(request.path_params["app"]).config
+
+    async def configure(self, request: Request) -> Any:
+        changes = await request.json()
+        return apps.configure(self._parts, request.path_params["app"], changes)
+
+    async def releases(self, request: Request) -> Any:
+        name = request.path_params["app"]
+        runs = self._parts.ledger.runs(name)
+        return [_release(release, runs) for release in self._parts.ledger.releases(name)]
+
+    async def render(self, request: Request) -> Any:
+        name = request.path_params["app"]
+        engine = request.query_params.get("engine", self._parts.engine.name)
+        if engine != self._parts.engine.name:
+            raise ReceiverError(f"there is no engine {engine!r}", f"the engine is {self._parts.engine.name}")
+        release = self._parts.ledger.get_release(name, None)
+        plan = from_json(release.plan)
+        runs = self._parts.ledger.runs(name)
+        run = Run(name, runs[-1].number + 1 if runs else 1, release.commit_id, release.number)
+        image = self._parts.images.get(release.image)
+        stack = self._parts.preparer.stack(plan, lambda _: None)
+        port = ports.of(self._parts.ledger, name) if plan.service else None
+        job = jobs.make(self._parts.home, run, plan, image, stack, port)
+        return [asdict(unit) for unit in self._parts.engine.units(job)]
+
+    async def runs(self, request: Request) -> Any:
+        return [_run(run) for run in self._parts.ledger.runs(request.path_params["app"])]
+
+    async def start(self, request: Request) -> Any:
+        body = await request.json()
+        release = self._parts.ledger.get_release(request.path_params["app"], body.get("release"))
+        options = body.get("options") or {}
+        words = [f"{name}={value}" if name in jobs.OPTIONS else name for name, value in options.items()]
+        checked = jobs.parse_options(words)
+        jobs.check_options(from_json(release.plan), checked)
+        accept = self._dispatcher.accept
+        run, _ = await asyncio.to_thread(
+            accept, release.app, release.commit_id, checked, Prelude(), release.number
+        )  # fmt: skip
+        return _run(run)
+
+    async def run(self, request: Request) -> Any:
+        return _run(self._named(request))
+
+    async def log(self, request: Request) -> Any:
+        run = self._named(request)
+        folder = self._parts.home.run(run.app, run.number)
+        following = request.query_params.get("follow") == "1" and not run.ended
+
+        async def lines() -> AsyncIterator[bytes]:
+            if following:
+                async for frame in story.follow(folder):
+                    if not (frame.end or frame.settled):
+                        yield _line(frame.as_json())
+            else:
+                for frame in story.told(folder):
+                    yield _line(frame.as_json())
+            yield _line({"end": _run(self._parts.ledger.run(run.app, run.number))})
+
+        return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+    async def wait(self, request: Request) -> Any:
+        run = self._named(request)
+
+        async def lines() -> AsyncIterator[bytes]:
+            ending = asyncio.ensure_future(self._ended(run))
+            while not (await asyncio.wait([ending], timeout=_KEEP_ALIVE))[0]:
+                yield b"\n"
+            yield _line(_run(ending.result()))
+
+        return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+    async def _ended(self, run: Run) -> Run:
+        """The run once it has ended; its story ends after its record says so."""
+        if not run.ended:
+            async for _ in story.follow(self._parts.home.run(run.app, run.number)):
+                pass
+        return self._parts.ledger.run(run.app, run.number)
+
+    async def results(self, request: Request) -> Any:
+        run = self._named(request)
+        folder = self._parts.home.run(run.app, run.number) / "results"
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return [
+            {"name": str(path.relative_to(folder)), "size": path.stat().st_size, "path": str(path)}
+            for path in files
+        ]
+
+    async def cancel(self, request: Request) -> Any:
+        run = self._named(request)
+        await asyncio.to_thread(self._dispatcher.cancel, run)
+        return _run(await self._ended(run))
+
+    def _named(self, request: Request) -> Run:
+        number = request.path_params["number"]
+        if number != "latest" and not number.isdecimal():
+            raise ReceiverError(f"{number!r} is not the number of a run", "see: nap runs APP")
+        chosen = None if number == "latest" else int(number)
+        return self._parts.ledger.run(request.path_params["app"], chosen)
+
+
+def _answering(call: Answer) -> Callable[[Request], Awaitable[Response]]:
+    """A value becomes JSON, a refusal a status with its sentence and hint."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            value = await call(request)
+        except Exception as error:
+            if not hasattr(error, "message"):
+                raise
+            told = {"error": error.message, "hint": getattr(error, "hint", "")}
+            return JSONResponse(told, status_code=400)
+        return value if isinstance(value, Response) else JSONResponse(value)
+
+    return answer
+
+
+def _line(value: Any) -> bytes:
+    return json.dumps(value).encode() + b"\n"
+
+
+def _run(run: Run) -> dict[str, Any]:
+    value = asdict(run)
+    value["commit"] = value.pop("commit_id")
+    return value
+
+
+def _release(release: Release, runs: list[Run]) -> dict[str, Any]:
+    return {
+        "number": release.number,
+        "commit": release.commit_id,
+        "image": release.image,
+        "created": release.created,
+        "stack": from_json(release.plan).stack,
+        "runs": [run.number for run in runs if run.release == release.number],
+    }

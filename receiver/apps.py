@@ -1,0 +1,101 @@
+"""Apps: made, configured, destroyed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from receiver import git
+from receiver.errors import ReceiverError
+from receiver.ledger import App
+from receiver.names import app_name
+from receiver.parts import Parts
+from units.local.files import remove
+
+
+def _branch(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}", text) or ".." in text or text.endswith("/"):
+        raise ValueError("the name of a branch")
+    return text
+
+
+def _truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("true or false")
+    return text == "true"
+
+
+def _pack(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
+        raise ValueError("the name of a folder in $NAP_HOME/buildpacks")
+    return text
+
+
+def _within(low: int, high: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return number
+
+
+CONFIG: Mapping[str, Callable[[str], Any]] = {
+    "branch": _branch,
+    "buildpack": _pack,
+    "keep": _within(1, 1000),
+    "port": _within(1, 65535),
+    "strict": _truth,
+}
+
+
+def create(parts: Parts, name: str) -> dict[str, str]:
+    """Add the app and its repository; ReceiverError, and nothing is changed, when it is there already."""
+    app = parts.ledger.add_app(app_name(name))
+    repository = parts.home.repository(app.name)
+    try:
+        remove(repository)
+        git.create(repository, branches(app))
+    except BaseException:
+        parts.ledger.remove_app(app.name)
+        raise
+    return {"app": app.name, "remote": str(repository)}
+
+
+def branches(app: App) -> tuple[str, ...]:
+    """Those whose pushes are deployed."""
+    return (app.config["branch"],) if "branch" in app.config else git.DEPLOY_BRANCHES
+
+
+def configure(parts: Parts, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The new settings; a value of None takes a key away. All of the changes or none."""
+    app = parts.ledger.app(name)
+    config = dict(app.config)
+    for key, value in changes.items():
+        if key not in CONFIG:
+            raise ReceiverError(f"an app has no setting {key!r}", f"the settings are {', '.join(CONFIG)}")
+        if value is None:
+            config.pop(key, None)
+        else:
+            config[key] = _checked(key, str(value))
+    parts.ledger.configure(name, config)
+    with git.opened(parts.home.repository(name)) as repo:
+        git.configure(repo, branches(parts.ledger.app(name)))
+    return config
+
+
+def _checked(key: str, text: str) -> Any:
+    try:
+        return CONFIG[key](text)
+    except ValueError as error:
+        raise ReceiverError(f"{key} is {text!r}", f"allowed: {error}") from error
+
+
+def destroy(parts: Parts, name: str) -> None:
+    """Remove the app with its repository, releases, runs, logs and cache. Nothing of it may run."""
+    runs = [run.number for run in parts.ledger.runs(name)]
+    parts.ledger.remove_app(name)
+    for folder in (parts.home.repository(name), parts.home.runs(name), parts.home.cache(name)):
+        remove(folder)
+    parts.publisher.gone(name, runs)

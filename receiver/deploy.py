@@ -1,0 +1,136 @@
+"""The way of a push once it is accepted: read `deploy` from top to bottom."""
+
+from __future__ import annotations
+
+from buildpacks.plan import from_json, to_json
+from receiver import jobs, ports
+from receiver.ledger import Release
+from receiver.parts import Parts
+from receiver.prepare import Push
+from receiver.progress import Progress
+from receiver.serving import replace_older, wait_until_it_answers
+from receiver.ticket import Ticket
+from registry.errors import RegistryError
+from registry.services import Member, gather
+from units import launching
+from units.errors import UnitError
+from units.job import Handle, Job, Mpi, Outcome
+
+GIVEN_UP = Outcome(1, "it was given up")
+
+
+def deploy(progress: Progress, parts: Parts, ticket: Ticket) -> Outcome:
+    """From a recorded run to its outcome; picks a run up where a receiver that died has left it."""
+    release = _release(progress, parts, ticket)
+    job = _job(progress, parts, release)
+    handle = Handle(parts.home.run(job.app, job.run))
+    try:
+        if not _was_submitted(progress, parts, handle):
+            _submit(progress, parts, job, handle)
+        if progress.run.state != "running":
+            with progress.phase("gather"):
+                _bring_up(progress, parts, ticket, job, handle)
+            progress.update(state="running")
+        with progress.phase("run"):
+            parts.engine.wait(handle, None)
+        return parts.engine.outcome(handle)
+    finally:
+        parts.engine.stop(handle, ticket.outcome or GIVEN_UP)
+        parts.engine.results(handle)
+
+
+def _submit(progress: Progress, parts: Parts, job: Job, handle: Handle) -> None:
+    replace_older(progress, parts)
+    progress.say(f"-----> run {job.run} of {job.app} v{job.release}")
+    progress.update(state="starting")
+    with progress.phase("slaves"):
+        parts.engine.submit(job, handle.folder)
+
+
+def _bring_up(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: Handle) -> None:
+    if job.mpi:
+        members = _gather(progress, parts, ticket, job, handle)
+        _start_master(progress, parts, job.mpi, job, handle, members)
+    elif job.service:
+        wait_until_it_answers(progress, parts, ticket, job, handle)
+
+
+def _release(progress: Progress, parts: Parts, ticket: Ticket) -> Release:
+    """The release the run was started with, else what its commit becomes."""
+    run = progress.run
+    if run.release is not None:
+        return parts.ledger.get_release(run.app, run.release)
+    progress.update(state="building")
+    shown = progress.say if "check" not in run.seconds else _unheard
+    push = Push(parts.ledger.app(run.app), run.commit_id, ticket.descriptor)
+    prepared = parts.preparer.prepare(push, shown)
+    jobs.check_options(prepared.plan, run.options)
+    plan = to_json(prepared.plan)
+    release = parts.ledger.release(run.app, run.commit_id, prepared.image.digest, plan)
+    progress.update(release=release.number, seconds={**prepared.seconds, **run.seconds})
+    parts.publisher.release(release)
+    return release
+
+
+def _unheard(_line: str) -> None:
+    """The pusher has seen these lines already: the same inputs gave them before the push was accepted."""
+
+
+def _job(progress: Progress, parts: Parts, release: Release) -> Job:
+    plan = from_json(release.plan)
+    image = parts.images.get(release.image)
+    stack = parts.preparer.stack(plan, progress.say)
+    port = ports.of(parts.ledger, progress.run.app) if plan.service else None
+    job = jobs.make(parts.home, progress.run, plan, image, stack, port)
+    np = job.mpi.np if job.mpi else len(job.processes)
+    progress.update(slaves=len(job.slaves), np=np, service=job.service)
+    return job
+
+
+def _was_submitted(progress: Progress, parts: Parts, handle: Handle) -> bool:
+    """A run that is recorded as started, and of which something runs or an end was kept."""
+    begun = progress.run.state in ("starting", "running")
+    return begun and (parts.engine.running(handle) or parts.engine.has_ended(handle))
+
+
+def _gather(
+    progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: Handle
+) -> tuple[Member, ...]:
+    """All of the job's slaves, as etcd knows them; none, when the run is over before that."""
+    by_name = {f"slave{slave.index}": slave.name for slave in job.slaves}
+
+    def greet(member: Member) -> None:
+        slots = f"{member.slots} slot{'s' if member.slots > 1 else ''}"
+        progress.say(f"       {by_name[member.name]}  {member.ip}  {slots}")
+
+    def over() -> bool:
+        return ticket.is_cancelled() or not parts.engine.running(handle)
+
+    progress.say(f"-----> {len(job.slaves)} slaves")
+    deadline = parts.settings.gather_timeout
+    try:
+        return gather(
+            parts.store, parts.keys, job.app, job.run, len(job.slaves), deadline, greet, over
+        )  # fmt: skip
+    except RegistryError as error:
+        if parts.engine.has_ended(handle):
+            raise UnitError(parts.engine.outcome(handle).reason, _last_words(handle)) from error
+        raise RegistryError(error.message, _last_words(handle), missing=error.missing) from error
+
+
+def _last_words(handle: Handle) -> str:
+    lines = handle.log.read_text(errors="replace").splitlines()[-3:]
+    return f"the slaves' log ends with: {' / '.join(lines)}"
+
+
+def _start_master(
+    progress: Progress, parts: Parts, mpi: Mpi, job: Job, handle: Handle, members: tuple[Member, ...]
+) -> None:
+    by_name = {f"slave{slave.index}": slave for slave in job.slaves}
+    hostfile = launching.hostfile(mpi, [by_name[member.name] for member in members])
+    progress.say("-----> hostfile")
+    for line in hostfile.splitlines():
+        progress.say(f"       {line}")
+    for line in launching.shown(mpi):
+        progress.say(f"$ {line}")
+    parts.engine.start_master(handle, {"hostfile": hostfile})

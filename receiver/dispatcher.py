@@ -1,0 +1,160 @@
+"""Accepts runs, gives each a thread when its turn has come, and takes up what an earlier daemon left."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from buildpacks.errors import BuildpackError
+from receiver import git, pruning, serving
+from receiver.deploy import deploy
+from receiver.errors import ReceiverError
+from receiver.ledger import Run
+from receiver.parts import Parts
+from receiver.progress import Progress
+from receiver.story import Story
+from receiver.ticket import Ticket
+from receiver.turns import Turns
+from registry.errors import RegistryError
+from units.errors import UnitError
+from units.job import Handle, Outcome
+
+_EXPECTED = (BuildpackError, ReceiverError, RegistryError, UnitError, OSError)
+CANCELLED = Outcome(130, "", "cancelled")
+
+
+@dataclass(frozen=True)
+class Prelude:
+    """What was said and measured of a push before it was accepted."""
+
+    lines: Sequence[str] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+class Dispatcher:
+    """One a daemon. Its methods may be called by any thread."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._turns = Turns()
+        self._tickets: dict[tuple[str, int], Ticket] = {}
+        self._lock = threading.Lock()
+
+    def accept(
+        self, app: str, commit: str, options: Mapping[str, str], prelude: Prelude, release: int | None = None
+    ) -> tuple[Run, int]:
+        """Record a run and begin it; the run, and the size its story has after the prelude.
+
+        Once this returned the run is carried out, by this daemon or the next one.
+        """
+        parts = self._parts
+        with self._lock:
+            run = parts.ledger.accept(app, commit, options, release)
+            with git.opened(parts.home.repository(app)) as repo:
+                git.record(repo, run.number, commit)
+            self._turns.enter(app, run.number)
+        story = Story(parts.home.run(app, run.number))
+        for line in prelude.lines:
+            story.say(line)
+        cursor = story.size()
+        run = parts.ledger.update(run, seconds=dict(prelude.seconds))
+        if "replace" in options:
+            self._replace_before(run)
+        self._begin(run)
+        return run, cursor
+
+    def _replace_before(self, run: Run) -> None:
+        for other in self._parts.ledger.unfinished():
+            if other.app == run.app and other.number < run.number and not serving.is_up(other):
+                self.cancel(other, Outcome(130, f"run {run.number} replaced it", "replaced"))
+
+    def cancel(self, run: Run, outcome: Outcome = CANCELLED) -> None:
+        """End a run, wherever it is; one that has ended stays as it is."""
+        with self._lock:
+            ticket = self._tickets.get((run.app, run.number))
+        if ticket is None:
+            return
+        ticket.cancel(outcome)
+        self._turns.wake()
+        self._parts.engine.stop(Handle(self._parts.home.run(run.app, run.number)), outcome)
+
+    def recover(self) -> None:
+        """Take up every run that has not ended: see `deploy`. Services that went down come up again."""
+        for run in self._parts.ledger.unfinished():
+            handle = Handle(self._parts.home.run(run.app, run.number))
+            if run.state == "running" and not self._parts.engine.running(handle):
+                self._end_without(run, handle)
+                continue
+            if not serving.is_up(run):
+                self._turns.enter(run.app, run.number)
+            self._begin(run)
+
+    def _end_without(self, run: Run, handle: Handle) -> None:
+        """A run whose end came while no daemon was there to see it."""
+        outcome = self._parts.engine.outcome(handle)
+        self._parts.engine.results(handle)
+        self._progress(run).finish(outcome)
+        if run.service:
+            self.again(run, "it was up when nap went down")
+
+    def again(self, run: Run, why: str) -> Run:
+        """A new run of the same release."""
+        lines = (f"-----> v{run.release} of {run.app} again: {why}",)
+        return self.accept(run.app, run.commit_id, {}, Prelude(lines), run.release)[0]
+
+    def _begin(self, run: Run) -> None:
+        ticket = Ticket()
+        with self._lock:
+            self._tickets[run.app, run.number] = ticket
+        name = f"{run.app} run {run.number}"
+        threading.Thread(target=self._carry_out, args=(run, ticket), name=name, daemon=True).start()
+
+    def _progress(self, run: Run) -> Progress:
+        parts = self._parts
+        folder = parts.home.run(run.app, run.number)
+        return Progress(run, folder, parts.ledger, parts.publisher, self._leave)
+
+    def _carry_out(self, run: Run, ticket: Ticket) -> None:
+        progress = self._progress(run)
+        replaced = None
+        try:
+            self._wait_for_turn(progress, ticket)
+            replaced = next(iter(serving.older(self._parts, run)), None)
+            outcome = ticket.outcome or deploy(progress, self._parts, ticket)
+        except _EXPECTED as error:
+            outcome = ticket.outcome or _failure(error)
+        except Exception:
+            traceback.print_exc()
+            outcome = Outcome(1, f"nap itself failed; the whole of it is in {self._parts.home.log}")
+        progress.finish(outcome)
+        self._leave(run)
+        with self._lock:
+            self._tickets.pop((run.app, run.number)).close()
+        if replaced and progress.run.service and not progress.was_up and not ticket.outcome:
+            self.again(replaced, f"run {run.number} did not come up")
+        self._prune()
+
+    def _wait_for_turn(self, progress: Progress, ticket: Ticket) -> None:
+        run = progress.run
+        if first := self._turns.before(run.app, run.number):
+            progress.say(f"-----> waiting for run {first[-1]} of {run.app} to end (-o replace stops it)")
+            progress.update(state="waiting")
+        self._turns.wait(run.app, run.number, ticket.is_cancelled)
+
+    def _leave(self, run: Run) -> None:
+        self._turns.leave(run.app, run.number)
+
+    def _prune(self) -> None:
+        try:
+            pruning.prune(self._parts)
+        except OSError as error:
+            print(f"pruning: {error}", file=sys.stderr)
+
+
+def _failure(error: Exception) -> Outcome:
+    sentence = getattr(error, "message", "") or str(error)
+    hint = getattr(error, "hint", "")
+    return Outcome(1, f"{sentence}; {hint}" if hint else sentence)

@@ -1,0 +1,136 @@
+"""Bring a home up and down: etcd, the node's discovery, the receiver daemon; in that order, and back."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from receiver import settings as home_settings
+from receiver.client import Client
+from receiver.errors import ReceiverError
+from receiver.ledger import Ledger
+from receiver.paths import Home
+from receiver.settings import EtcdSettings
+from registry import discovery, etcd_server
+from registry.endpoint import Endpoint, Secret
+from registry.endpoint import Settings as StoreSettings
+from registry.keys import Keys
+from registry.processes import Detached
+from registry.services import Timing
+from registry.store import choose_api, open_store
+from units.job import Handle, Outcome
+from units.launching import Machine
+from units.local.engine import LocalEngine, check
+
+Say = Callable[[str], None]
+_HOOKS = ("pre-receive", "proc-receive", "post-receive")
+_GONE_DOWN = Outcome(130, "nap went down", "cancelled")
+
+
+def up(root: Path, engine: str | None, say: Say) -> None:
+    """Start what is not running yet; what runs is left alone. An error says what stands in the way."""
+    home = Home(root)
+    settings = home_settings.load(home.settings)
+    if (engine or settings.engine) != "local":
+        raise ReceiverError(f"there is no engine {engine or settings.engine!r}", "nap up --engine local")
+    check()
+    _make_folders(home)
+    _write_hooks(home)
+    _have_etcd(home, settings.etcd, say)
+    if discovery.pid(root) is None:
+        say(f"discovery started (pid {discovery.start(root, home.log / 'discovery.log')})")
+    _have_daemon(home, say)
+    status = Client(root).get("/status")
+    etcd = status["etcd"]
+    say(f"nap is up: engine {status['engine']}, etcd {etcd['url']} ({etcd['api']}), home {root}")
+
+
+def down(root: Path, say: Say) -> None:
+    """Stop the receiver, what it runs, discovery and etcd. Services come back with the next `up`."""
+    home = Home(root)
+    if not home.root.is_dir():
+        return
+    if _daemon(home).pid():
+        _daemon(home).stop()
+        say("receiver stopped")
+    _stop_runs(home, say)
+    if discovery.pid(root):
+        discovery.stop(root)
+        say("discovery stopped")
+    if etcd_server.pid(home.etcd):
+        etcd_server.stop(home.etcd)
+        say("etcd stopped")
+
+
+def _make_folders(home: Home) -> None:
+    try:
+        home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        home.root.chmod(0o700)
+        for folder in (home.log, home.hooks, home.repository("x").parent, home.stacks, home.buildpacks):
+            folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ReceiverError(
+            f"{home.root} cannot be written: {error.strerror}", "set NAP_HOME to a folder of your own"
+        ) from error
+
+
+def _write_hooks(home: Home) -> None:
+    """Three scripts of two lines: which Python and which nap serve this home is decided here."""
+    program = Path(__file__).with_name("hook.py")
+    for name in _HOOKS:
+        script = home.hooks / name
+        command = shlex.join([sys.executable, "-I", "-S", str(program)])
+        script.write_text(f'#!/bin/sh\nexec {command} "$0"\n')
+        script.chmod(0o700)
+
+
+def _have_etcd(home: Home, settings: EtcdSettings, say: Say) -> None:
+    """The settings of whichever etcd serves this home, in a file for every writer and reader."""
+    if settings.url:
+        secret = Path(settings.password_file).read_text().strip() if settings.password_file else ""
+        endpoint = Endpoint(
+            settings.url, ca=settings.ca, cert=settings.cert, key=settings.key, user=settings.user,
+            password=Secret(secret),
+        )  # fmt: skip
+    else:
+        endpoint = etcd_server.start(home.etcd, say, settings.port)
+    endpoint = choose_api(endpoint) if settings.api == "auto" else replace(endpoint, api=settings.api)
+    open_store(endpoint).ping()
+    timing = Timing(settings.ttl, settings.refresh, settings.retry)
+    StoreSettings(endpoint, Keys(home.id), timing).save(home.etcd_settings)
+
+
+def _daemon(home: Home) -> Detached:
+    return Detached("the receiver", home.lock, home.log / "daemon.log")
+
+
+def _have_daemon(home: Home, say: Say) -> None:
+    process = _daemon(home)
+    with process.closed_door() as lock:
+        if not lock.take():
+            return
+        pid = process.launch((sys.executable, "-m", "receiver.daemon", str(home.root)), _environment(), lock)
+    say(f"receiver started (pid {pid})")
+
+
+def _environment() -> dict[str, str]:
+    """Ours, where nap's packages are found also when they are not installed."""
+    here = str(Path(__file__).resolve().parent.parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
+
+
+def _stop_runs(home: Home, say: Say) -> None:
+    """End what runs. The next daemon records how; a service it starts again."""
+    if not home.ledger.exists():
+        return
+    engine, ledger = LocalEngine(home.root, Machine.here()), Ledger(home.ledger)
+    for run in ledger.unfinished():
+        handle = Handle(home.run(run.app, run.number))
+        if engine.running(handle):
+            engine.stop(handle, _GONE_DOWN)
+            say(f"stopped {run.app} run {run.number}")
+    ledger.close()

@@ -1,0 +1,123 @@
+"""A release and a run's options come in, a job for the engine comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from buildpacks import folder, program
+from buildpacks.manifest import Manifest, layout, override
+from buildpacks.plan import WEB, Plan
+from buildpacks.stack import Stack
+from receiver import builder
+from receiver.errors import ReceiverError
+from receiver.ledger import Run
+from receiver.paths import Home
+from registry.images import Image
+from registry.keys import Keys
+from registry.services import Member
+from units import names
+from units.job import Job, Mpi, Pairs, Process, Slave
+
+OPTIONS = ("hosts", "np", "slots", "args", "timeout")
+FLAGS = ("detach", "replace", "strict")
+_NODE = "localhost"
+
+
+def parse_options(words: list[str]) -> dict[str, str]:
+    """`np=8`, `detach`: what `git push -o` and `nap run -o` give. ReceiverError for others."""
+    options = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not ((name in OPTIONS and equals) or (name in FLAGS and not equals)):
+            listed = ", ".join([*(f"{option}=" for option in OPTIONS), *FLAGS])
+            raise ReceiverError(f"there is no push option {word!r}", f"the options are {listed}")
+        options[name] = value
+    return options
+
+
+def check_options(plan: Plan, options: Mapping[str, str]) -> None:
+    """Refuse what the plan cannot take, before anything is changed."""
+    given = {name: value for name, value in options.items() if name in OPTIONS}
+    if plan.manifest:
+        override(plan.manifest, given)
+    elif given:
+        raise ReceiverError(
+            f"{', '.join(given)} is for MPI programs, and this app runs its {plan.run_by or 'own command'}",
+            f"leave out: -o {next(iter(given))}=",
+        )
+
+
+def make(home: Home, run: Run, plan: Plan, image: Image, stack: Stack, port: int | None) -> Job:
+    """The job of `run`, whose release is known. The same run gives the same job, also after a restart."""
+    assert run.release is not None
+    job = Job(
+        app=run.app,
+        run=run.number,
+        release=run.release,
+        prefix=home.id,
+        image=image.digest,
+        tree=image.tree,
+        stack=plan.stack,
+        env=_environment(plan, stack),
+        visible=(home.stacks,) if home.stacks.is_dir() else (),
+        service=plan.service,
+    )
+    if plan.manifest is None:
+        return replace(job, processes=_processes(home, job, plan, port))
+    given = {name: value for name, value in run.options.items() if name in OPTIONS}
+    return _with_ranks(home, job, override(plan.manifest, given), stack)
+
+
+def _with_ranks(home: Home, job: Job, manifest: Manifest, stack: Stack) -> Job:
+    ranks = layout(manifest)
+    slaves = names.slaves(job.app, job.run, ranks, str(home.root))
+    threads = (("OMP_NUM_THREADS", str(manifest.cpus_per_rank)),)
+    mpi = Mpi(
+        flavour=stack.flavour,
+        np=sum(ranks),
+        program=() if manifest.run else program.argv(manifest),
+        script=program.script(manifest, job.tree) if manifest.run else (),
+        options=manifest.mpirun,
+    )
+    return replace(
+        job,
+        env=(*job.env, *threads, *manifest.env),
+        slaves=tuple(_announced(home, job, slave) for slave in slaves),
+        mpi=mpi,
+        timeout=manifest.timeout,
+        results=manifest.results,
+    )
+
+
+def _announced(home: Home, job: Job, slave: Slave) -> Slave:
+    member = Member(
+        name=f"slave{slave.index}", ip=slave.address, port=0, slots=slave.slots, node=_NODE,
+        release=job.release, run=job.run,
+    )  # fmt: skip
+    return replace(slave, key=Keys(home.id).slave(job.app, slave.index), member=member.to_json())
+
+
+def _processes(home: Home, job: Job, plan: Plan, port: int | None) -> tuple[Process, ...]:
+    made = []
+    for process in plan.processes:
+        name = process.name
+        member = Member(
+            name=name, ip="127.0.0.1", port=(port or 0) if name == WEB else 0, slots=1, node=_NODE,
+            release=job.release, run=job.run,
+        )  # fmt: skip
+        made.append(
+            Process(
+                name=name,
+                argv=folder.command(process, plan.pack),
+                port=port if name == WEB else None,
+                key=Keys(home.id).service(name, job.app, names.process_unit(job, name)),
+                member=member.to_json(),
+            )
+        )
+    return tuple(made)
+
+
+def _environment(plan: Plan, stack: Stack) -> Pairs:
+    return (*builder.environment(stack, Path.home()).items(), *plan.env)

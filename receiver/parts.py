@@ -1,0 +1,30 @@
+"""What all deployments of one home share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from receiver.ledger import Ledger
+from receiver.paths import Home
+from receiver.prepare import Preparer
+from receiver.publisher import Publisher
+from receiver.settings import Settings
+from registry.images import Images
+from registry.keys import Keys
+from registry.store import Store
+from units.engine import Engine
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Each of them may be used by several threads at a time."""
+
+    home: Home
+    settings: Settings
+    ledger: Ledger
+    engine: Engine
+    store: Store
+    keys: Keys
+    images: Images
+    preparer: Preparer
+    publisher: Publisher

@@ -1,0 +1,156 @@
+"""From a commit to an image: check, detect, plan, build; or find what the same inputs gave before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from buildpacks import stacks
+from buildpacks.detect import describe, detect
+from buildpacks.plan import Plan, from_json, to_json
+from buildpacks.stack import Stack
+from receiver import builder, git
+from receiver.errors import ReceiverError
+from receiver.ledger import App
+from receiver.lines import Say
+from receiver.paths import Home
+from receiver.settings import Settings
+from receiver.version import VERSION
+from registry.images import Image, Images
+from units.local.files import remove
+
+if TYPE_CHECKING:
+    from git import Repo
+
+
+@dataclass(frozen=True)
+class Push:
+    """One commit for one app; `env` is git's quarantine, where the commit is not in the repository yet.
+
+    `cancelled` is a file descriptor that becomes readable when nobody wants the image any more.
+    """
+
+    app: App
+    commit: str
+    cancelled: int
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a commit became; `seconds` by phase (check, build)."""
+
+    plan: Plan
+    image: Image
+    stack: Stack
+    seconds: dict[str, float]
+
+
+class Preparer:
+    """Makes images of commits, one after another or several at once."""
+
+    def __init__(self, home: Home, settings: Settings, images: Images) -> None:
+        self._home = home
+        self._settings = settings
+        self._images = images
+        self._bench = builder.Bench(home, images, settings.build_timeout, settings.maven)
+
+    def prepare(self, push: Push, say: Say) -> Prepared:
+        """Everything that can fail because of what was pushed fails here."""
+        started = time.monotonic()
+        with git.opened(self._home.repository(push.app.name), push.env) as repo:
+            tree_id = git.tree_id(repo, push.commit)
+            self._check_size(git.entries(repo, tree_id), say)
+            record = self._home.builds / f"{self._inputs(tree_id, push.app)}.json"
+            if known := self._known(record, say):
+                plan, image, stack = known
+                say(f"-----> {describe(plan)}")
+                say(f"       built before: {image.digest[:19]}")
+                return Prepared(plan, image, stack, {"check": time.monotonic() - started, "build": 0.0})
+            with self._checked_out(repo, tree_id) as tree:
+                return self._build(push, tree, record, started, say)
+
+    def stack(self, plan: Plan, say: Say) -> Stack:
+        """Where a plan is compiled and run on this machine."""
+        if plan.stack == "dockerfile":
+            raise ReceiverError("a Dockerfile app needs containers", "nap up --engine containers")
+        return stacks.find(plan.stack, plan.languages, self._home.stacks, self._settings.mpi, say)
+
+    def _check_size(self, entries: list[git.Entry], say: Say) -> None:
+        size, limit = sum(entry.size for entry in entries), self._settings.push_limit
+        if size > limit:
+            largest = max(entries, key=lambda entry: entry.size)
+            raise ReceiverError(
+                f"the tree has {_mega(size)}, more than the {_mega(limit)} that may be pushed; "
+                f"the largest file is {largest.path} with {_mega(largest.size)}",
+                "leave data out of the repository, or raise push_limit in the receiver's settings",
+            )
+        for entry in entries:
+            if entry.is_submodule:
+                say(f"       {entry.path} is a submodule: its files do not come with a push")
+
+    def _inputs(self, tree_id: str, app: App) -> str:
+        """A name for all that decides what is built, but for the stack, which is compared."""
+        packs = [(path.name, path.stat().st_mtime_ns) for path in self._pack_folders()]
+        inputs = (VERSION, tree_id, app.config.get("buildpack"), packs, self._settings.maven)
+        return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:40]
+
+    def _pack_folders(self) -> list[Path]:
+        folder = self._home.buildpacks
+        return sorted(path for path in folder.glob("*") if path.is_dir())
+
+    def _known(self, record: Path, say: Say) -> tuple[Plan, Image, Stack] | None:
+        """What the same inputs gave before, when its image and its stack are still the same."""
+        try:
+            found = json.loads(record.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+        plan = from_json(found["plan"])
+        stack = self.stack(plan, say)
+        if found["stack"] != stack.key or not self._images.has(found["image"]):
+            return None
+        return plan, self._images.get(found["image"]), stack
+
+    @contextmanager
+    def _checked_out(self, repo: Repo, tree_id: str) -> Iterator[Path]:
+        self._home.scratch.mkdir(exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=self._home.scratch))
+        tree = scratch / "app"
+        tree.mkdir(mode=0o755)
+        try:
+            git.check_out(repo, tree_id, tree)
+            yield tree
+        finally:
+            remove(scratch)
+
+    def _build(self, push: Push, tree: Path, record: Path, started: float, say: Say) -> Prepared:
+        pack = detect(tree, self._pack_folders(), push.app.config.get("buildpack"))
+        plan = pack.plan(tree)
+        say(f"-----> {describe(plan)}")
+        stack = self.stack(plan, say)
+        checked = time.monotonic()
+        if stack.flavour != "plain":
+            say(f"-----> {stack.title} ({stack.origin})")
+        cache = self._home.cache(push.app.name)
+        work = builder.Work(tree, cache, lambda line: say(f"       {line}"), push.cancelled)
+        image, completed = builder.build(self._bench, pack, plan, stack, work)
+        self._remember(record, completed, image, stack)
+        seconds = {"check": checked - started, "build": time.monotonic() - checked}
+        return Prepared(completed, image, stack, seconds)
+
+    def _remember(self, record: Path, plan: Plan, image: Image, stack: Stack) -> None:
+        self._home.builds.mkdir(exist_ok=True)
+        unfinished = record.with_suffix(f".{image.digest[-8:]}.new")
+        unfinished.write_text(json.dumps({"plan": to_json(plan), "image": image.digest, "stack": stack.key}))
+        unfinished.replace(record)
+
+
+def _mega(size: int) -> str:
+    return f"{size / (1 << 20):.0f} MB"

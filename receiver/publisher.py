@@ -1,0 +1,63 @@
+"""Tell etcd how things stand, for whoever watches: never waited for, and lost without harm."""
+
+from __future__ import annotations
+
+import json
+import queue
+import sys
+import threading
+from dataclasses import asdict
+
+from receiver.ledger import Release, Run
+from registry.errors import RegistryError
+from registry.keys import Keys
+from registry.store import Store
+
+_RUNS_KEPT = 20
+_HELD = 10_000
+
+
+class Publisher:
+    """Writes in a thread of its own; what etcd does not take is said in the log and forgotten."""
+
+    def __init__(self, store: Store, keys: Keys) -> None:
+        self._store = store
+        self._keys = keys
+        self._waiting: queue.Queue[tuple[str, str] | None] = queue.Queue(_HELD)
+        self._thread = threading.Thread(target=self._write, name="publisher", daemon=True)
+        self._thread.start()
+
+    def run(self, run: Run) -> None:
+        """The state of a run; those long before it are taken away."""
+        self._put(self._keys.run(run.app, run.number), json.dumps(asdict(run)))
+        if run.ended and run.number > _RUNS_KEPT:
+            self._put(self._keys.run(run.app, run.number - _RUNS_KEPT), "")
+
+    def release(self, release: Release) -> None:
+        value = {"release": release.number, "commit": release.commit_id, "image": release.image}
+        self._put(self._keys.app(release.app), json.dumps(value))
+
+    def gone(self, app: str, runs: list[int]) -> None:
+        """An app that was destroyed."""
+        for key in (self._keys.app(app), *(self._keys.run(app, number) for number in runs)):
+            self._put(key, "")
+
+    def close(self) -> None:
+        """Write what waits, then end."""
+        self._waiting.put(None)
+        self._thread.join(timeout=10)
+
+    def _put(self, key: str, value: str) -> None:
+        """An empty value lets the key expire."""
+        try:
+            self._waiting.put_nowait((key, value))
+        except queue.Full:
+            print(f"etcd is slow or away: {key} was not published", file=sys.stderr)
+
+    def _write(self) -> None:
+        while (item := self._waiting.get()) is not None:
+            key, value = item
+            try:
+                self._store.put(key, value or "{}", None if value else 1)
+            except RegistryError as error:
+                print(f"etcd: {error.message}: {key} was not published", file=sys.stderr)
