@@ -8,7 +8,7 @@ from buildpacks.kinds import Build, Released
 from buildpacks.manifest import Manifest
 from buildpacks.plan import Process, Step
 
-_COMMAND = ("mvn", "-B", "-q", "-DskipTests", "package")
+_COMMAND = ("mvn", "-B", "-q", "-Dstyle.color=never", "-DskipTests", "package")
 _PLUGIN = "Set its main class in the maven-jar-plugin's manifest, or say how to run in a profile."
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +18,14 @@ _LIBRARIES = {
     "openmpi": ("libmpi.so.40",),
     "mpich": ("libmpi.so.12", "libmpich.so.12"),
 }
-# What programs, builds and the MPI's own launcher call by its plain name.
+# What programs and builds call by its plain name, and what the MPI's own launcher does.
 _TOOLS = (
     "mpicc", "mpicxx", "mpic++", "mpiCC", "mpifort", "mpif77", "mpif90", "mpirun", "mpiexec",
-    "ompi_info", "orted", "orterun", "prte", "prted", "prterun",
-    "hydra_pmi_proxy", "mpiexec.hydra", "mpichversion",
 )  # fmt: skip
+_OWN_TOOLS = {
+    "openmpi": ("ompi_info", "orted", "orterun", "prte", "prted", "prterun"),
+    "mpich": ("hydra_pmi_proxy", "mpiexec.hydra", "mpichversion"),
+}
 
 
 def find(name: str, folder: Path) -> Stack | None:
@@ -50,36 +53,45 @@ def _ask(name: str, mpicc: Path, mpirun: Path) -> probe.Answer:
 
 def _library(name: str, line: str) -> str:
     """The library a compile line links to; its bare name where only the loader knows the folder."""
-    for folder in re.findall(r"-L(\S+)", line):
-        for library in _LIBRARIES[name]:
-            if (Path(folder) / library).exists():
-                return str(Path(folder) / library)
+    for folder in map(Path, re.findall(r"-L(\S+)", line)):
+        # Debian links its development files into a folder of their own, away from the library.
+        for place in (folder, (folder / "libmpi.so").resolve().parent):
+            for library in _LIBRARIES[name]:
+                if (place / library).exists():
+                    return str(place / library)
     return _LIBRARIES[name][-1]
 
 
 def _stack(name: str, suffix: str, mpicc: Path, mpirun: Path, answer: probe.Answer, folder: Path) -> Stack:
     version = answer["version"]
-    flavour = "mpich" if name == "mpich" else f"openmpi{'5' if int(answer['major']) >= 5 else '4'}"
+    prefix = folder.absolute() / f"machine-{name}"
+    tools = {tool: mpirun.with_name(f"{tool}{suffix}") for tool in _TOOLS}
+    tools |= {tool: mpirun.resolve().with_name(tool) for tool in _OWN_TOOLS[name]}
     return Stack(
         name=name,
         title=f"{_TITLES[name]} {version}",
-        flavour=flavour,
+        flavour="mpich" if name == "mpich" else f"openmpi{'5' if int(answer['major']) >= 5 else '4'}",
         origin="machine",
-        bin=_links(folder.absolute() / f"machine-{name}", suffix, mpirun),
-        env=(("MPI4PY_LIBMPI", answer["libmpi"]),),
+        bin=_links(prefix / "bin", tools),
+        env=_environment(answer["libmpi"], prefix / "lib", _LIBRARIES[name][0]),
         key=f"{name}-{version} machine {probe.identity(mpicc)}",
         libmpi=answer["libmpi"],
     )
 
 
-def _links(folder: Path, suffix: str, mpirun: Path) -> Path:
-    """Only the MPI's own tools come first on PATH, not the whole folder they are in."""
+def _environment(libmpi: str, folder: Path, standard: str) -> tuple[tuple[str, str], ...]:
+    """mpi4py is told the library, and finds it by the ABI's name where Debian gives it another."""
+    told = ("MPI4PY_LIBMPI", libmpi)
+    if not Path(libmpi).is_absolute() or Path(libmpi).name == standard:
+        return (told,)
+    return (told, ("LD_LIBRARY_PATH", str(_links(folder, {standard: Path(libmpi)}))))
+
+
+def _links(folder: Path, targets: Mapping[str, Path]) -> Path:
+    """A folder of links: only the MPI's own tools come first on PATH, not the folder they are in."""
     folder.mkdir(parents=True, exist_ok=True)
-    for tool in _TOOLS:
-        target = mpirun.parent / f"{tool}{suffix}"
-        if not target.exists():
-            target = mpirun.resolve().parent / tool
-        _link(folder / tool, target if target.exists() else None)
+    for name, target in targets.items():
+        _link(folder / name, target if target.exists() else None)
     return folder
 
 

@@ -18,8 +18,9 @@ HELLO_CXX = "#include <string>\n" + HELLO_C.replace('"rank %d', '(std::string("r
     '\\n",', '\\n").c_str(),'
 )
 HELLO_PY = """\
+import sys
 from mpi4py import MPI
-print(f"rank {MPI.COMM_WORLD.rank} of {MPI.COMM_WORLD.size}")
+sys.stdout.write(f"rank {MPI.COMM_WORLD.rank} of {MPI.COMM_WORLD.size}\\n")
 """
 HELLO_F90 = """\
 program hello

@@ -60,7 +60,17 @@ def test_debians_alternative_gets_its_plain_names(machine, tmp_path):
     tools = machine(MPICH, ".mpich")
     stack = stacks.find("mpich", ("C",), tmp_path / "stacks")
     assert (stack.title, stack.flavour, stack.libmpi) == ("MPICH 4.0.2", "mpich", "libmpich.so.12")
-    assert (stack.bin / "mpicc").readlink() == tools / "mpicc.mpich"
+    assert {link.name: link.readlink() for link in stack.bin.iterdir()} == {
+        name: tools / f"{name}.mpich" for name in MPICH
+    }
+
+
+def test_debians_mpich_is_found_by_the_name_other_programs_know(machine, tmp_path):
+    plant(tmp_path, {"lib/libmpich.so.12": ""})
+    machine(MPICH)
+    env = dict(stacks.find("mpich", ("C",), tmp_path / "stacks").env)
+    known = Path(env["LD_LIBRARY_PATH"]) / "libmpi.so.12"
+    assert known.readlink() == tmp_path / "lib/libmpich.so.12"
 
 
 def test_two_halves_of_different_mpis_are_no_stack(machine, tmp_path):
