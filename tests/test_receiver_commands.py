@@ -421,7 +421,8 @@ def test_results_are_listed_with_their_places(nap: Nap, kept: list[dict[str, Any
 
 
 def test_results_are_copied_under_their_names(nap: Nap, kept: list[dict[str, Any]], tmp_path: Path) -> None:
-    assert nap("results", "heat", "--to", str(tmp_path / "out")).status == 0
+    ended = nap("results", "heat", "--to", str(tmp_path / "out"))
+    assert (ended.status, ended.err) == (0, f"2 files copied to {tmp_path / 'out'}\n")
     for value in kept:
         assert (tmp_path / "out" / value["name"]).read_bytes() == b"1 2 3\n"
 

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path
+from textwrap import indent
 
 import click
 
@@ -83,14 +84,15 @@ def push(folder: Path) -> None:
 
 
 def next_steps(app: str, folder: Path) -> str:
-    where = shlex.quote(str(folder))
-    return f"""
-That was a run of {app}. What to do next:
-  nap logs {app}                              the output again
-  cd {where}
-  git push nap master -o np=8                 the same program with 8 ranks
-  $EDITOR .; git commit -am 'Try'; git push nap master
-For a program of your own: nap create NAME. The folder {where} is yours to change or to delete."""
+    from receiver.show import pairs
+
+    steps = {
+        f"nap logs {app}": "its output again",
+        f"cd {shlex.quote(str(folder))}": "the repository it came from: yours to change or to delete",
+        "git push nap master -o np=8": "the same program with 8 ranks",
+        "nap create NAME": "an app for a program of your own",
+    }
+    return f"\nThat was a run of {app}. What to do next:\n{indent(pairs(steps), '  ')}"
 
 
 def _git(folder: Path, *arguments: str) -> None:

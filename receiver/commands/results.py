@@ -46,6 +46,7 @@ def results(app: str, run: int | None, folder: Path | None, as_json: bool) -> No
     values = client().get(path("apps", app, "runs", number, "results"))
     if folder is not None:
         copy(values, folder)
+        click.echo(f"{len(values)} files copied to {folder}", err=True)
     if as_json:
         print_json(values)
     else:

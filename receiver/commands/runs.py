@@ -51,7 +51,7 @@ def _unit_rows(value: dict[str, Any]) -> list[tuple[object, ...]]:
         value["state"],
         ago(value["since"]),
     )
-    units = [(u["name"], u["address"], u["slots"], u["state"]) for u in value["units"]]
+    units = [(u["name"], u["address"] or None, u["slots"] or None, u["state"]) for u in value["units"]]
     if not units:
         return [(*first, None, None, None, None)]
     return [((*first, *unit) if i == 0 else ("",) * 5 + unit) for i, unit in enumerate(units)]
