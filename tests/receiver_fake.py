@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
@@ -84,7 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
         missing = Refusal(404, b'{"error": "not in the fake", "hint": ""}')
         value = self.fake.answers.get(request, missing)
         if isinstance(value, Stream):
-            self._stream(value)
+            with suppress(BrokenPipeError):  # a client may leave once it has what it waited for
+                self._stream(value)
         elif isinstance(value, Refusal):
             self._send(value.status, value.body)
         else:
