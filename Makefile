@@ -1,0 +1,45 @@
+# make demo    a push of examples/hello, from nothing
+# make test    everything this machine can run
+# make lint    mypy and ruff
+# make bench   the table of docs/performance.md
+
+SHELL := /bin/sh
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+# `make test SLOW=1` also runs what takes more than a few seconds each.
+MARKS := $(if $(SLOW),,-m "not slow")
+
+.PHONY: demo test lint bench golden clean
+
+demo: $(VENV)/installed
+	@$(VENV)/bin/nap demo
+
+test: $(VENV)/tests-installed
+	@$(PYTHON) -m pytest $(MARKS) $(TESTS)
+
+lint: $(VENV)/tests-installed
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+
+bench: $(VENV)/tests-installed
+	@$(PYTHON) -m bench
+
+golden: $(VENV)/tests-installed
+	@NAP_GOLDEN=write $(PYTHON) -m pytest -q tests/test_units_render.py
+
+$(VENV)/python: .ci/packages
+	@sh .ci/packages python3-venv gcc git
+	@python3 -m venv $(VENV)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/python setup.cfg
+	@echo "installing nap into $(VENV)"
+	@$(PYTHON) -m pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/tests-installed: $(VENV)/installed
+	@$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+clean:
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
