@@ -113,4 +113,5 @@ class _Authority:
 
 
 def _distinguished(name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    """No common name: to etcd it is a user's, and its gateway then refuses tokens of others."""
+    return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])

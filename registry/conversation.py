@@ -18,7 +18,7 @@ from registry.announced import Announced
 from registry.errors import RegistryError
 
 LONGEST_LINE = 64 * 1024
-_KEY = re.compile(r"(/[A-Za-z0-9@._-]+)+")
+_KEY = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9@._-]+)+")
 
 
 def converse(connection: socket.socket, announced: Announced, say: Callable[[str], None]) -> None:

@@ -65,6 +65,8 @@ def argv(program: str, folder: Path, url: str, v2: bool) -> list[str]:
         command += [f"--{whom}client-cert-auth"]
     command += ["--auto-compaction-mode", "revision", "--auto-compaction-retention", "10000"]
     command += ["--snapshot-count", "10000", "--max-snapshots", "2", "--max-wals", "2"]
+    # One node alone need not wait long for others before it elects itself: up in 0.4 s, not 1.2 s.
+    command += ["--heartbeat-interval", "50", "--election-timeout", "250"]
     # "warn" writes a line at each request of the v3 gateway that comes with a certificate.
     command += ["--log-level", "error"]
     return [*command, "--enable-v2"] if v2 else command
