@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from nap_lab import DEBIAN_MAVEN, App, NapHome
+from nap_lab import App, NapHome, machine_lacks
 
 
 @pytest.fixture(scope="session")
@@ -25,8 +25,17 @@ def stacks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def home(tmp_path_factory: pytest.TempPathFactory, stacks: Path) -> Iterator[NapHome]:
     """A home that is up, shared by all tests that leave it as they found it."""
     shared = NapHome(tmp_path_factory.mktemp("nap") / "home", stacks)
-    if DEBIAN_MAVEN.exists():
-        shared.settings(f"maven: -o -s {DEBIAN_MAVEN}\n")
+    shared.up()
+    yield shared
+    shared.down()
+
+
+@pytest.fixture(scope="session")
+def machine_home(tmp_path_factory: pytest.TempPathFactory, stacks: Path) -> Iterator[NapHome]:
+    """A home that is up and has no MPI but the machine's; shared like `home`."""
+    if why := machine_lacks():
+        pytest.skip(why)
+    shared = NapHome(tmp_path_factory.mktemp("nap") / "machine", stacks, mpi="machine")
     shared.up()
     yield shared
     shared.down()

@@ -33,15 +33,22 @@ class Ran:
 
 
 class NapHome:
-    """One `$NAP_HOME`. `stacks` of another one are shared, so that MPI is installed once."""
+    """One `$NAP_HOME`. `stacks` of another one are shared, so that MPI is installed once.
 
-    def __init__(self, root: Path, stacks: Path | None = None) -> None:
+    `mpi` is where MPI comes from: nap's wheels, unless a test is about the machine's.
+    """
+
+    def __init__(self, root: Path, stacks: Path | None = None, mpi: str = "wheel") -> None:
         self.root = root
+        self._defaults = f"mpi: {mpi}\n"
+        if DEBIAN_MAVEN.exists():
+            self._defaults += f"maven: -o -s {DEBIAN_MAVEN}\n"
         self.env = {**os.environ, **_IDENTITY, "NAP_HOME": str(root)}
         root.mkdir(parents=True, exist_ok=True)
         if stacks:
             stacks.mkdir(parents=True, exist_ok=True)
             (root / "stacks").symlink_to(stacks)
+        self.settings("")
 
     def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(command, env=self.env, text=True, **options)
@@ -62,7 +69,8 @@ class NapHome:
         return json.loads(ran.out)
 
     def settings(self, text: str) -> None:
-        (self.root / "settings.yaml").write_text(text)
+        """Settings of this home; the tests' own defaults stand before them."""
+        (self.root / "settings.yaml").write_text(self._defaults + text)
 
     def up(self) -> None:
         ran = self.nap("up")
@@ -147,6 +155,19 @@ class App:
 
     def wait(self, *arguments: str) -> int:
         return self.home.nap("wait", self.name, *arguments).code
+
+
+def machine_lacks() -> str:
+    """What to install so that this machine has MPIs of its own, or nothing."""
+    packages = {
+        "mpicc.openmpi": "libopenmpi-dev",
+        "mpirun.openmpi": "openmpi-bin",
+        "mpicc.mpich": "libmpich-dev",
+        "mpirun.mpich": "mpich",
+        "gfortran": "gfortran",
+    }
+    absent = [package for tool, package in packages.items() if shutil.which(tool) is None]
+    return f"the machine's own MPI needs: apt-get install {' '.join(absent)}" if absent else ""
 
 
 def wait_for(stream: Any, text: str) -> str:
