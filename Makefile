@@ -34,11 +34,11 @@ $(VENV)/python: .ci/packages
 
 $(VENV)/installed: $(VENV)/python setup.cfg
 	@echo "installing nap into $(VENV)"
-	@$(PYTHON) -m pip install -q --disable-pip-version-check -e .
+	@$(PYTHON) -m pip install -q --disable-pip-version-check --use-pep517 -e .
 	@touch $@
 
 $(VENV)/tests-installed: $(VENV)/installed
-	@$(PYTHON) -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@$(PYTHON) -m pip install -q --disable-pip-version-check --use-pep517 -e '.[dev]'
 	@touch $@
 
 clean:

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path
@@ -86,7 +87,10 @@ def push(folder: Path) -> None:
 def next_steps(app: str, folder: Path) -> str:
     from receiver.show import pairs
 
+    activate = Path(sys.prefix) / "bin" / "activate"
+    first = {} if shutil.which("nap") else {f". {shlex.quote(str(activate))}": "have nap on your PATH"}
     steps = {
+        **first,
         f"nap logs {app}": "its output again",
         f"cd {shlex.quote(str(folder))}": "the repository it came from: yours to change or to delete",
         "git push nap master -o np=8": "the same program with 8 ranks",
