@@ -69,13 +69,14 @@ def environment(mpi: Mpi, slaves: tuple[Slave, ...], machine: Machine, agent: st
     if mpi.flavour == "mpich":
         return _mpich(agent, hosts)
     crowded = sum(slave.slots for slave in slaves) > machine.cores
-    daemons = _openmpi5 if mpi.flavour == "openmpi5" else _openmpi4
-    return (*daemons(len(slaves), agent, hosts), *_openmpi_transports(machine, crowded))
+    daemons, memory = (_openmpi5, "sm") if mpi.flavour == "openmpi5" else (_openmpi4, "vader")
+    return (*daemons(len(slaves), agent, hosts), *_openmpi_transports(machine, memory, crowded))
 
 
-def _openmpi_transports(machine: Machine, crowded: bool) -> Pairs:
+def _openmpi_transports(machine: Machine, memory: str, crowded: bool) -> Pairs:
+    """`memory` is what this Open MPI calls the ranks' shared memory within a slave."""
     root = (("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"))
-    plain = (("OMPI_MCA_pml", "ob1"), ("OMPI_MCA_btl", "self,sm,tcp"))
+    plain = (("OMPI_MCA_pml", "ob1"), ("OMPI_MCA_btl", f"self,{memory},tcp"))
     # Container bridges are up on many machines, and an Allreduce over one of them hangs.
     loopback = (("OMPI_MCA_btl_tcp_if_include", "lo"),)
     idle = (("OMPI_MCA_mpi_yield_when_idle", "1"),)
