@@ -12,8 +12,9 @@ from registry.endpoint import Endpoint
 from registry.errors import RegistryError, root_cause
 from registry.store import Listing, Store, Watch
 
-# v2 writes one key a request; a few at a time share etcd's syncs to disk. More wait for each other.
-WRITERS = 4
+# v2 writes one key a request; a few at a time share etcd's syncs to disk. More wait for each other,
+# and for few keys it takes longer to open the connections.
+WRITERS, WORTH_IT = 4, 12
 
 _AWAY = (etcd.EtcdConnectionFailed, etcd.EtcdClusterIdChanged, etcd.EtcdLeaderElectionInProgress)
 
@@ -63,7 +64,7 @@ class Etcd2Store(Store):
 
     def _each(self, write: Callable[[str], object], keys: Mapping[str, str]) -> None:
         with _told(self._url):
-            if len(keys) <= 1:
+            if len(keys) < WORTH_IT:
                 for key in keys:
                     write(key)
                 return

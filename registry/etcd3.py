@@ -88,7 +88,7 @@ class Etcd3Store(Store):
             except Etcd3Exception as error:
                 if "invalid auth token" not in (error.detail_text or ""):
                     raise
-            del self._client.session.headers["Authorization"]
+            self._client.session.headers.pop("Authorization", None)
             self._authenticate_once()
             return self._client.post(self._client.get_url(path), json=body)
 

@@ -147,6 +147,15 @@ def test_nothing_is_lost_while_etcd_is_away_and_it_is_said_once(desk: Desk) -> N
     assert "back" in desk.said[1]
 
 
+def test_an_etcd_that_has_moved_is_found_at_its_new_place(desk: Desk) -> None:
+    old, desk.store = desk.store, MemoryStore()
+    old.away = True
+    desk.announced.announce("runner", "/a", "1")
+    desk.step()
+    desk.step()
+    assert desk.store.entries == {"/a": "1"}
+
+
 def test_a_key_that_etcd_refuses_harms_no_other(desk: Desk) -> None:
     desk.store.poison = "/b"
     for key in ("/a", "/b", "/c"):

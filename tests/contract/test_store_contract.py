@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 import socket
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from etcd_fixtures import endpoint, etcd, finishes, keys, member, store, until
+from etcd_fixtures import PATIENCE, endpoint, etcd, finishes, keys, member, store, until
 
 from registry import Endpoint, Keys, Member, RegistryError, Secret, Store, gather, open_store
 from registry.etcd_server import start, stop
@@ -283,6 +284,20 @@ def test_a_user_and_a_password_are_enough_where_etcd_asks_for_them(
         stop(tmp_path / "etcd")
 
 
+def test_a_token_that_etcd_has_forgotten_is_asked_for_anew(
+    etcd: Endpoint, tmp_path: Path, keys: Keys
+) -> None:
+    own = replace(start(tmp_path / "etcd", lambda line: None), api="v3")
+    try:
+        ask_for_password(own, "root", "secret")
+        store = open_store(replace(own, user="root", password=Secret("secret")))
+        store.put(keys.node("n1"), "here")
+        store._client.session.headers["Authorization"] = "forgotten.1"  # type: ignore[attr-defined]
+        assert store.list(keys.nodes).entries == {keys.node("n1"): "here"}
+    finally:
+        stop(tmp_path / "etcd")
+
+
 def ask_for_password(endpoint: Endpoint, user: str, password: str) -> None:
     """Switch etcd's own authentication on, as an administrator would with etcdctl."""
     if endpoint.api == "v2":
@@ -304,3 +319,18 @@ def ask_for_password(endpoint: Endpoint, user: str, password: str) -> None:
         ("enable", {}),
     ):
         store._post(f"/auth/{path}", body)  # type: ignore[attr-defined]
+
+
+def test_gather_goes_on_after_etcd_was_away(endpoint: Endpoint, tmp_path: Path, keys: Keys) -> None:
+    own = replace(start(tmp_path / "etcd", lambda line: None), api=endpoint.api)
+    try:
+        seen = threading.Event()
+        put_members(open_store(own), keys, [1])
+        gathered = finishes(lambda: gather(open_store(own), keys, "heat", 1, 2, LONG, lambda _: seen.set()))
+        assert seen.wait(PATIENCE)
+        stop(tmp_path / "etcd")
+        start(tmp_path / "etcd", lambda line: None)
+        put_members(open_store(own), keys, [2])
+        gathered()
+    finally:
+        stop(tmp_path / "etcd")
