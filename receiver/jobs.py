@@ -80,10 +80,11 @@ def _with_ranks(home: Home, job: Job, manifest: Manifest, stack: Stack) -> Job:
         program=() if manifest.run else program.argv(manifest),
         script=program.script(manifest, job.tree) if manifest.run else (),
         options=manifest.mpirun,
+        env=manifest.env,
     )
     return replace(
         job,
-        env=(*job.env, *threads, *manifest.env),
+        env=(*job.env, *threads),
         slaves=tuple(_announced(home, job, slave) for slave in slaves),
         mpi=mpi,
         timeout=manifest.timeout,

@@ -39,7 +39,9 @@ class Mpi:
     """What mpirun is to start: `program` (argv, arguments included); or, when given, the argv of a
     `script` that calls mpirun itself.
 
-    `flavour` is one of `openmpi5`, `openmpi4`, `mpich`; `options` go to mpirun as they are.
+    `flavour` is one of `openmpi5`, `openmpi4`, `mpich`; `options` go to mpirun. In both, and in the
+    values of `env`, `$NAP_APP` and `$NAP_SHARE` stand for those folders; in `options` and `program` the
+    names of `env` stand for their values too.
     """
 
     flavour: str
@@ -47,6 +49,7 @@ class Mpi:
     program: tuple[str, ...] = ()
     script: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    env: Pairs = ()
 
 
 @dataclass(frozen=True)

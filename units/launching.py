@@ -8,12 +8,15 @@ machine calls for it, is the cure; docs/performance.md has the figures.
 from __future__ import annotations
 
 import os
+import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from units.job import Mpi, Pairs, Slave
+
+_REFERENCE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -50,18 +53,31 @@ def hostfile(mpi: Mpi, slaves: Iterable[Slave]) -> str:
     return "".join(form.format(slave) for slave in slaves)
 
 
-def command(mpi: Mpi) -> tuple[str, ...]:
-    """The master's argv, run in /app: a script, or mpirun over the hostfile beside that folder."""
-    if mpi.script:
-        return mpi.script
+def command(mpi: Mpi, values: Mapping[str, str]) -> tuple[str, ...]:
+    """The master's argv, run in /app: a script, or mpirun with `$NAME`s replaced by their `values`."""
+    return mpi.script or tuple(expand(word, values) for word in _mpirun(mpi))
+
+
+def _mpirun(mpi: Mpi) -> tuple[str, ...]:
+    """As it was written, over the hostfile beside the app's folder."""
     hosts = "-f" if mpi.flavour == "mpich" else "--hostfile"
-    mpirun = ("mpirun", hosts, "../hostfile", "-np", str(mpi.np))
-    return (*mpirun, *mpi.options, *mpi.program)
+    return ("mpirun", hosts, "../hostfile", "-np", str(mpi.np), *mpi.options, *mpi.program)
 
 
 def shown(mpi: Mpi) -> list[str]:
     """The command as a person would have typed it, a line each."""
-    return mpi.script[-1].splitlines() if mpi.script else [shlex.join(command(mpi))]
+    return mpi.script[-1].splitlines() if mpi.script else [" ".join(map(_typed, _mpirun(mpi)))]
+
+
+def _typed(word: str) -> str:
+    """With `$NAME`s left for the eye: in double quotes a shell would read them as nap does."""
+    plain = _REFERENCE.sub("", word)
+    return shlex.quote(word) if plain == word or shlex.quote(plain) != plain else f'"{word}"'
+
+
+def expand(word: str, values: Mapping[str, str]) -> str:
+    """`word` with `$NAME` and `${NAME}` replaced where `values` has the name; no shell reads it."""
+    return _REFERENCE.sub(lambda found: values.get(found[1] or found[2], found[0]), word)
 
 
 def environment(mpi: Mpi, slaves: tuple[Slave, ...], machine: Machine, agent: str, hosts: str) -> Pairs:

@@ -232,7 +232,7 @@ def _master_unit(job: Job, env: Pairs) -> UnitFile:
         "hostname": f"{job.app}-master",
         "place": job.slaves[0].name,
         "mpich": job.mpi.flavour == "mpich",
-        "argv": launching.command(job.mpi),
+        "argv": launching.command(job.mpi, _words(job, env)),
         "env": _sorted(env),
     }
     return render(name, "local/master.json.j2", values)
@@ -242,13 +242,20 @@ def _run_env(job: Job, folder: Path) -> Pairs:
     """What a program of this engine finds: its own settings first, nap's words last."""
     app = str(folder / "app")
     given = tuple((key, value.replace("{app}", app)) for key, value in job.env)
-    return (
-        *given,
-        ("NAP_APP", app),
-        ("NAP_SHARE", str(folder / "share")),
-        ("PWD", app),
-        ("TMPDIR", str(folder / "tmp")),
-    )
+    places = {"NAP_APP": app, "NAP_SHARE": str(folder / "share")}
+    written = tuple((key, launching.expand(value, places)) for key, value in _written(job))
+    return (*given, *written, *places.items(), ("PWD", app), ("TMPDIR", str(folder / "tmp")))
+
+
+def _written(job: Job) -> Pairs:
+    """The manifest's own variables."""
+    return job.mpi.env if job.mpi else ()
+
+
+def _words(job: Job, env: Pairs) -> dict[str, str]:
+    """What a `$NAME` in the master's argv may stand for."""
+    known = {"NAP_APP", "NAP_SHARE", *dict(_written(job))}
+    return {name: value for name, value in env if name in known}
 
 
 def _sorted(env: Pairs) -> list[tuple[str, str]]:
