@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import etcd
+from urllib3.util import Retry
 
 from registry.endpoint import Endpoint
 from registry.errors import RegistryError, root_cause
@@ -32,6 +33,8 @@ class Etcd2Store(Store):
             password=endpoint.password.value or None,
             read_timeout=answer,
         )
+        # Else an etcd that does not answer is asked four times, for `answer` seconds each.
+        self._client.http.connection_pool_kw["retries"] = Retry(0)
 
     def put_all(self, entries: Mapping[str, str], ttl: int | None) -> None:
         self._each(lambda key: self._client.write(key, entries[key], ttl=ttl), entries)

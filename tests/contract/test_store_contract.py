@@ -13,6 +13,7 @@ import pytest
 from etcd_fixtures import PATIENCE, endpoint, etcd, finishes, keys, member, store, until
 
 from registry import Endpoint, Keys, Member, RegistryError, Secret, Store, gather, open_store
+from registry.endpoint import Api
 from registry.etcd_server import start, stop
 
 __all__ = ["endpoint", "etcd", "keys", "store"]
@@ -252,6 +253,20 @@ def test_an_etcd_that_is_away_is_said_to_be_worth_another_try(endpoint: Endpoint
         assert refusal.value.retry
     with pytest.raises(RegistryError, match="cannot be reached"):
         gather(store, keys, "heat", 1, 1, 0.05)
+
+
+@pytest.mark.parametrize("api", ["v2", "v3"])
+def test_an_etcd_that_does_not_answer_is_asked_once(api: Api) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        port = frozen.getsockname()[1]
+        store = open_store(Endpoint(f"http://127.0.0.1:{port}", api), answer=0.1)
+        with pytest.raises(RegistryError) as refusal:
+            store.put("/x", "y")
+        assert refusal.value.retry
+        frozen.accept()[0].close()
+        frozen.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            frozen.accept()
 
 
 def test_who_has_no_certificate_is_refused(endpoint: Endpoint) -> None:

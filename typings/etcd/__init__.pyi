@@ -1,6 +1,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from urllib3 import PoolManager
+
 class EtcdResult:
     key: str
     value: str
@@ -26,6 +28,7 @@ class EtcdWatcherCleared(EtcdException): ...
 class EtcdLeaderElectionInProgress(EtcdException): ...
 
 class Client:
+    http: PoolManager
     def __init__(
         self,
         host: str = ...,
