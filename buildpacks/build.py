@@ -31,18 +31,6 @@ def environment(stack: Stack, base: Mapping[str, str]) -> dict[str, str]:
     return {**base, **dict(stack.env), "PATH": first}
 
 
-def run_environment(plan: Plan, stack: Stack, app: Path, base: Mapping[str, str]) -> dict[str, str]:
-    """What the built program sees in its folder `app`: the stack's, the plan's, the manifest's.
-
-    OpenMP would start a thread for every core in every rank; a rank has `cpus_per_rank` of them.
-    """
-    planned = {name: value.replace("{app}", str(app.absolute())) for name, value in plan.env}
-    if plan.manifest is None:
-        return {**environment(stack, base), **planned}
-    threads = {"OMP_NUM_THREADS": str(plan.manifest.cpus_per_rank)}
-    return {**environment(stack, base), **threads, **planned, **dict(plan.manifest.env)}
-
-
 def carry_out(
     plan: Plan, stack: Stack, tree: Path, cache: Path, env: Path, base: Mapping[str, str], say: Say
 ) -> None:

