@@ -30,10 +30,11 @@ def make(folder: Path, units: tuple[UnitFile, ...], spec: str, hosts: str) -> No
 def keep_results(folder: Path, spec: dict[str, Any]) -> tuple[Path, ...]:
     """Move what matches the run's globs to `results/share` and `results/slave<i>`, in that order.
 
-    A file that the run neither made nor changed is no result.
+    A folder stands for the files in it. A file that the run neither made nor changed is no result,
+    and neither is what a link names.
     """
     kept = []
-    for label, root in _roots(folder, spec["labels"]):
+    for label, root in _roots(folder.resolve(), spec["labels"]):
         for path in _matches(root, spec["results"], Path(spec["tree"])):
             target = folder / "results" / label / path.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -55,8 +56,17 @@ def _written(place: Path) -> Path:
 
 
 def _matches(root: Path, patterns: Sequence[str], tree: Path) -> list[Path]:
-    found = {path for pattern in patterns for path in root.glob(pattern)}
+    """A link to a folder may lead anywhere, or to what is matched already: only real paths count."""
+    matched = [path for pattern in patterns for path in root.glob(pattern)]
+    found = {path for match in matched for path in _files(match) if path.parent.resolve() == path.parent}
     return sorted(path for path in found if _is_new(path, tree / path.relative_to(root)))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    if path.is_dir() and not path.is_symlink():
+        yield from (Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+    else:
+        yield path
 
 
 def _is_new(path: Path, original: Path) -> bool:

@@ -1,0 +1,72 @@
+"""Which of a run's files are kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from units.local.files import keep_results
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run's folder with one slave, whose changed files are in `places/a-slave1/changed`."""
+    folder = tmp_path / "run"
+    for name in ("share", "places/a-slave1/app", "places/a-slave1/changed"):
+        (folder / name).mkdir(parents=True)
+    (tmp_path / "tree").mkdir()
+    return folder
+
+
+def kept(run: Path, *patterns: str) -> list[str]:
+    spec: dict[str, Any] = {
+        "labels": {"a-slave1": "slave1"},
+        "results": patterns,
+        "tree": str(run.parent / "tree"),
+    }
+    return [str(path.relative_to(run / "results")) for path in keep_results(run, spec)]
+
+
+def write(path: Path, text: str = "x") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_names_and_folders_stay_as_the_program_made_them(run: Path) -> None:
+    write(run / "share" / "out 2026:11:22\n.yaml")
+    write(run / "places/a-slave1/changed/out/deep/er.csv")
+    assert kept(run, "*.yaml", "out/*/*.csv") == ["share/out 2026:11:22\n.yaml", "slave1/out/deep/er.csv"]
+
+
+def test_a_folder_stands_for_all_that_is_in_it(run: Path) -> None:
+    write(run / "share/out/a")
+    write(run / "share/out/deep/b")
+    assert kept(run, "out") == ["share/out/a", "share/out/deep/b"]
+
+
+def test_two_stars_reach_every_depth_and_no_file_is_kept_twice(run: Path) -> None:
+    write(run / "share/a.csv")
+    write(run / "share/out/b.csv")
+    assert kept(run, "**/*.csv", "**", "out") == ["share/a.csv", "share/out/b.csv"]
+
+
+def test_what_lies_behind_a_link_stays_where_it_is(run: Path) -> None:
+    mine = run.parent / "mine"
+    write(mine / "thesis.txt")
+    (run / "share/out").symlink_to(mine)
+    (run / "share/thesis.txt").symlink_to(mine / "thesis.txt")
+    assert kept(run, "out/*", "out", "*.txt") == []
+    assert (mine / "thesis.txt").exists()
+
+
+def test_a_file_that_came_with_the_tree_is_no_result_until_it_is_changed(run: Path) -> None:
+    tree, changed = run.parent / "tree", run / "places/a-slave1/changed"
+    for folder in (tree, changed):
+        write(folder / "same.txt", "as it came")
+        os.utime(folder / "same.txt", (1, 1))
+    write(tree / "longer.txt", "as it came")
+    write(changed / "longer.txt", "and then some more")
+    assert kept(run, "*.txt") == ["slave1/longer.txt"]
