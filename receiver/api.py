@@ -159,11 +159,13 @@ class Api:
     async def log(self, request: Request) -> Any:
         run = self._named(request)
         folder = self._parts.home.run(run.app, run.number)
-        following = request.query_params.get("follow") == "1" and not run.ended
+        until = request.query_params.get("follow", "0")
 
         async def lines() -> AsyncIterator[bytes]:
-            if following:
+            if until != "0" and not run.ended:
                 async for frame in story.follow(folder):
+                    if frame.settled and until == "up":
+                        break
                     if not (frame.end or frame.settled):
                         yield _line(frame.as_json())
             else:

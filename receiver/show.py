@@ -81,8 +81,11 @@ def ending(app: str, run: Mapping[str, Any]) -> str:
 
 
 def exit_status(run: Mapping[str, Any]) -> int:
-    """What `nap wait` exits with: the run's own exit code, and never 0 for one that failed."""
-    if run["state"] == "succeeded":
+    """What `nap wait` exits with: the run's own exit code, and never 0 for one that failed.
+
+    A service that is up is well.
+    """
+    if run["state"] in ("succeeded", "running"):
         return 0
     return run["exit_code"] or _DEFAULT_STATUS.get(run["state"], 1)
 

@@ -374,7 +374,7 @@ def test_run_follows_a_new_run_and_exits_as_it_did(
     nap: Nap, fake: FakeReceiver, end: dict[str, Any], status: int
 ) -> None:
     fake.answers["POST /apps/hello/runs"] = RUN
-    fake.answers["GET /apps/hello/runs/3/log?follow=1"] = Stream(output(b"rank 0\n"), frame(end=RUN | end))
+    fake.answers["GET /apps/hello/runs/3/log?follow=up"] = Stream(output(b"rank 0\n"), frame(end=RUN | end))
     ended = nap("run", "hello", "--release", "2", "-o", "np=8", "-o", "args=a=b", "-o", "replace")
     assert (ended.status, ended.out) == (status, b"rank 0\n")
     options = {"np": "8", "args": "a=b", "replace": ""}

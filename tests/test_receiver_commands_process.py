@@ -59,7 +59,7 @@ def start_nap(home: Path, *arguments: str, stdout: int) -> subprocess.Popen[str]
 def test_ctrl_c_leaves_the_run_running_and_says_how_to_pick_it_up(fake: FakeReceiver) -> None:
     over = Event()
     fake.answers["POST /apps/hello/runs"] = RUN
-    fake.answers["GET /apps/hello/runs/3/log?follow=1"] = Stream(
+    fake.answers["GET /apps/hello/runs/3/log?follow=up"] = Stream(
         frame(story="running"), then=lambda: over.wait(60), cut=True
     )
     with start_nap(fake.home, "run", "hello", stdout=subprocess.DEVNULL) as process:

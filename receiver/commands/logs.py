@@ -36,15 +36,17 @@ def logs(app: str, run: int | None, following: bool, as_json: bool) -> None:
       nap logs hello 3 > output.txt
     """
     number = find_run(app, run)["number"]
-    follow(app, number, following=following, as_json=as_json)
+    follow(app, number, until="1" if following else "0", as_json=as_json)
 
 
-def follow(app: str, number: int, following: bool = True, as_json: bool = False) -> dict[str, Any]:
+def follow(app: str, number: int, until: str, as_json: bool = False) -> dict[str, Any]:
     """Print a run's frames as they come. Returns the run as the last frame told it.
 
+    `until` is `0`, what there is by now; `1`, the run's end; or `up`: a service, which has no end, is
+    followed until it answers.
     Raises ReceiverError when a run that is followed is cut off before its end.
     """
-    where = f"{path('apps', app, 'runs', number, 'log')}?follow={int(following)}"
+    where = f"{path('apps', app, 'runs', number, 'log')}?follow={until}"
     run: dict[str, Any] = {}
     for frame in client().frames(where):
         if as_json:
@@ -52,7 +54,7 @@ def follow(app: str, number: int, following: bool = True, as_json: bool = False)
         else:
             print_frame(frame)
         run = frame.get("end", run)
-    if following and not run:
+    if until != "0" and not run:
         raise ReceiverError(
             f"the receiver went away while run {number} of {app} was followed",
             f"the run goes on; nap up, then: nap logs {app} {number} -f",

@@ -144,7 +144,7 @@ def _follow_to_the_end(app: str, number: int) -> int:
     from receiver.show import exit_status
 
     try:
-        return exit_status(follow(app, number))
+        return exit_status(follow(app, number, until="up"))
     except KeyboardInterrupt:
         click.echo(
             f"\nrun {number} goes on; see it: nap logs {app} {number} -f, stop it: nap cancel {app} {number}",
