@@ -27,9 +27,15 @@ class Announcer:
         if self._announced.pop(key, None) is not None:
             self._send({"withdraw": key})
 
+    def withdraw_all(self) -> None:
+        for key in list(self._announced):
+            self.withdraw(key)
+
     def alive(self, keys: list[str]) -> None:
         """These were seen alive just now; the others' keys are left to expire."""
-        self._send({"alive": keys})
+        announced = [key for key in keys if key in self._announced]
+        if announced:
+            self._send({"alive": announced})
 
     def _send(self, message: dict[str, object]) -> None:
         if self._connection is None and not self._connect():

@@ -1,44 +1,57 @@
-"""What a run or a build sees of the machine: its own folder, its MPI, and nothing else of nap's home."""
+"""What keeps the processes of a run, or of a build, together and apart: the side within.
+
+Its other side, which makes it and says which kind a machine allows, is `enclosures.py`.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Protocol
 
-from units.local import namespaces
-
-
-def arrange(home: str, visible: list[str], read_only: list[str]) -> None:
-    """Give this capsule a /proc and a /dev/shm of its own and hide `home`, but for the folders named."""
-    namespaces.own_proc()
-    _own_shared_memory()
-    kept = [(path, os.open(path, os.O_PATH), False) for path in visible]
-    kept += [(path, os.open(path, os.O_PATH), True) for path in read_only]
-    namespaces.tmpfs(home, mode="700")
-    for path, descriptor, fixed in kept:
-        os.makedirs(path, exist_ok=True)
-        namespaces.bind(f"/proc/self/fd/{descriptor}", path, read_only=fixed)
-        os.close(descriptor)
+from units.local.unit import Unit
 
 
-def _own_shared_memory() -> None:
-    """Some containers have no /dev/shm to mount on: then the machine's is as good."""
-    if os.path.isdir("/dev/shm"):
-        namespaces.tmpfs("/dev/shm", mode="1777")
+class Capsule(Protocol):
+    """Used by the first process in it, in this order."""
+
+    def place(self, tree: str, folder: str) -> None:
+        """Let `folder` be a unit's own: the image's files are in its `app`, writable."""
+
+    def own_network(self) -> None:
+        """Have an interface other than `lo`."""
+
+    def arrange(self, home: str, visible: list[str], read_only: list[str], hosts: str = "") -> None:
+        """See nothing of `home` but the folders named, and know the names in the file `hosts`."""
+
+    def env(self, unit: Unit) -> Mapping[str, str]:
+        """What `unit` needs in its environment to be by itself here."""
+
+    def enter(self, unit: Unit, folder: str) -> None:
+        """By what is to become the parent of `unit`: go where it has its hostname and its files."""
+
+    def settle(self, unit: Unit) -> None:
+        """By what is to become `unit`, before it is executed."""
+
+    def end_slave(self, unit: Unit) -> None:
+        """Its first process has ended; so does the rest of it."""
+
+    def end(self) -> None:
+        """Nothing is left but the caller."""
 
 
-def know_each_other(hosts: str) -> None:
-    """Let the run's names resolve for its own processes: `hosts` stands in for /etc/hosts."""
-    if os.path.exists("/etc/hosts"):
-        namespaces.bind(hosts, "/etc/hosts")
+def of_kind(kind: str, shim: str = "") -> Capsule:
+    """`namespaces`, or `plain` with its `shim` for hostnames."""
+    if kind == "namespaces":
+        from units.local.namespaced import Namespaced
+
+        return Namespaced()
+    from units.local.plain import Plain
+
+    return Plain(shim)
 
 
-def place(tree: str, folder: str) -> None:
-    """Make `folder`/app hold the image's files, writable, without copying them where that can be had."""
-    for name in ("app", "changed", "work", "tmp"):
-        os.makedirs(f"{folder}/{name}", exist_ok=True)
-    try:
-        namespaces.overlay(tree, f"{folder}/changed", f"{folder}/work", f"{folder}/app")
-    except OSError:
-        copy = os.spawnlp(os.P_WAIT, "cp", "cp", "-a", "--reflink=auto", f"{tree}/.", f"{folder}/app")
-        if copy != 0:
-            raise OSError(f"cannot copy the image's files to {folder}/app") from None
+def copy(tree: str, target: str) -> None:
+    """The image's files at `target`, sharing their blocks where the file system can."""
+    if os.spawnlp(os.P_WAIT, "cp", "cp", "-a", "--reflink=auto", f"{tree}/.", target) != 0:
+        raise OSError(f"cannot copy the image's files to {target}")

@@ -17,7 +17,8 @@ from typing import Any
 from units import launching, names
 from units.errors import UnitError
 from units.job import Handle, Job, Outcome, Pairs, Process, Slave, UnitFile, UnitState
-from units.local import files, processes
+from units.local import enclosures, files, processes
+from units.local.enclosures import Enclosure
 from units.render import render
 
 _HERE = Path(__file__).parent
@@ -25,19 +26,20 @@ _AGENT = _HERE / "agent.sh"
 _READY_WITHIN = 60.0
 _STOP_WITHIN = 15.0
 
-_UNSHARE = (
-    "unshare", "--user", "--map-current-user", "--keep-caps", "--mount", "--pid", "--fork", "--kill-child",
-)  # fmt: skip
-
 
 class LocalEngine:
-    """Runs of this machine, as the user of the daemon. `home` is hidden from what runs."""
+    """Runs of this machine, as the user of the daemon. `home` is hidden from what runs.
+
+    `note` is what whoever pushes has to know of this machine, empty when all is as it should be.
+    """
 
     name = "local"
 
-    def __init__(self, home: Path, machine: launching.Machine) -> None:
+    def __init__(self, home: Path, machine: launching.Machine, enclosure: Enclosure | None = None) -> None:
         self._home = home
         self._machine = machine
+        self._enclosure = enclosure or enclosures.here()
+        self.note = self._enclosure.note
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
 
     def units(self, job: Job) -> tuple[UnitFile, ...]:
@@ -45,11 +47,14 @@ class LocalEngine:
 
     def submit(self, job: Job, folder: Path) -> Handle:
         handle = Handle(folder)
+        own_network = _is_openmpi(job) and self._machine.only_loopback
         spec = {
+            "capsule": self._enclosure.kind,
+            "shim": self._enclosure.shim(self._home),
             "home": str(self._home),
             "tree": str(job.tree),
             "visible": [str(path) for path in (*job.visible, *_own_folders(self._home))],
-            "private_network": job.mpi is not None and self._machine.only_loopback,
+            "own_network": own_network,
             "service": job.service,
             "timeout": job.timeout,
             "results": job.results,
@@ -57,18 +62,17 @@ class LocalEngine:
         }
         files.make(folder, self._units(job, folder), json.dumps(spec), _hosts(job))
         try:
-            self._start_runner(handle, private_network=bool(spec["private_network"]))
+            self._start_runner(handle, own_network)
         except UnitError:
             self.stop(handle, Outcome(1))
             raise
         return handle
 
-    def _start_runner(self, handle: Handle, private_network: bool) -> None:
-        namespaces = (*_UNSHARE, "--net") if private_network else _UNSHARE
-        python = (sys.executable, "-I", "-S", str(_HERE / "runner.py"), str(handle.folder))
+    def _start_runner(self, handle: Handle, own_network: bool) -> None:
+        command = (sys.executable, "-I", "-S", str(_HERE / "runner.py"), str(handle.folder))
         with handle.log.open("ab") as log:
             runner = subprocess.Popen(
-                (*namespaces, *python),
+                self._enclosure.argv(command, own_network),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -172,16 +176,12 @@ class LocalEngine:
 
 
 def check() -> None:
-    """UnitError when this machine does not let its users make namespaces."""
-    try:
-        found = subprocess.run((*_UNSHARE, "true"), stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    except FileNotFoundError as error:
-        raise UnitError("the local engine needs unshare", "apt-get install util-linux") from error
-    if found.returncode != 0:
-        raise UnitError(
-            f"this machine does not allow user namespaces: {found.stderr.strip()}",
-            "as root: sysctl kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0",
-        )
+    """UnitError when runs cannot be kept together on this machine."""
+    enclosures.here().check()
+
+
+def _is_openmpi(job: Job) -> bool:
+    return job.mpi is not None and job.mpi.flavour != "mpich"
 
 
 def _hosts(job: Job) -> str:
@@ -280,6 +280,9 @@ def capsule_argv(
 
     It sees of nap's home the `writable` folders, starts in the first of them, and may read `visible`.
     """
+    enclosure = enclosures.here()
     shown = [str(path) for path in (*visible, *_own_folders(home))]
-    enter = (sys.executable, "-I", "-S", str(_HERE / "enter.py"), str(home), *map(str, writable))
-    return ["setpriv", "--pdeathsig", "KILL", *_UNSHARE, *enter, "--", *shown, "--", *argv]
+    places = (enclosure.kind, str(home), *map(str, writable), "--", *shown)
+    enter = (sys.executable, "-I", "-S", str(_HERE / "enter.py"), *places)
+    command = enclosure.argv((*enter, "--", *argv))
+    return ["setpriv", "--pdeathsig", "KILL", *command]

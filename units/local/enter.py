@@ -1,6 +1,6 @@
-"""Run one command in a capsule of its own: `enter.py HOME WRITABLE... -- READABLE... -- ARGV...`.
+"""Run one command in a capsule of its own: `enter.py KIND HOME WRITABLE... -- READABLE... -- ARGV...`.
 
-Started by `engine.capsule_argv` under `unshare`; the first WRITABLE folder is where it starts.
+Started by an enclosure, of that KIND; the first WRITABLE folder is where the command starts.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from units.local import capsule, namespaces
 
 
 def main(arguments: list[str]) -> None:
-    home, *writable = arguments[: arguments.index("--")]
+    kind, home, *writable = arguments[: arguments.index("--")]
     rest = arguments[arguments.index("--") + 1 :]
     split = rest.index("--")
     readable, argv = rest[:split], rest[split + 1 :]
-    capsule.arrange(home, writable, readable)
+    capsule.of_kind(kind).arrange(home, writable, readable)
     os.chdir(writable[0])
     namespaces.drop_privileges()
     try:

@@ -1,4 +1,4 @@
-"""Linux namespaces and mounts, for a process that may arrange its own: thin calls into libc.
+"""Linux namespaces, mounts and what prctl sets, for a process that may arrange its own: calls into libc.
 
 Python has `os.unshare` and `os.setns` from 3.12 on only, and no `mount` at all.
 """
@@ -17,11 +17,14 @@ _MS_RDONLY = 0x1
 _MS_REMOUNT = 0x20
 _MS_BIND = 0x1000
 _MS_REC = 0x4000
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
 
 
 def _check(result: int, what: str) -> None:
@@ -70,5 +73,19 @@ def overlay(lower: str, upper: str, work: str, target: str) -> None:
 
 def drop_privileges() -> None:
     """What is executed from here on has no capability in this namespace, and gains none."""
-    _check(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "drop capabilities")
-    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no new privileges")
+    _prctl("drop capabilities", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    _prctl("no new privileges", _PR_SET_NO_NEW_PRIVS, 1)
+
+
+def adopt_orphans() -> None:
+    """Whatever of this process's descendants loses its parent becomes its child."""
+    _prctl("adopt orphans", _PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_with_parent(number: int) -> None:
+    """Be sent the signal `number` when the parent ends."""
+    _prctl("end with the parent", _PR_SET_PDEATHSIG, number)
+
+
+def _prctl(what: str, option: int, argument: int) -> None:
+    _check(_libc.prctl(option, argument, 0, 0, 0), what)

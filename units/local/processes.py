@@ -68,8 +68,9 @@ def _children(pid: int) -> list[int]:
 
 
 def _inner_number(pid: int) -> int | None:
-    """What a child of a runner is called in its capsule: the second number, the first is the machine's."""
-    with contextlib.suppress(OSError, StopIteration, IndexError):
+    """What a child of a runner is called in its capsule: its second number, where it has more than one."""
+    with contextlib.suppress(OSError, StopIteration):
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("NSpid:")).split()[2])
+        found = next(line for line in lines if line.startswith("NSpid:")).split()[1:]
+        return int(found[1] if len(found) > 1 else found[0])
     return None

@@ -1,0 +1,34 @@
+"""What happens to a process's children, without waiting for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+from units.local.exitcode import exit_code
+
+
+def signals() -> int:
+    """A descriptor that can be read whenever a child changed; other signals are not for the runner."""
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    return readable
+
+
+def changes() -> Iterator[tuple[int, int | None, bool]]:
+    """Each child's number, its exit code once it has ended, and whether it stands still.
+
+    The kernel merges signals, so all there is to know is asked for.
+    """
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        moves = os.WIFSTOPPED(status) or os.WIFCONTINUED(status)
+        yield pid, None if moves else exit_code(status), os.WIFSTOPPED(status)

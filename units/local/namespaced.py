@@ -1,0 +1,67 @@
+"""A capsule of namespaces: one user, mount and PID namespace a run, and in it some for each unit.
+
+When its first process ends, the kernel ends everything in it; the same goes for each slave.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+
+from units.local import namespaces, network
+from units.local.capsule import copy
+from units.local.unit import Unit
+
+
+class Namespaced:
+    def place(self, tree: str, folder: str) -> None:
+        """Without copying the image's files, where that can be had."""
+        for name in ("app", "changed", "work", "tmp"):
+            os.makedirs(f"{folder}/{name}", exist_ok=True)
+        try:
+            namespaces.overlay(tree, f"{folder}/changed", f"{folder}/work", f"{folder}/app")
+        except OSError:
+            copy(tree, f"{folder}/app")
+
+    def own_network(self) -> None:
+        network.bring_up()
+
+    def arrange(self, home: str, visible: list[str], read_only: list[str], hosts: str = "") -> None:
+        if hosts and os.path.exists("/etc/hosts"):
+            namespaces.bind(hosts, "/etc/hosts")
+        namespaces.own_proc()
+        _own_shared_memory()
+        kept = [(path, os.open(path, os.O_PATH), False) for path in visible]
+        kept += [(path, os.open(path, os.O_PATH), True) for path in read_only]
+        namespaces.tmpfs(home, mode="700")
+        for path, descriptor, fixed in kept:
+            os.makedirs(path, exist_ok=True)
+            namespaces.bind(f"/proc/self/fd/{descriptor}", path, read_only=fixed)
+            os.close(descriptor)
+
+    def env(self, unit: Unit) -> Mapping[str, str]:
+        return {}
+
+    def enter(self, unit: Unit, folder: str) -> None:
+        apart = namespaces.NEWPID if unit.is_slave else 0
+        namespaces.unshare(namespaces.NEWNS | namespaces.NEWUTS | apart)
+        socket.sethostname(unit.hostname)
+        for name in ("app", "tmp"):
+            namespaces.bind(f"{folder}/places/{unit.place}/{name}", f"{folder}/{name}")
+
+    def settle(self, unit: Unit) -> None:
+        if unit.is_slave:
+            namespaces.own_proc()
+
+    def end_slave(self, unit: Unit) -> None:
+        """The kernel has done it."""
+
+    def end(self) -> None:
+        """The kernel will do it."""
+
+
+def _own_shared_memory() -> None:
+    """Some containers have no /dev/shm to mount on: then the machine's is as good."""
+    if os.path.isdir("/dev/shm"):
+        namespaces.tmpfs("/dev/shm", mode="1777")

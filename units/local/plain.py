@@ -1,0 +1,60 @@
+"""A capsule for machines that allow no user namespaces: processes that are kept track of.
+
+All slaves of a run share one /app, the home is not hidden, and hostnames are what a preloaded
+library says. What a run started is found as its first process's descendants, and what a slave
+started by the folder that is in its environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from units.local import descendants, namespaces
+from units.local.capsule import copy
+from units.local.unit import Unit
+
+MARK = "NAP_SLAVE_FOLDER"
+
+
+class Plain:
+    """`shim` is the library that `hostname.c` was compiled to."""
+
+    def __init__(self, shim: str) -> None:
+        self._shim = shim
+        self._is_filled = False
+
+    def place(self, tree: str, folder: str) -> None:
+        """What all of them share is filled once, and belongs to the first."""
+        os.makedirs(folder, exist_ok=True)
+        if not self._is_filled:
+            shared = f"{os.path.dirname(os.path.dirname(folder))}/app"
+            copy(tree, shared)
+            os.symlink(shared, f"{folder}/app")
+            self._is_filled = True
+
+    def own_network(self) -> None:
+        raise OSError("without user namespaces a run has no network of its own")
+
+    def arrange(self, home: str, visible: list[str], read_only: list[str], hosts: str = "") -> None:
+        namespaces.adopt_orphans()
+
+    def env(self, unit: Unit) -> Mapping[str, str]:
+        # What is killed here leaves its shared memory, so that has to be in a folder of the run.
+        shared = {"OMPI_MCA_btl_sm_backing_directory": unit.env["TMPDIR"]}
+        # Hydra hands the master's environment to all ranks, where it would name every slave alike.
+        own = {} if unit.kind == "master" else {"LD_PRELOAD": self._shim, "NAP_HOSTNAME": unit.hostname}
+        return {**shared, **own}
+
+    def enter(self, unit: Unit, folder: str) -> None:
+        """There is nowhere to go."""
+
+    def settle(self, unit: Unit) -> None:
+        if unit.is_slave:
+            namespaces.adopt_orphans()
+
+    def end_slave(self, unit: Unit) -> None:
+        descendants.kill_marked(os.getpid(), f"{MARK}={unit.env[MARK]}")
+
+    def end(self) -> None:
+        descendants.end_all()
