@@ -39,14 +39,20 @@ def parse_options(words: list[str]) -> dict[str, str]:
 
 def check_options(plan: Plan, options: Mapping[str, str]) -> None:
     """Refuse what the plan cannot take, before anything is changed."""
-    given = {name: value for name, value in options.items() if name in OPTIONS}
-    if plan.manifest:
-        override(plan.manifest, given)
-    elif given:
+    over = _over(plan.manifest or Manifest(hosts=1), options)
+    ranks = [name for name in OPTIONS if name in options and name != "timeout"]
+    if plan.manifest is None and ranks:
         raise ReceiverError(
-            f"{', '.join(given)} is for MPI programs, and this app runs its {plan.run_by or 'own command'}",
-            f"leave out: -o {next(iter(given))}=",
+            f"{', '.join(ranks)} is for MPI programs, and this app runs its {plan.run_by or 'own command'}",
+            f"leave out: -o {ranks[0]}=",
         )
+    if plan.service and over.timeout:
+        raise ReceiverError("a service stays up: it takes no timeout", "leave out: -o timeout=")
+
+
+def _over(manifest: Manifest, options: Mapping[str, str]) -> Manifest:
+    """The manifest with a run's own options; BuildpackError for one that is out of range."""
+    return override(manifest, {name: value for name, value in options.items() if name in OPTIONS})
 
 
 def make(home: Home, run: Run, plan: Plan, image: Image, stack: Stack, port: int | None) -> Job:
@@ -65,9 +71,9 @@ def make(home: Home, run: Run, plan: Plan, image: Image, stack: Stack, port: int
         service=plan.service,
     )
     if plan.manifest is None:
-        return replace(job, processes=_processes(home, job, plan, port))
-    given = {name: value for name, value in run.options.items() if name in OPTIONS}
-    return _with_ranks(home, job, override(plan.manifest, given), stack)
+        timeout = _over(Manifest(hosts=1), run.options).timeout
+        return replace(job, processes=_processes(home, job, plan, port), timeout=timeout)
+    return _with_ranks(home, job, _over(plan.manifest, run.options), stack)
 
 
 def _with_ranks(home: Home, job: Job, manifest: Manifest, stack: Stack) -> Job:
