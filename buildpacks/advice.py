@@ -1,0 +1,77 @@
+"""What to do about what compilers and make say most often when somebody's program comes to nap."""
+
+import re
+from dataclasses import dataclass
+
+_UNSAID = "The lines above say why."
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A line that says what is wrong, and what to do; `\\1` is what the pattern's group matched."""
+
+    pattern: re.Pattern[str]
+    hint: str
+
+
+_MATHEMATICS = r"(?:sqrt|pow|exp|log(?:10)?|sin|cos|tan|atan2?|sinh|cosh|tanh|fmod|floor|ceil|round)f?"
+_KNOWN = (
+    Advice(
+        re.compile(r"fatal error: \w+/mpi\.h: No such file"),
+        "The standard's header is `#include <mpi.h>`: the compiler wrappers know where it is.",
+    ),
+    Advice(
+        re.compile(
+            r"fatal error: mpi\.h: No such|open module file .mpi\w*\.mod|undefined reference to .MPI_"
+        ),
+        "Compile and link with mpicc, mpicxx or mpifort; with a Makefile often: `build: make CC=mpicc`.",
+    ),
+    Advice(
+        re.compile(r"fatal error: (\S+): No such file"),
+        r"\1 is not in the tree (`git add`?), or a `-I` is missing: `cflags: -O2 -Iinclude`.",
+    ),
+    Advice(
+        re.compile(rf"undefined reference to (?:symbol '{_MATHEMATICS}@|`{_MATHEMATICS}')"),
+        "The mathematical functions are in a library of their own: `ldflags: -lm`.",
+    ),
+    Advice(
+        re.compile(r"undefined reference to `(?:GOMP|omp)_"),
+        "OpenMP has to be asked for twice: `cflags: -O2 -fopenmp` and `ldflags: -fopenmp`.",
+    ),
+    Advice(
+        re.compile(r"multiple definition of `(\w+)'"),
+        r"\1 is defined in several sources; C compilers of today refuse it without the flag `-fcommon`.",
+    ),
+    Advice(
+        re.compile(r"cannot find -l(\S+)"),
+        r"The library \1 is not installed on the receiver's machine.",
+    ),
+    Advice(
+        re.compile(r"No targets specified and no makefile found"),
+        "The Makefile is in a folder: `build: make -C that/folder`.",
+    ),
+    Advice(
+        re.compile(r"(\w[\w.+-]*): (?:command )?not found$|^make: (\w[\w.+-]*): No such file"),
+        "The build runs on the receiver's machine, and that command is not installed there.",
+    ),
+)
+
+
+class Listener:
+    """Hears a build's lines, and has advice when one of them is known."""
+
+    def __init__(self) -> None:
+        self._best = len(_KNOWN)
+        self._hint = _UNSAID
+
+    def hear(self, line: str) -> None:
+        """Of several known lines the one earliest in the table counts."""
+        for rank, known in enumerate(_KNOWN[: self._best]):
+            if found := known.pattern.search(line):
+                self._best, self._hint = rank, found.expand(known.hint)
+                return
+
+    @property
+    def hint(self) -> str:
+        """What to do, or where to look."""
+        return self._hint

@@ -1,0 +1,40 @@
+"""What a failed build is answered with: lines as gcc 12, gfortran 12 and make 4.3 write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from buildpacks.advice import Listener
+
+
+@pytest.mark.parametrize(
+    ("line", "advised"),
+    [
+        ("a.c:1:10: fatal error: mpi/mpi.h: No such file or directory", "#include <mpi.h>"),
+        ("a.c:1:10: fatal error: mpi.h: No such file or directory", "make CC=mpicc"),
+        ("/usr/bin/ld: a.c:(.text+0x1e): undefined reference to `MPI_Init'", "make CC=mpicc"),
+        ("a.c:4:10: fatal error: util.h: No such file or directory", "util.h is not in the tree"),
+        ("/usr/bin/ld: a.c:(.text+0x1e): undefined reference to `sqrt'", "ldflags: -lm"),
+        ("/usr/bin/ld: /tmp/a.o: undefined reference to symbol 'pow@@GLIBC_2.29'", "ldflags: -lm"),
+        ("/usr/bin/ld: a.c:(.text+0x9): undefined reference to `omp_get_num_threads'", "-fopenmp"),
+        ("/usr/bin/ld: b.o:(.bss+0x0): multiple definition of `grid'; a.o:(.bss+0x0): first", "-fcommon"),
+        ("/usr/bin/ld: cannot find -lfftw3: No such file or directory", "fftw3 is not installed"),
+        ("make: *** No targets specified and no makefile found.  Stop.", "make -C"),
+        ("sh: 1: cmake: not found", "not installed"),
+        ("/bin/sh: 1: mpixlc: not found", "not installed"),
+        ("make: nvcc: No such file or directory", "not installed"),
+        ("a.c:3:5: error: expected ';' before 'return'", "lines above"),
+    ],
+)
+def test_a_known_line_is_answered_with_what_to_do(line: str, advised: str) -> None:
+    listener = Listener()
+    listener.hear(line)
+    assert advised in listener.hint
+
+
+def test_the_cause_counts_more_than_what_follows_from_it() -> None:
+    listener = Listener()
+    for line in ("sh: 1: makedepend: not found", "a.c:1:10: fatal error: mpi.h: No such file or directory"):
+        listener.hear(line)
+    listener.hear("make: *** [Makefile:3: a] Error 1")
+    assert "mpicc" in listener.hint
