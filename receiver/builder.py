@@ -77,17 +77,17 @@ def _run(bench: Bench, step: Step, stack: Stack, work: Work) -> None:
     writable = (work.tree, work.cache, env_folder)
     visible = tuple(path for path in (bench.home.stacks, bench.home.buildpacks) if path.is_dir())
     capsule = capsule_argv(bench.home.root, writable, visible, argv)
-    env = environment(stack, work.cache)
+    env = {**environment(stack, work.cache), **_network(os.environ)}
     code = stream(capsule, work.tree, env, work.say, bench.seconds, work.cancelled)
     if code != 0:
         raise BuildpackError(f"`{step.shown}` ended with {code}", "the lines above say why")
 
 
 def environment(stack: Stack, home: Path) -> dict[str, str]:
-    """What a build or a program finds: small, clean, and with the stack's tools first on PATH."""
+    """What a build and a program find: small, clean, and with the stack's tools first on PATH."""
     own = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     fixed = {"HOME": str(home), "PATH": path(stack), **dict(stack.env)}
-    return {"LANG": "C.UTF-8", **own, **_network(os.environ), **fixed}
+    return {"LANG": "C.UTF-8", **own, **fixed}
 
 
 def path(stack: Stack) -> str:
@@ -97,5 +97,5 @@ def path(stack: Stack) -> str:
 
 
 def _network(environ: Mapping[str, str]) -> dict[str, str]:
-    """How pip and mvn reach their mirrors here."""
+    """How pip and mvn reach their mirrors here: for builds alone, there may be passwords in it."""
     return {name: value for name, value in environ.items() if name in _PROXIES or name.startswith("PIP_")}
