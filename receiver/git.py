@@ -77,15 +77,27 @@ def configure(repo: Repo, branches: tuple[str, ...]) -> None:
 
 
 def tree_id(repo: Repo, commit: str) -> str:
-    """The tree of a commit; ReceiverError for what is no commit, or is cut off from its tree."""
+    """The tree of a commit; ReceiverError for what is no commit."""
     from git.exc import GitCommandError
 
     try:
         return str(repo.git.rev_parse("--verify", f"{commit}^{{tree}}"))
     except GitCommandError as error:
         raise ReceiverError(
-            f"{commit[:10]} cannot be checked out: git has not all of it",
-            "from a shallow clone: git fetch --unshallow, and push again",
+            f"{commit[:10]} is no commit whose files could be checked out", "git push nap master"
+        ) from error
+
+
+def refuse_shallow(repo: Repo, commit: str) -> None:
+    """ReceiverError when commits before this one are missing: git would not take it, or break over it."""
+    from git.exc import GitCommandError
+
+    try:
+        repo.git.rev_list("--count", commit, "--not", "--all")
+    except GitCommandError as error:
+        raise ReceiverError(
+            f"{commit[:10]} comes from a shallow clone, without the commits before it",
+            "git fetch --unshallow, and push again",
         ) from error
 
 
@@ -102,17 +114,29 @@ def _entry(line: str) -> Entry:
 
 def check_out(repo: Repo, tree: str, folder: Path) -> None:
     """Write the tree's files into the empty `folder`, without touching the repository's index."""
+    from git.exc import GitCommandError
+
     places = {
         "GIT_DIR": str(repo.git_dir),
         "GIT_WORK_TREE": str(folder),
         "GIT_INDEX_FILE": str(folder.with_name(f"{folder.name}.index")),
     }
-    with repo.git.custom_environment(**places):
-        repo.git.read_tree(tree)
-        repo.git.checkout_index("--all", f"--prefix={folder}/")
+    try:
+        with repo.git.custom_environment(**places):
+            repo.git.read_tree(tree)
+            repo.git.checkout_index("--all", f"--prefix={folder}/")
+    except GitCommandError as error:
+        said = "".join(str(error.stderr).strip().strip("'").splitlines()[-1:])
+        raise ReceiverError(f"the tree cannot be checked out: {said}", f"see: df {folder}") from error
 
 
 def record(repo: Repo, number: int, commit: str) -> None:
     """Keep the commit of run `number`, and move the branch that a clone sees."""
     repo.git.update_ref(f"refs/nap/{number}", commit)
     repo.git.update_ref(RELEASED, commit)
+
+
+def sweep(env: Mapping[str, str]) -> None:
+    """Remove a push's quarantine once its receive-pack has ended: one that was killed leaves it."""
+    if quarantine := env.get("GIT_QUARANTINE_PATH"):
+        shutil.rmtree(quarantine, ignore_errors=True)

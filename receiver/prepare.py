@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from buildpacks import stacks
+from buildpacks import packages, stacks
 from buildpacks.detect import describe, detect
 from buildpacks.plan import Plan, from_json, to_json
 from buildpacks.stack import Stack
@@ -67,6 +67,8 @@ class Preparer:
         started = time.monotonic()
         with git.opened(self._home.repository(push.app.name), push.env) as repo:
             tree_id = git.tree_id(repo, push.commit)
+            if push.env:
+                git.refuse_shallow(repo, push.commit)
             self._check_size(git.entries(repo, tree_id), say)
             record = self._home.builds / f"{self._inputs(tree_id, push.app)}.json"
             if known := self._known(record, say):
@@ -81,6 +83,7 @@ class Preparer:
         """Where a plan is compiled and run on this machine."""
         if plan.stack == "dockerfile":
             raise ReceiverError("a Dockerfile app needs containers", "nap up --engine containers")
+        packages.check(plan.packages)
         return stacks.find(plan.stack, plan.languages, self._home.stacks, self._settings.mpi, say)
 
     def _check_size(self, entries: list[git.Entry], say: Say) -> None:
