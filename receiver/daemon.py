@@ -71,10 +71,12 @@ def _parts(home: Home, etcd: EtcdSettings) -> Parts:
 async def _at_work(home: Home, parts: Parts, dispatcher: Dispatcher) -> AsyncIterator[None]:
     """Between start and SIGTERM, which ends the daemon and nothing else."""
     await asyncio.to_thread(dispatcher.recover)
-    hooks = await Hooks(parts, dispatcher).serve(Path(home.hook_socket.name))
+    hooks = Hooks(parts, dispatcher)
+    server = await hooks.serve(Path(home.hook_socket.name))
     tell_starter()
     yield
-    hooks.close()
+    server.close()
+    hooks.give_up()
     parts.publisher.close()
 
 

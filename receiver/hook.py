@@ -13,7 +13,9 @@ import _socket as socket
 import posix
 import select
 
-GONE_AFTER = 60_000
+GONE_AFTER = 60_000  # milliseconds without the pusher reading
+SILENT_AFTER = 90  # seconds without a frame from the daemon, which sends empty ones in between
+_AWAY = b"nap: the receiver went away; what it accepted it will take up again\n  hint: there: nap up\n"
 _PASSED_ON = ("GIT_QUARANTINE_PATH", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")
 
 
@@ -27,11 +29,16 @@ def main(script: str) -> int:
     except OSError:
         _show(b"nap: nap is not running on the receiver, so this push was refused\n  hint: there: nap up\n")
         return 1
+    daemon.settimeout(SILENT_AFTER)
     words = [f"hook {kind}", f"repository {posix.getcwd()}", *_environment()]
-    updates = _negotiate() if kind == "proc-receive" else _read_all(0).decode().splitlines()
+    updates = _negotiate() if kind == "proc-receive" else _text(_read_all(0)).splitlines()
     words += [line if line.startswith("option ") else f"update {line}" for line in updates]
-    daemon.sendall(("\n".join(words) + "\n\n").encode())
-    return _relay(daemon)
+    try:
+        daemon.sendall(("\n".join(words) + "\n\n").encode("utf-8", "surrogateescape"))
+        return _relay(daemon, kind)
+    except OSError:
+        _show(_AWAY)
+        return 1
 
 
 def _connect(path: str) -> "socket.socket":
@@ -41,7 +48,7 @@ def _connect(path: str) -> "socket.socket":
 
 
 def _environment() -> "list[str]":
-    environ = {key.decode(): value.decode() for key, value in posix.environ.items()}
+    environ = {_text(key): _text(value) for key, value in posix.environ.items()}
     words = [f"env {key}={environ[key]}" for key in _PASSED_ON if key in environ]
     count = int(environ.get("GIT_PUSH_OPTION_COUNT") or 0)
     return words + [f"option {environ[f'GIT_PUSH_OPTION_{index}']}" for index in range(count)]
@@ -52,9 +59,13 @@ def _negotiate() -> "list[str]":
     has_options = any(b"push-options" in packet for packet in _packets())
     _send_packet(b"version=1\0push-options\n" if has_options else b"version=1\n")
     _flush_packets()
-    updates = [packet.decode().rstrip("\n") for packet in _packets()]
+    updates = [_text(packet).rstrip("\n") for packet in _packets()]
     options = _packets() if has_options else []
-    return updates + [f"option {option.decode().rstrip()}" for option in options]
+    return updates + [f"option {_text(option).rstrip()}" for option in options]
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
 
 
 def _packets() -> "list[bytes]":
@@ -87,9 +98,13 @@ def _read_all(descriptor: int) -> bytes:
     return data
 
 
-def _relay(daemon: "socket.socket") -> int:
-    """Act on the daemon's frames until it says how to end; a daemon that went away ends a push badly."""
+def _relay(daemon: "socket.socket", kind: str) -> int:
+    """Act on the daemon's frames until it says how to end; a daemon that went away ends a push badly.
+
+    When nobody reads any more there is still an answer to give to git, but for a run to look on at.
+    """
     reported = False
+    shown = True
     while header := _receive(daemon, 9):
         body = _receive(daemon, int(header[1:]))
         if header[:1] == b"r":
@@ -99,9 +114,11 @@ def _relay(daemon: "socket.socket") -> int:
             if reported:
                 _flush_packets()
             return int(body)
-        elif not _show(body):
-            return 1
-    _show(b"nap: the receiver went away; what it accepted it will take up again once it is back (nap up)\n")
+        elif shown:
+            shown = _show(body)
+            if not shown and kind == "post-receive":
+                return 1
+    _show(_AWAY)
     return 1
 
 

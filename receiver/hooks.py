@@ -1,52 +1,26 @@
-"""The daemon's side of the git hooks: a push comes in, frames go out. See hook.py for their form."""
+"""The daemon's side of the git hooks: a push comes in; it is refused, or accepted and shown."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import socket
-import struct
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from receiver import apps, jobs, story
+from receiver import apps, git, jobs, story
 from receiver.dispatcher import Dispatcher, Prelude
 from receiver.errors import ReceiverError, explain
 from receiver.ledger import App, Run
 from receiver.parts import Parts
 from receiver.prepare import Push
+from receiver.talk import Call, Talk, Update
 from receiver.ticket import Ticket
 from units.job import Outcome
 
 _NOBODY = "0" * 40
 _PREFIX = "refs/heads/"
-
-
-@dataclass(frozen=True)
-class Update:
-    """One line of a push: `ref` goes from the commit `old` to `new`; all zeros is none."""
-
-    old: str
-    new: str
-    ref: str
-
-
-@dataclass
-class Call:
-    """What one hook says. `session` is git's receive-pack: the same for all hooks of a push."""
-
-    kind: str = ""
-    repository: Path = Path()
-    session: int = 0
-    env: dict[str, str] = field(default_factory=dict)
-    options: list[str] = field(default_factory=list)
-    updates: list[Update] = field(default_factory=list)
-
-    @property
-    def app(self) -> str:
-        return self.repository.name.removesuffix(".git")
 
 
 class Hooks:
@@ -57,6 +31,7 @@ class Hooks:
         self._dispatcher = dispatcher
         self._preludes: dict[int, Prelude] = {}
         self._accepted: dict[int, list[tuple[Run, int]]] = {}
+        self._builds: set[Ticket] = set()
 
     async def serve(self, path: Path) -> asyncio.AbstractServer:
         path.unlink(missing_ok=True)
@@ -66,17 +41,30 @@ class Hooks:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         talk = Talk(reader, writer)
+        beat = asyncio.create_task(talk.beat())
+        try:
+            await talk.exit(await self._handle(talk))
+        except ConnectionError:
+            return
+        finally:
+            beat.cancel()
+            writer.close()
+
+    async def _handle(self, talk: Talk) -> int:
         try:
             call = await talk.listen()
             handle = {"pre-receive": self._check, "proc-receive": self._accept, "post-receive": self._show}
-            await talk.exit(await handle[call.kind](call, talk))
+            return await handle[call.kind](call, talk)
         except ConnectionError:
-            return
+            raise
         except Exception as error:
             await talk.say(self._told(error))
-            await talk.exit(1)
-        finally:
-            writer.close()
+            return 1
+
+    def give_up(self) -> None:
+        """Stop what is being built for pushes that are not accepted yet."""
+        for ticket in self._builds:
+            ticket.cancel(Outcome(130))
 
     def _told(self, error: Exception) -> str:
         """What was expected is told in a sentence; what was not goes to the log, whole."""
@@ -92,17 +80,43 @@ class Hooks:
         options = jobs.parse_options(call.options)
         self._parts.store.ping()
         lines: list[str] = []
-        ticket = Ticket()
-        gone = asyncio.create_task(talk.hung_up(lambda: ticket.cancel(Outcome(130))))
-        try:
+        self._forget_after(call)
+        with self._building(talk) as ticket:
             push = Push(app, update.new, ticket.descriptor, call.env)
             prepared = await asyncio.to_thread(self._parts.preparer.prepare, push, talk.sayer(lines))
-        finally:
-            gone.cancel()
-            ticket.close()
         jobs.check_options(prepared.plan, options)
         self._preludes[call.session] = Prelude(lines, prepared.seconds)
         return 0
+
+    @contextmanager
+    def _building(self, talk: Talk) -> Iterator[Ticket]:
+        """A ticket that is cancelled when the hook is gone (a Ctrl-C reaches it), or by `give_up`."""
+        ticket = Ticket()
+        self._builds.add(ticket)
+        gone = asyncio.create_task(talk.hung_up(lambda: ticket.cancel(Outcome(130))))
+        try:
+            yield ticket
+        finally:
+            gone.cancel()
+            self._builds.discard(ticket)
+            ticket.close()
+
+    def _forget_after(self, call: Call) -> None:
+        """Once git's receive-pack has ended nothing of this push is left; its number may come again."""
+        try:
+            watched = os.pidfd_open(call.session)
+        except ProcessLookupError:
+            return
+        loop = asyncio.get_running_loop()
+
+        def ended() -> None:
+            loop.remove_reader(watched)
+            os.close(watched)
+            self._preludes.pop(call.session, None)
+            self._accepted.pop(call.session, None)
+            git.sweep(call.env)
+
+        loop.add_reader(watched, ended)
 
     async def _accept(self, call: Call, talk: Talk) -> int:
         """proc-receive: from here on the push is the receiver's to carry out."""
@@ -141,78 +155,6 @@ class Hooks:
             if frame.settled:
                 return
             await talk.show(frame.output or (frame.say + "\n").encode() if not frame.end else b"")
-
-
-class Talk:
-    """The connection to one hook."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    async def listen(self) -> Call:
-        """Everything the hook has to say, up to the blank line."""
-        call = Call(session=_parent(_peer(self._writer.get_extra_info("socket"))))
-        while line := (await self._reader.readline()).decode().rstrip("\n"):
-            word, _, value = line.partition(" ")
-            if word == "hook":
-                call.kind = value
-            elif word == "repository":
-                call.repository = Path(value)
-            elif word == "env":
-                name, _, setting = value.partition("=")
-                call.env[name] = setting
-            elif word == "option":
-                call.options.append(value)
-            elif word == "update":
-                call.updates.append(Update(*value.split(" ", 2)))
-        return call
-
-    async def hung_up(self, then: Callable[[], None]) -> None:
-        """The hook says nothing more; that it can be read means that it is gone."""
-        await self._reader.read(1)
-        then()
-
-    def sayer(self, lines: list[str]) -> Callable[[str], None]:
-        """For another thread: say a line, and keep it in `lines`."""
-        loop = asyncio.get_running_loop()
-
-        def say(line: str) -> None:
-            lines.append(line)
-            loop.call_soon_threadsafe(self._write, b"o", (line + "\n").encode())
-
-        return say
-
-    async def say(self, text: str) -> None:
-        await self.show((text + "\n").encode())
-
-    async def show(self, data: bytes) -> None:
-        self._write(b"o", data)
-        await self._writer.drain()
-
-    async def report(self, line: str) -> None:
-        self._write(b"r", (line + "\n").encode())
-        await self._writer.drain()
-
-    async def exit(self, code: int) -> None:
-        self._write(b"x", str(code).encode())
-        await self._writer.drain()
-
-    def _write(self, kind: bytes, data: bytes) -> None:
-        self._writer.write(b"%s%08d%s" % (kind, len(data), data))
-
-
-def _peer(connection: socket.socket) -> int:
-    """The number of the process at the other end."""
-    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    return int(struct.unpack("3i", credentials)[0])
-
-
-def _parent(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return os.getpid()
 
 
 def _strict(app: App, options: dict[str, str]) -> bool:

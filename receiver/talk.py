@@ -1,0 +1,115 @@
+"""The conversation with one git hook: what it says comes in, frames go out. See hook.py for their form."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_BEAT = 20.0
+
+
+@dataclass(frozen=True)
+class Update:
+    """One line of a push: `ref` goes from the commit `old` to `new`; all zeros is none."""
+
+    old: str
+    new: str
+    ref: str
+
+
+@dataclass
+class Call:
+    """What one hook says. `session` is git's receive-pack: the same for all hooks of a push."""
+
+    kind: str = ""
+    repository: Path = Path()
+    session: int = 0
+    env: dict[str, str] = field(default_factory=dict)
+    options: list[str] = field(default_factory=list)
+    updates: list[Update] = field(default_factory=list)
+
+    @property
+    def app(self) -> str:
+        return self.repository.name.removesuffix(".git")
+
+
+class Talk:
+    """The connection to one hook."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def listen(self) -> Call:
+        """Everything the hook has to say, up to the blank line."""
+        call = Call(session=_parent(_peer(self._writer.get_extra_info("socket"))))
+        while line := (await self._reader.readline()).decode("utf-8", "surrogateescape").rstrip("\n"):
+            word, _, value = line.partition(" ")
+            if word == "hook":
+                call.kind = value
+            elif word == "repository":
+                call.repository = Path(value)
+            elif word == "env":
+                name, _, setting = value.partition("=")
+                call.env[name] = setting
+            elif word == "option":
+                call.options.append(value)
+            elif word == "update":
+                call.updates.append(Update(*value.split(" ", 2)))
+        return call
+
+    async def beat(self) -> None:
+        """The hook takes a receiver that says nothing for long for dead."""
+        while True:
+            await asyncio.sleep(_BEAT)
+            self._write(b"o", b"")
+
+    async def hung_up(self, then: Callable[[], None]) -> None:
+        """The hook says nothing more; that it can be read means that it is gone."""
+        await self._reader.read(1)
+        then()
+
+    def sayer(self, lines: list[str]) -> Callable[[str], None]:
+        """For another thread: say a line, and keep it in `lines`."""
+        loop = asyncio.get_running_loop()
+
+        def say(line: str) -> None:
+            lines.append(line)
+            loop.call_soon_threadsafe(self._write, b"o", (line + "\n").encode("utf-8", "surrogateescape"))
+
+        return say
+
+    async def say(self, text: str) -> None:
+        await self.show((text + "\n").encode("utf-8", "surrogateescape"))
+
+    async def show(self, data: bytes) -> None:
+        self._write(b"o", data)
+        await self._writer.drain()
+
+    async def report(self, line: str) -> None:
+        self._write(b"r", (line + "\n").encode())
+        await self._writer.drain()
+
+    async def exit(self, code: int) -> None:
+        self._write(b"x", str(code).encode())
+        await self._writer.drain()
+
+    def _write(self, kind: bytes, data: bytes) -> None:
+        self._writer.write(b"%s%08d%s" % (kind, len(data), data))
+
+
+def _peer(connection: socket.socket) -> int:
+    """The number of the process at the other end."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[0])
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError as error:
+        raise ConnectionError("the hook has ended") from error
