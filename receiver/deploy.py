@@ -8,12 +8,11 @@ from receiver.ledger import Release
 from receiver.parts import Parts
 from receiver.prepare import Push
 from receiver.progress import Progress
-from receiver.serving import replace_older, wait_until_it_answers
+from receiver.serving import refuse_taken_port, replace_older, wait_until_it_answers
 from receiver.ticket import Ticket
 from registry.errors import RegistryError
 from registry.services import Member, gather
 from units import launching
-from units.errors import UnitError
 from units.job import Handle, Job, Mpi, Outcome
 
 GIVEN_UP = Outcome(1, "it was given up")
@@ -32,16 +31,20 @@ def deploy(progress: Progress, parts: Parts, ticket: Ticket) -> Outcome:
                 _bring_up(progress, parts, ticket, job, handle)
             progress.update(state="running")
         with progress.phase("run"):
-            parts.engine.wait(handle, None)
-        return parts.engine.outcome(handle)
+            if not ticket.is_cancelled():
+                parts.engine.wait(handle, None)
     finally:
         parts.engine.stop(handle, ticket.outcome or GIVEN_UP)
         parts.engine.results(handle)
+    return parts.engine.outcome(handle)
 
 
 def _submit(progress: Progress, parts: Parts, job: Job, handle: Handle) -> None:
     replace_older(progress, parts)
+    refuse_taken_port(job)
     progress.say(f"-----> run {job.run} of {job.app} v{job.release}")
+    if parts.engine.note:
+        progress.say(f"       {parts.engine.note}")
     progress.update(state="starting")
     with progress.phase("slaves"):
         parts.engine.submit(job, handle.folder)
@@ -50,6 +53,8 @@ def _submit(progress: Progress, parts: Parts, job: Job, handle: Handle) -> None:
 def _bring_up(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: Handle) -> None:
     if job.mpi:
         members = _gather(progress, parts, ticket, job, handle)
+        if not members:
+            return
         _start_master(progress, parts, job.mpi, job, handle, members)
     elif job.service:
         wait_until_it_answers(progress, parts, ticket, job, handle)
@@ -93,9 +98,7 @@ def _was_submitted(progress: Progress, parts: Parts, handle: Handle) -> bool:
     return begun and (parts.engine.running(handle) or parts.engine.has_ended(handle))
 
 
-def _gather(
-    progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: Handle
-) -> tuple[Member, ...]:
+def _gather(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: Handle) -> tuple[Member, ...]:
     """All of the job's slaves, as etcd knows them; none, when the run is over before that."""
     by_name = {f"slave{slave.index}": slave.name for slave in job.slaves}
 
@@ -113,8 +116,9 @@ def _gather(
             parts.store, parts.keys, job.app, job.run, len(job.slaves), deadline, greet, over
         )  # fmt: skip
     except RegistryError as error:
-        if parts.engine.has_ended(handle):
-            raise UnitError(parts.engine.outcome(handle).reason, _last_words(handle)) from error
+        if over():
+            progress.say(f"       {_last_words(handle)}")
+            return ()
         raise RegistryError(error.message, _last_words(handle), missing=error.missing) from error
 
 

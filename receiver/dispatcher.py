@@ -97,7 +97,7 @@ class Dispatcher:
         outcome = self._parts.engine.outcome(handle)
         self._parts.engine.results(handle)
         self._progress(run).finish(outcome)
-        if run.service:
+        if run.service and serving.comes_back(outcome):
             self.again(run, "it was up when nap went down")
 
     def again(self, run: Run, why: str) -> Run:
@@ -118,24 +118,34 @@ class Dispatcher:
         return Progress(run, folder, parts.ledger, parts.publisher, self._leave)
 
     def _carry_out(self, run: Run, ticket: Ticket) -> None:
+        """Whatever happens, the next run gets its turn."""
         progress = self._progress(run)
-        replaced = None
         try:
             self._wait_for_turn(progress, ticket)
-            replaced = next(iter(serving.older(self._parts, run)), None)
-            outcome = ticket.outcome or deploy(progress, self._parts, ticket)
+            progress.finish(self._outcome(progress, ticket))
+        except Exception:
+            # Not even its end could be recorded (the disk is full): the next daemon takes it up again.
+            traceback.print_exc()
+        finally:
+            self._leave(run)
+            with self._lock:
+                self._tickets.pop((run.app, run.number)).close()
+        if progress.run.service and not progress.was_up and not ticket.outcome:
+            self._bring_back(run)
+        self._prune()
+
+    def _outcome(self, progress: Progress, ticket: Ticket) -> Outcome:
+        try:
+            return ticket.outcome or deploy(progress, self._parts, ticket)
         except _EXPECTED as error:
-            outcome = ticket.outcome or _failure(error)
+            return ticket.outcome or _failure(error)
         except Exception:
             traceback.print_exc()
-            outcome = Outcome(1, f"nap itself failed; the whole of it is in {self._parts.home.log}")
-        progress.finish(outcome)
-        self._leave(run)
-        with self._lock:
-            self._tickets.pop((run.app, run.number)).close()
-        if replaced and progress.run.service and not progress.was_up and not ticket.outcome:
+            return Outcome(1, f"nap itself failed; the whole of it is in {self._parts.home.log}")
+
+    def _bring_back(self, run: Run) -> None:
+        if replaced := serving.predecessor(self._parts, run):
             self.again(replaced, f"run {run.number} did not come up")
-        self._prune()
 
     def _wait_for_turn(self, progress: Progress, ticket: Ticket) -> None:
         run = progress.run

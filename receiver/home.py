@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from receiver import serving
 from receiver import settings as home_settings
 from receiver.client import Client
 from receiver.errors import ReceiverError
@@ -22,13 +23,12 @@ from registry.keys import Keys
 from registry.processes import Detached
 from registry.services import Timing
 from registry.store import choose_api, open_store
-from units.job import Handle, Outcome
+from units.job import Handle
 from units.launching import Machine
 from units.local.engine import LocalEngine, check
 
 Say = Callable[[str], None]
 _HOOKS = ("pre-receive", "proc-receive", "post-receive")
-_GONE_DOWN = Outcome(130, "nap went down", "cancelled")
 
 
 def up(root: Path, engine: str | None, say: Say) -> None:
@@ -79,22 +79,26 @@ def _make_folders(home: Home) -> None:
 
 
 def _write_hooks(home: Home) -> None:
-    """Three scripts of two lines: which Python and which nap serve this home is decided here."""
+    """Three scripts of two lines: which Python and which nap serve this home is decided here.
+
+    Replaced in one step: to git an empty hook is one that agrees.
+    """
     program = Path(__file__).with_name("hook.py")
     for name in _HOOKS:
         script = home.hooks / name
         command = shlex.join([sys.executable, "-I", "-S", str(program)])
-        script.write_text(f'#!/bin/sh\nexec {command} "$0"\n')
-        script.chmod(0o700)
+        unfinished = script.with_suffix(".new")
+        unfinished.write_text(f'#!/bin/sh\nexec {command} "$0"\n')
+        unfinished.chmod(0o700)
+        unfinished.replace(script)
 
 
 def _have_etcd(home: Home, settings: EtcdSettings, say: Say) -> None:
     """The settings of whichever etcd serves this home, in a file for every writer and reader."""
     if settings.url:
-        secret = Path(settings.password_file).read_text().strip() if settings.password_file else ""
         endpoint = Endpoint(
             settings.url, ca=settings.ca, cert=settings.cert, key=settings.key, user=settings.user,
-            password=Secret(secret),
+            password=_password(settings.password_file),
         )  # fmt: skip
     else:
         endpoint = etcd_server.start(home.etcd, say, settings.port)
@@ -102,6 +106,17 @@ def _have_etcd(home: Home, settings: EtcdSettings, say: Say) -> None:
     open_store(endpoint).ping()
     timing = Timing(settings.ttl, settings.refresh, settings.retry)
     StoreSettings(endpoint, Keys(home.id), timing).save(home.etcd_settings)
+
+
+def _password(file: str) -> Secret:
+    if not file:
+        return Secret()
+    try:
+        return Secret(Path(file).read_text().strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ReceiverError(
+            f"etcd's password cannot be read from {file}", "see etcd.password_file in the settings"
+        ) from error
 
 
 def _daemon(home: Home) -> Detached:
@@ -131,6 +146,6 @@ def _stop_runs(home: Home, say: Say) -> None:
     for run in ledger.unfinished():
         handle = Handle(home.run(run.app, run.number))
         if engine.running(handle):
-            engine.stop(handle, _GONE_DOWN)
+            engine.stop(handle, serving.WENT_DOWN)
             say(f"stopped {run.app} run {run.number}")
     ledger.close()
