@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import sys
@@ -15,6 +16,7 @@ from registry.store import Store
 
 _RUNS_KEPT = 20
 _HELD = 10_000
+_LAST = 2.0
 
 
 class Publisher:
@@ -43,9 +45,10 @@ class Publisher:
             self._put(key, "")
 
     def close(self) -> None:
-        """Write what waits, then end."""
-        self._waiting.put(None)
-        self._thread.join(timeout=10)
+        """Write what waits, but not for long: it can be lost without harm."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=_LAST)
+        self._thread.join(timeout=_LAST)
 
     def _put(self, key: str, value: str) -> None:
         """An empty value lets the key expire."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -51,7 +52,7 @@ class Settings:
 
 def load(path: Path) -> Settings:
     """The settings in `path`, over the defaults; ReceiverError names the key that is wrong."""
-    given = _read(path) if path.exists() else {}
+    given = _read(path) if os.path.lexists(path) else {}
     merged = _merge(_read(_DEFAULTS), given, str(path))
     etcd = EtcdSettings(**{part.name: merged["etcd"][part.name] for part in fields(EtcdSettings)})
     merged["push_limit"] = _size(str(merged["push_limit"]), str(path))
@@ -65,7 +66,10 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         data = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ReceiverError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        said = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
+        raise ReceiverError(f"{path} cannot be read: {said}", f"see {_DEFAULTS}") from error
+    if data is None:
+        return {}
     if not isinstance(data, dict):
         raise ReceiverError(f"{path} is not a list of `key: value` lines", f"see {_DEFAULTS}")
     return data

@@ -105,7 +105,10 @@ class Reader:
 
 
 async def follow(folder: Path, cursor: int = 0) -> AsyncIterator[Frame]:
-    """Everything of a run's story, as it comes, up to its end. Waits without a thread or a timer."""
+    """Everything of a run's story, as it comes, up to its end. Waits without a thread or a timer.
+
+    A story whose folder is taken away is over.
+    """
     from asyncinotify import Inotify, Mask
 
     with Inotify() as changes:
@@ -116,7 +119,8 @@ async def follow(folder: Path, cursor: int = 0) -> AsyncIterator[Frame]:
                 yield frame
                 if frame.end:
                     return
-            await changes.get()
+            if (await changes.get()).mask & Mask.IGNORED:
+                return
 
 
 def told(folder: Path) -> Iterator[Frame]:
