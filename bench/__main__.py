@@ -1,0 +1,31 @@
+"""Every measurement, one after another, with what it was measured on: `make bench`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PARTS = ("push", "gather", "slaves", "transport")
+
+
+def main() -> int:
+    print(f"{datetime.now(timezone.utc):%Y-%m-%d}, {platform.platform()}, {os.cpu_count()} cores, load {load()}")
+    failed = 0
+    for part in PARTS:
+        print(f"\n{part}", flush=True)
+        failed |= subprocess.run([sys.executable, str(HERE / f"{part}.py")], check=False).returncode
+    return failed
+
+
+def load() -> str:
+    """Of the last minute, five and fifteen."""
+    return ", ".join(f"{value:.1f}" for value in os.getloadavg())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
