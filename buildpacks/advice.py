@@ -1,7 +1,10 @@
-"""What to do about what compilers and make say most often when somebody's program comes to nap."""
+"""What to do about what compilers and make say most often, and about files that ranks open together."""
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
+
+from buildpacks.manifest import Manifest
 
 _UNSAID = "The lines above say why."
 
@@ -43,7 +46,7 @@ _KNOWN = (
         r"\1 is defined in several sources; C compilers of today refuse it without the flag `-fcommon`.",
     ),
     Advice(
-        re.compile(r"cannot find -l(\S+)"),
+        re.compile(r"cannot find -l([^\s:]+)"),
         r"The library \1 is not installed on the receiver's machine.",
     ),
     Advice(
@@ -75,3 +78,16 @@ class Listener:
     def hint(self) -> str:
         """What to do, or where to look."""
         return self._hint
+
+
+def of_program(program: Path, manifest: Manifest) -> str:
+    """A sentence about a program that opens files with MPI-IO and has not heard of the shared folder.
+
+    Each slave's folder is its own, so the ranks of the others would wait for a file that is not theirs.
+    """
+    content = program.read_bytes()
+    opens = b"MPI_File_open" in content or b"mpi_file_open_" in content
+    written = " ".join((*manifest.args, manifest.run, *dict(manifest.env).values()))
+    if not opens or b"NAP_SHARE" in content or "NAP_SHARE" in written:
+        return ""
+    return f"{program.name} uses MPI-IO: what its ranks open together has to be in $NAP_SHARE"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from buildpacks.advice import Listener
+from buildpacks.advice import Listener, of_program
+from buildpacks.manifest import Manifest
 
 
 @pytest.mark.parametrize(
@@ -38,3 +41,23 @@ def test_the_cause_counts_more_than_what_follows_from_it() -> None:
         listener.hear(line)
     listener.hear("make: *** [Makefile:3: a] Error 1")
     assert "mpicc" in listener.hint
+
+
+@pytest.mark.parametrize(
+    ("symbols", "manifest", "said"),
+    [
+        (b"\0MPI_Init\0MPI_File_open\0", Manifest(), True),
+        (b"\0mpi_file_open_\0", Manifest(args=("out.bin",)), True),
+        (b"\0MPI_File_open\0NAP_SHARE\0", Manifest(), False),
+        (b"\0MPI_File_open\0", Manifest(args=("$NAP_SHARE/out.bin",)), False),
+        (b"\0MPI_File_open\0", Manifest(run='mpirun ./a "$NAP_SHARE"'), False),
+        (b"\0MPI_File_open\0", Manifest(env=(("OUT", "${NAP_SHARE}"),)), False),
+        (b"\0MPI_Init\0", Manifest(), False),
+    ],
+)
+def test_mpi_io_is_told_of_the_shared_folder(
+    symbols: bytes, manifest: Manifest, said: bool, tmp_path: Path
+) -> None:
+    program = tmp_path / "a"
+    program.write_bytes(symbols)
+    assert ("$NAP_SHARE" in of_program(program, manifest)) == said
