@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildpacks import layout, linkage
+from buildpacks import advice, layout, linkage
 from buildpacks.detect import Buildpack
 from buildpacks.errors import BuildpackError
 from buildpacks.plan import Plan, Step
@@ -56,12 +56,18 @@ def build(bench: Bench, pack: Buildpack, plan: Plan, stack: Stack, work: Work) -
         if not plan.lands_first:
             layout.land(work.tree)
         for product in completed.products:
-            linkage.check(layout.find_product(work.tree, product), stack)
+            _look_at(layout.find_product(work.tree, product), completed, stack, work.say)
         return bench.images.add(work.tree), completed
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
         raise ReceiverError("the disk is full, so the build was given up", f"see: df {work.tree}") from error
+
+
+def _look_at(program: Path, plan: Plan, stack: Stack, say: Say) -> None:
+    linkage.check(program, stack)
+    if plan.manifest and (remark := advice.of_program(program, plan.manifest)):
+        say(remark)
 
 
 def _run(bench: Bench, step: Step, stack: Stack, work: Work) -> None:
@@ -78,9 +84,15 @@ def _run(bench: Bench, step: Step, stack: Stack, work: Work) -> None:
     visible = tuple(path for path in (bench.home.stacks, bench.home.buildpacks) if path.is_dir())
     capsule = capsule_argv(bench.home.root, writable, visible, argv)
     env = {**environment(stack, work.cache), **_network(os.environ)}
-    code = stream(capsule, work.tree, env, work.say, bench.seconds, work.cancelled)
+    listener = advice.Listener()
+
+    def say(line: str) -> None:
+        listener.hear(line)
+        work.say(line)
+
+    code = stream(capsule, work.tree, env, say, bench.seconds, work.cancelled)
     if code != 0:
-        raise BuildpackError(f"`{step.shown}` ended with {code}", "the lines above say why")
+        raise BuildpackError(f"`{step.shown}` ended with {code}", listener.hint)
 
 
 def environment(stack: Stack, home: Path) -> dict[str, str]:
