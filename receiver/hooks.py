@@ -21,6 +21,7 @@ from units.job import Outcome
 
 _NOBODY = "0" * 40
 _PREFIX = "refs/heads/"
+_TAGS = "refs/tags/"
 
 
 class Hooks:
@@ -175,7 +176,8 @@ def _refusal(update: Update, branches: tuple[str, ...]) -> ReceiverError | None:
     kind, name = "branch", update.ref.removeprefix(_PREFIX)
     deploys, push = " or ".join(branches), f"git push nap {branches[0]}"
     if not update.ref.startswith(_PREFIX):
-        kind = "tag" if update.ref.startswith("refs/tags/") else "ref"
+        kind = "tag" if update.ref.startswith(_TAGS) else "ref"
+        name = update.ref.removeprefix(_TAGS)
     if update.new == _NOBODY:
         return ReceiverError(f"the {kind} {name} cannot be deleted here", "nap destroy removes an app")
     if kind != "branch":

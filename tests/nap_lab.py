@@ -53,10 +53,16 @@ class NapHome:
     def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
         return subprocess.Popen(command, env=self.env, text=True, **options)
 
-    def run(self, *command: str, cwd: Path | None = None, within: float = WITHIN) -> Ran:
+    def run(
+        self,
+        *command: str,
+        cwd: Path | None = None,
+        within: float = WITHIN,
+        env: dict[str, str] | None = None,
+    ) -> Ran:
         done = subprocess.run(
-            command, env=self.env, cwd=cwd, text=True, stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=within, check=False,
+            command, env=env or self.env, cwd=cwd, text=True, errors="replace", stdin=subprocess.DEVNULL,
+            capture_output=True, timeout=within, check=False,
         )  # fmt: skip
         return Ran(done.returncode, done.stdout, done.stderr)
 
