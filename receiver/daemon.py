@@ -27,8 +27,8 @@ from receiver.prepare import Preparer
 from receiver.publisher import Publisher
 from registry.endpoint import Settings as EtcdSettings
 from registry.images import Images
+from registry.opening import open_store
 from registry.processes import tell_starter
-from registry.store import open_store
 from units.launching import Machine
 from units.local.engine import LocalEngine
 from units.local.files import remove

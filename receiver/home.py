@@ -20,9 +20,9 @@ from registry import discovery, etcd_server
 from registry.endpoint import Endpoint, Secret
 from registry.endpoint import Settings as StoreSettings
 from registry.keys import Keys
+from registry.opening import choose_api, open_store
 from registry.processes import Detached
-from registry.services import Timing
-from registry.store import choose_api, open_store
+from registry.timing import Timing
 from units.job import Handle
 from units.launching import Machine
 from units.local.engine import LocalEngine, check

@@ -8,8 +8,10 @@ from registry import keys
 from registry.endpoint import Endpoint, Secret, Settings
 from registry.errors import RegistryError
 from registry.keys import Keys
-from registry.services import Member, Timing, gather
-from registry.store import Listing, Store, choose_api, open_store
+from registry.opening import choose_api, open_store
+from registry.services import Member, gather
+from registry.store import Listing, Store
+from registry.timing import Timing
 
 __all__ = [
     "Endpoint",

@@ -18,8 +18,9 @@ from registry.announced import Announced
 from registry.conversation import converse
 from registry.endpoint import Settings
 from registry.errors import RegistryError
+from registry.opening import open_store
 from registry.processes import Detached, PidLock, tell_starter
-from registry.store import Store, open_store
+from registry.store import Store
 from registry.writer import Writer
 
 SOCKET = "discovery.sock"

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from registry.errors import RegistryError
 from registry.files import write_private
 from registry.keys import Keys
-from registry.services import Timing
+from registry.timing import Timing
 
 Api = Literal["v2", "v3"]
 

@@ -20,28 +20,6 @@ SLICE = 0.5
 
 
 @dataclass(frozen=True)
-class Timing:
-    """Seconds: a key's life, the time between two refreshes, and between two tries."""
-
-    ttl: int = 60
-    refresh: float = 20
-    retry: float = 10
-
-    def __post_init__(self) -> None:
-        if not (self.ttl >= 1 and self.refresh > 0 and self.retry > 0):
-            raise RegistryError(
-                f"etcd's ttl {self.ttl}, refresh {self.refresh} and retry {self.retry} "
-                "must be above zero."
-            )
-        if self.refresh + 2 * self.retry > self.ttl:
-            raise RegistryError(
-                f"refresh {self.refresh} + 2 x retry {self.retry} is more than ttl {self.ttl}: "
-                "a key could expire while its slave lives.",
-                "Raise ttl, or lower refresh or retry.",
-            )
-
-
-@dataclass(frozen=True)
 class Member:
     """A live slave as etcd knows it; `name` is the last part of its key."""
 

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING
-
-from registry.errors import RegistryError
-
-if TYPE_CHECKING:
-    from registry.endpoint import Endpoint
 
 # Longest time in seconds that etcd may take for one answer.
 ANSWER = 5.0
@@ -95,32 +89,3 @@ class Store(ABC):
         """Wait once; who waits again and again keeps a `watch` open instead."""
         with self.watch(prefix) as watch:
             watch.wait(index, timeout)
-
-
-def open_store(endpoint: Endpoint, answer: float = ANSWER) -> Store:
-    """The store of this endpoint; etcd need not be there yet. `answer`: seconds a request takes."""
-    if endpoint.api == "v2":
-        from registry.etcd2 import Etcd2Store
-
-        return Etcd2Store(endpoint, answer)
-    from registry.etcd3 import Etcd3Store
-
-    return Etcd3Store(endpoint, answer)
-
-
-def choose_api(endpoint: Endpoint) -> Endpoint:
-    """The same endpoint with the API to use: v2 where etcd serves it, else v3.
-
-    Their stores are separate, so this is asked once, and the answer kept.
-    """
-    second = replace(endpoint, api="v2")
-    try:
-        open_store(second).ping()
-    except RegistryError as error:
-        if error.retry:
-            raise
-    else:
-        return second
-    third = replace(endpoint, api="v3")
-    open_store(third).ping()
-    return third

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from registry.announced import Announced, Work
 from registry.errors import RegistryError
-from registry.services import Timing
 from registry.store import Store
+from registry.timing import Timing
 
 
 class Writer:

@@ -10,8 +10,8 @@ from registry.announced import Announced
 from registry.conversation import obey
 from registry.errors import RegistryError
 from registry.leases import Leases
-from registry.services import Timing
 from registry.store import Listing, Store, Watch
+from registry.timing import Timing
 from registry.writer import Writer
 
 
