@@ -40,14 +40,16 @@ def _detect(tree: Path) -> None:
 
 
 def _compile(tree: Path, cache: Path, env_dir: Path) -> None:
-    plan = detect(tree).plan(tree)
+    pack = detect(tree)
+    plan = pack.plan(tree)
     if plan.stack == "dockerfile":
         raise BuildpackError("a Dockerfile needs containers", "Build it with docker or podman.")
     _say(describe(plan))
     home = os.environ.get("NAP_HOME")
     stack = stacks.find(plan.stack, plan.languages, (Path(home) if home else cache) / "stacks", say=_say)
-    base = {**os.environ, **_variables(env_dir)}
-    build.carry_out(plan, stack, tree, cache, env_dir, base, _say)
+    env = build.environment(stack, {**os.environ, **_variables(env_dir)})
+    folders = build.Folders(tree, cache, env_dir)
+    build.carry_out(pack, plan, stack, folders, build.in_the_open(tree, env, _say))
 
 
 def _release(tree: Path) -> None:

@@ -1,24 +1,54 @@
-"""A plan's steps as commands, and the whole of them carried out in a tree."""
+"""A plan carried out in a tree; who executes its steps, and in what enclosure, is the caller's."""
 
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from buildpacks import layout, linkage
+from buildpacks.detect import Buildpack
 from buildpacks.errors import BuildpackError
 from buildpacks.plan import Plan, Step
 from buildpacks.stack import Stack
-from buildpacks.stack_wheel import Say
+
+Execute = Callable[[Step, tuple[str, ...]], None]
 
 
-def command(step: Step, tree: Path, cache: Path, env: Path) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class Folders:
+    """Where a build happens, what it may keep for the next one, and Heroku's folder of variables."""
+
+    tree: Path
+    cache: Path
+    env: Path
+
+
+def carry_out(pack: Buildpack, plan: Plan, stack: Stack, folders: Folders, execute: Execute) -> Plan:
+    """Builds the tree in place; the plan, completed by what was built.
+
+    Raises:
+        BuildpackError: a step fails, or the program is not there, or of another MPI.
+    """
+    if plan.lands_first:
+        layout.land(folders.tree)
+    for step in plan.steps:
+        execute(step, command(step, folders))
+    completed = pack.release(folders.tree, plan)
+    if not plan.lands_first:
+        layout.land(folders.tree)
+    for name in completed.products:
+        linkage.check(layout.find_product(folders.tree, name), stack)
+    return completed
+
+
+def command(step: Step, folders: Folders) -> tuple[str, ...]:
     """The argv of a step, with its placeholders filled in."""
     places = {
-        "{tree}": str(tree.absolute()),
-        "{cache}": str(cache.absolute()),
-        "{env}": str(env.absolute()),
+        "{tree}": str(folders.tree.absolute()),
+        "{cache}": str(folders.cache.absolute()),
+        "{env}": str(folders.env.absolute()),
         "{python}": sys.executable,
     }
     return tuple(places.get(word, word) for word in step.argv)
@@ -31,30 +61,18 @@ def environment(stack: Stack, base: Mapping[str, str]) -> dict[str, str]:
     return {**base, **dict(stack.env), "PATH": first}
 
 
-def carry_out(
-    plan: Plan, stack: Stack, tree: Path, cache: Path, env: Path, base: Mapping[str, str], say: Say
-) -> None:
-    """Builds `tree` in place; the commands' output goes where this process's goes.
+def in_the_open(tree: Path, env: Mapping[str, str], say: Callable[[str], None]) -> Execute:
+    """Executes steps as they are; the commands' output goes where this process's goes."""
 
-    Raises:
-        BuildpackError: a step fails, or the program is not there, or of another MPI.
-    """
-    if plan.lands_first:
-        layout.land(tree)
-    for step in plan.steps:
+    def execute(step: Step, argv: tuple[str, ...]) -> None:
         say(step.shown)
-        _run(step, command(step, tree, cache, env), tree, environment(stack, base))
-    layout.land(tree)
-    for name in plan.products:
-        linkage.check(layout.find_product(tree, name), stack)
+        try:
+            code = subprocess.run(argv, cwd=tree, env=env, stdin=subprocess.DEVNULL, check=False).returncode
+        except OSError as error:
+            raise BuildpackError(f"`{step.shown}` cannot be run ({error.strerror})") from None
+        if code:
+            raise BuildpackError(
+                f"`{step.shown}` ended with exit code {code}", "Its own lines above say what is wrong."
+            )
 
-
-def _run(step: Step, argv: tuple[str, ...], tree: Path, env: Mapping[str, str]) -> None:
-    try:
-        code = subprocess.run(argv, cwd=tree, env=env, stdin=subprocess.DEVNULL, check=False).returncode
-    except OSError as error:
-        raise BuildpackError(f"`{step.shown}` cannot be run ({error.strerror})") from None
-    if code:
-        raise BuildpackError(
-            f"`{step.shown}` ended with exit code {code}", "Its own lines above say what is wrong."
-        )
+    return execute

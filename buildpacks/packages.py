@@ -18,8 +18,9 @@ def check(packages: Sequence[str]) -> None:
         return
     absent = [package for package in packages if not _is_installed(package)]
     if absent:
+        verb = "is" if len(absent) == 1 else "are"
         raise BuildpackError(
-            f"`packages` names {', '.join(absent)}, which {'is' if len(absent) == 1 else 'are'} not installed here",
+            f"`packages` names {', '.join(absent)}, which {verb} not installed here",
             f"On the receiver: apt-get install {' '.join(absent)}",
         )
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildpacks import advice, layout, linkage
+from buildpacks import advice
+from buildpacks.build import Execute, Folders, carry_out
+from buildpacks.build import environment as with_stack
 from buildpacks.detect import Buildpack
 from buildpacks.errors import BuildpackError
 from buildpacks.plan import Plan, Step
@@ -37,75 +38,66 @@ class Bench:
 
 @dataclass(frozen=True)
 class Work:
-    """One build: a scratch tree, what the app's builds keep, who hears of it, and who may stop it."""
+    """One build: its folders, who hears of it, and who may stop it (a file descriptor)."""
 
-    tree: Path
-    cache: Path
+    folders: Folders
     say: Say
     cancelled: int
 
 
 def build(bench: Bench, pack: Buildpack, plan: Plan, stack: Stack, work: Work) -> tuple[Image, Plan]:
     """The image, and the plan completed by what was built. BuildpackError when a step fails."""
+    tree = work.folders.tree
     try:
-        if plan.lands_first:
-            layout.land(work.tree)
-        for step in plan.steps:
-            _run(bench, step, stack, work)
-        completed = pack.release(work.tree, plan)
-        if not plan.lands_first:
-            layout.land(work.tree)
-        for product in completed.products:
-            _look_at(layout.find_product(work.tree, product), completed, stack, work.say)
-        return bench.images.add(work.tree), completed
+        for folder in (work.folders.cache, work.folders.env):
+            folder.mkdir(parents=True, exist_ok=True)
+        completed = carry_out(pack, plan, stack, work.folders, _executor(bench, stack, work))
+        _remark(completed, work)
+        return bench.images.add(tree), completed
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        raise ReceiverError("the disk is full, so the build was given up", f"see: df {work.tree}") from error
+        raise ReceiverError("the disk is full, so the build was given up", f"see: df {tree}") from error
 
 
-def _look_at(program: Path, plan: Plan, stack: Stack, say: Say) -> None:
-    linkage.check(program, stack)
-    if plan.manifest and (remark := advice.of_program(program, plan.manifest)):
-        say(remark)
+def _remark(plan: Plan, work: Work) -> None:
+    """What a student may not know of a program like this one."""
+    if plan.manifest is None:
+        return
+    for product in plan.products:
+        if remark := advice.of_program(work.folders.tree / product, plan.manifest):
+            work.say(remark)
 
 
-def _run(bench: Bench, step: Step, stack: Stack, work: Work) -> None:
-    work.say(f"$ {step.shown}")
-    env_folder = work.tree.with_name("env")
-    env_folder.mkdir(exist_ok=True)
-    work.cache.mkdir(parents=True, exist_ok=True)
-    folders = {"{tree}": work.tree, "{cache}": work.cache, "{env}": env_folder, "{python}": sys.executable}
-    places = {word: str(folder) for word, folder in folders.items()}
-    argv = tuple(places.get(part, part) for part in step.argv)
-    if argv[0] == "mvn":
-        argv = (argv[0], *bench.maven, *argv[1:])
-    writable = (work.tree, work.cache, env_folder)
+def _executor(bench: Bench, stack: Stack, work: Work) -> Execute:
+    """Runs a step in a capsule of its own, its lines shown as they come."""
+    folders = work.folders
     visible = tuple(path for path in (bench.home.stacks, bench.home.buildpacks) if path.is_dir())
-    capsule = capsule_argv(bench.home.root, writable, visible, argv)
-    env = {**environment(stack, work.cache), **_network(os.environ)}
-    listener = advice.Listener()
+    env = {**environment(stack, folders.cache), **_network(os.environ)}
 
-    def say(line: str) -> None:
-        listener.hear(line)
-        work.say(line)
+    def execute(step: Step, argv: tuple[str, ...]) -> None:
+        if argv[0] == "mvn":
+            argv = (argv[0], *bench.maven, *argv[1:])
+        listener = advice.Listener()
 
-    code = stream(capsule, work.tree, env, say, bench.seconds, work.cancelled)
-    if code != 0:
-        raise BuildpackError(f"`{step.shown}` ended with {code}", listener.hint)
+        def say(line: str) -> None:
+            listener.hear(line)
+            work.say(line)
+
+        work.say(f"$ {step.shown}")
+        capsule = capsule_argv(bench.home.root, (folders.tree, folders.cache, folders.env), visible, argv)
+        code = stream(capsule, folders.tree, env, say, bench.seconds, work.cancelled)
+        if code != 0:
+            raise BuildpackError(f"`{step.shown}` ended with {code}", listener.hint)
+
+    return execute
 
 
 def environment(stack: Stack, home: Path) -> dict[str, str]:
     """What a build and a program find: small, clean, and with the stack's tools first on PATH."""
     own = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    fixed = {"HOME": str(home), "PATH": path(stack), **dict(stack.env)}
-    return {"LANG": "C.UTF-8", **own, **fixed}
-
-
-def path(stack: Stack) -> str:
-    """The machine's PATH behind the stack's tools."""
-    machine = os.environ.get("PATH", _PATH)
-    return f"{stack.bin}:{machine}" if stack.bin else machine
+    path = os.environ.get("PATH", _PATH)
+    return with_stack(stack, {"LANG": "C.UTF-8", **own, "HOME": str(home), "PATH": path})
 
 
 def _network(environ: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildpacks import packages, stacks
+from buildpacks.build import Folders
 from buildpacks.detect import describe, detect
 from buildpacks.plan import Plan, from_json, to_json
 from buildpacks.stack import Stack
@@ -142,7 +143,8 @@ class Preparer:
         if stack.flavour != "plain":
             say(f"-----> {stack.title} ({stack.origin})")
         cache = self._home.cache(push.app.name)
-        work = builder.Work(tree, cache, lambda line: say(f"       {line}"), push.cancelled)
+        folders = Folders(tree, cache, tree.with_name("env"))
+        work = builder.Work(folders, lambda line: say(f"       {line}"), push.cancelled)
         image, completed = builder.build(self._bench, pack, plan, stack, work)
         self._remember(record, completed, image, stack)
         seconds = {"check": checked - started, "build": time.monotonic() - checked}

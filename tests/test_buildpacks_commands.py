@@ -99,7 +99,8 @@ def test_a_run_script_may_be_a_file_of_the_app(tmp_path, run, text):
 def test_a_step_gets_its_folders(tmp_path):
     step = Step(("{python}", "{tree}", "{cache}", "{env}", "a{tree}"), "")
     folders = (tmp_path / "tree", tmp_path / "cache", tmp_path / "env")
-    assert build.command(step, *folders) == (sys.executable, *map(str, folders), "a{tree}")
+    filled = build.command(step, build.Folders(*folders))
+    assert filled == (sys.executable, *map(str, folders), "a{tree}")
 
 
 def test_a_build_has_the_stacks_tools_first_on_its_path(tmp_path):

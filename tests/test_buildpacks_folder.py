@@ -45,8 +45,9 @@ def test_a_pack_plans_builds_and_releases(tmp_path):
     buildpack = detect(tree, [pack(tmp_path / "lua")])
     plan = buildpack.plan(tree)
     stack = stacks.find(plan.stack, plan.languages, tmp_path / "stacks")
-    build.carry_out(plan, stack, tree, tmp_path / "cache", env, {"PATH": "/usr/bin:/bin"}, str)
-    plan = buildpack.release(tree, plan)
+    folders = build.Folders(tree, tmp_path / "cache", env)
+    execute = build.in_the_open(tree, build.environment(stack, {"PATH": "/usr/bin:/bin"}), str)
+    plan = build.carry_out(buildpack, plan, stack, folders, execute)
     assert plan.processes == (Process("web", "lua main.lua"),)
     assert dict(plan.env) == {"STACK": "heroku-24", "LUA_PATH": "lib"}
     assert (tmp_path / "cache/cached").read_text() == "once\n"

@@ -78,9 +78,11 @@ def folder(tmp_path_factory):
 
 def ranks(tree, files, folder, origin):
     """Builds `files` and gives what two ranks say, sorted."""
-    plan = detect(plant(tree, files)).plan(tree)
+    pack = detect(plant(tree, files))
+    plan = pack.plan(tree)
     stack = stacks.find(plan.stack, plan.languages, folder, origin)
-    build.carry_out(plan, stack, tree, tree, tree, BASE, str)
+    execute = build.in_the_open(tree, build.environment(stack, BASE), str)
+    plan = build.carry_out(pack, plan, stack, build.Folders(tree, tree, tree), execute)
     planned = {name: value.replace("{app}", str(tree)) for name, value in plan.env}
     env = build.environment(stack, BASE) | planned
     argv = [str(stack.bin / "mpirun"), "-np", "2", *program.argv(plan.manifest)]
