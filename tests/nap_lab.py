@@ -69,6 +69,9 @@ class NapHome:
     def nap(self, *arguments: str, within: float = WITHIN) -> Ran:
         return self.run(sys.executable, "-m", "receiver", *arguments, cwd=ROOT, within=within)
 
+    def start_nap(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        return self.start(sys.executable, "-m", "receiver", *arguments, cwd=ROOT, **options)
+
     def json(self, *arguments: str) -> Any:
         ran = self.nap(*arguments, "--json")
         assert ran.code == 0, ran
