@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
 
 from units.local.exitcode import exit_code
+
+_PF_EXITING = 0x4
 
 
 def signals() -> int:
@@ -32,3 +35,10 @@ def changes() -> Iterator[tuple[int, int | None, bool]]:
             return
         moves = os.WIFSTOPPED(status) or os.WIFCONTINUED(status)
         yield pid, None if moves else exit_code(status), os.WIFSTOPPED(status)
+
+
+def is_ending(pid: int) -> bool:
+    """Whether the kernel is at ending a child: of a slave's processes, the slave is the last to go."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as stat:
+        return bool(int(stat.read().rpartition(")")[2].split()[6]) & _PF_EXITING)
+    return False

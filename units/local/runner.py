@@ -144,18 +144,25 @@ class Runner:
         if unit.is_slave:
             self._slave_lost(unit, code)
         elif unit.kind == "master":
-            self._end(mpich_signal(code, "output") if unit.mpich else code)
+            self._master_ended(mpich_signal(code, "output") if unit.mpich else code)
         elif not self.spec["service"]:
             self._process_done(code)
         elif self.ending.outcome is None:
             pause = self.restarts.add(unit, lived)
             self._print(f"nap: {unit.hostname} ended with {code}; starting it again in {pause:.0f} s\n")
 
+    def _master_ended(self, code: int) -> None:
+        """mpirun may hear of a slave's end before the slave has ended altogether."""
+        lost = [unit for pid, unit in self.running.items() if unit.is_slave and children.is_ending(pid)]
+        if code and lost:
+            self.ending.settle(LOST, _lost(lost[0], LOST))
+        self._end(code)
+
     def _slave_lost(self, unit: Unit, code: int) -> None:
         """Free whoever waits for this slave; mpirun notices by itself, and is given the time to."""
         self.capsule.end_slave(unit)
         requests.close_in(f"places/{unit.place}", LOST)
-        reason = f"the slave {unit.hostname} was lost (exit {code})"
+        reason = _lost(unit, code)
         if not self._is_busy():
             self._end(1, f"{reason} before the run began")
             return
@@ -221,6 +228,10 @@ def _answer_caller(is_ready: bool) -> None:
     null = os.open("/dev/null", os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
+
+
+def _lost(slave: Unit, code: int) -> str:
+    return f"the slave {slave.hostname} was lost (exit {code})"
 
 
 def main(folder: str) -> None:
