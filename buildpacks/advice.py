@@ -20,7 +20,7 @@ class Advice:
 _MATHEMATICS = r"(?:sqrt|pow|exp|log(?:10)?|sin|cos|tan|atan2?|sinh|cosh|tanh|fmod|floor|ceil|round)f?"
 _KNOWN = (
     Advice(
-        re.compile(r"fatal error: \w+/mpi\.h: No such file"),
+        re.compile(r"fatal error: \w+/mpi\.h: No such file|undefined reference to .ompi_mpi_"),
         "The standard's header is `#include <mpi.h>`: the compiler wrappers know where it is.",
     ),
     Advice(

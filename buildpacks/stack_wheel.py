@@ -82,6 +82,7 @@ def install(name: str, folder: Path, say: Say) -> Stack:
         new = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
         try:
             _pip(wheel, new)
+            _link_headers(new / "include")
             new.chmod(0o755)
             new.rename(folder / wheel.folder)
         except BaseException:
@@ -126,6 +127,12 @@ def _pip(wheel: Wheel, prefix: Path) -> None:
         raise BuildpackError(
             f"{wheel.title} {wheel.version} cannot be installed by pip ({last})", _instead(wheel)
         )
+
+
+def _link_headers(include: Path) -> None:
+    """`#include <mpi/mpi.h>` would find another MPI's header, where the machine has one."""
+    if include.is_dir() and not (include / "mpi").exists():
+        (include / "mpi").symlink_to(".")
 
 
 def _instead(wheel: Wheel) -> str:

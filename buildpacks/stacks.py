@@ -51,6 +51,11 @@ def find(
 def _mpi(name: str, languages: Sequence[str], folder: Path, origin: str, say: Say) -> Stack:
     machine = stack_machine.find(name, folder) if origin != "wheel" else None
     if sources.FORTRAN in languages:
+        if origin == "wheel":
+            raise BuildpackError(
+                f"Fortran needs the machine's own {name}, and nap's settings say `mpi: wheel`",
+                f"On the receiver: `mpi: auto` in its settings, and {apt_line(name)}",
+            )
         if machine is None or not machine.has_fortran:
             raise BuildpackError(f"Fortran with {name} needs mpifort, which is not there", apt_line(name))
         return machine

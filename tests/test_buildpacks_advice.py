@@ -14,6 +14,7 @@ from buildpacks.manifest import Manifest
     ("line", "advised"),
     [
         ("a.c:1:10: fatal error: mpi/mpi.h: No such file or directory", "#include <mpi.h>"),
+        ("/usr/bin/ld: a.c:(.text+0x2e): undefined reference to `ompi_mpi_comm_world'", "#include <mpi.h>"),
         ("a.c:1:10: fatal error: mpi.h: No such file or directory", "make CC=mpicc"),
         ("/usr/bin/ld: a.c:(.text+0x1e): undefined reference to `MPI_Init'", "make CC=mpicc"),
         ("a.c:4:10: fatal error: util.h: No such file or directory", "util.h is not in the tree"),

