@@ -79,8 +79,8 @@ MANIFESTS = {
     "absolute": (THREE_KEYS.replace("hello.c", "/etc/passwd"), "an absolute path", "of the tree"),
     "a missing file": (THREE_KEYS.replace("hello.c", "helo.c"), "names helo.c", "Did you mean hello.c?"),
     "to with a folder": (THREE_KEYS.replace("to: hello", "to: a/b"), "`to` is `a/b`", "a plain file name"),
-    "to with a shell": ('from: hello.c\nto: "x; rm -rf ~"\n', "line 2: `to` is `x; rm -rf ~`", "a plain file"),
-    "an unknown key": (THREE_KEYS.replace("hosts", "host"), "line 3: there is no key `host`", "mean `hosts`?"),
+    "to with a shell": ('from: hello.c\nto: "x; rm -rf ~"\n', "line 2: `to` is `x; rm -rf ~`", "a plain"),
+    "an unknown key": (THREE_KEYS.replace("hosts", "host"), "line 3: there is no key `host`", "`hosts`?"),
     "no space": ("from:hello.c\n", "no `key: value` line", "`from: hello.c`"),
     "a number for MPI": (THREE_KEYS + "mpi: 5\n", "line 4: `mpi` is `5`", "`openmpi` or `mpich`"),
 }  # fmt: skip
