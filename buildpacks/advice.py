@@ -51,7 +51,7 @@ _KNOWN = (
     ),
     Advice(
         re.compile(r"No targets specified and no makefile found"),
-        "The Makefile is in a folder: `build: make -C that/folder`.",
+        "There is no Makefile beside mpi.xml; one in a folder is meant by `build: make -C that/folder`.",
     ),
     Advice(
         re.compile(r"(\w[\w.+-]*): (?:command )?not found$|^make: (\w[\w.+-]*): No such file"),

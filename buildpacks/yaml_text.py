@@ -147,6 +147,8 @@ def _unreadable(error: yaml.MarkedYAMLError, text: str, name: str) -> BuildpackE
     lines = text.splitlines()
     found = lines[number - 1] if number <= len(lines) else ""
     hint = 'Put a value with `:`, `#`, `*`, `&`, `{`, `[` or `%` in it in quotes: `args: "-x a: b"`.'
+    if unquoted := re.fullmatch(r"([a-z_]+): +([^\s\"'\[{][^\"]*)", found):
+        hint = f'Put the value in quotes: `{unquoted[1]}: "{shorten(unquoted[2].strip())}"`.'
     if "end of stream" in str(error.problem):
         hint = "A quote or bracket is opened and not closed."
     if found.lstrip(" ").startswith("\t"):

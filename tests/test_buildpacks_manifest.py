@@ -106,6 +106,13 @@ def test_an_unknown_key_far_from_all_gets_the_list():
     assert all(key.name in refusal(error) for key in KEYS)
 
 
+@pytest.mark.parametrize(("key", "value"), [("results", "*.csv"), ("args", "-x a: b"), ("run", "%s")])
+def test_a_value_that_yaml_reads_as_something_else_is_shown_in_quotes(key, value):
+    with pytest.raises(BuildpackError, match="line 1") as error:
+        parse(f"{key}: {value}\n".encode())
+    assert f'`{key}: "{value}"`' in refusal(error)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
