@@ -225,10 +225,17 @@ def _answering(call: Answer) -> Callable[[Request], Awaitable[Response]]:
             if not hasattr(error, "message"):
                 raise
             told = {"error": error.message, "hint": getattr(error, "hint", "")}
-            return JSONResponse(told, status_code=400)
-        return value if isinstance(value, Response) else JSONResponse(value)
+            return _AsciiJSON(told, status_code=400)
+        return value if isinstance(value, Response) else _AsciiJSON(value)
 
     return answer
+
+
+class _AsciiJSON(JSONResponse):
+    """A program may name a file with bytes that are no text; `\\u` carries them over and back."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode()
 
 
 def _line(value: Any) -> bytes:

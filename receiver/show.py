@@ -93,4 +93,9 @@ def exit_status(run: Mapping[str, Any]) -> int:
 def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return "-" if value is None else str(value)
+    return "-" if value is None else _printable(str(value))
+
+
+def _printable(text: str) -> str:
+    """On one line, with what cannot be printed as an escape: file names may hold anything."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
