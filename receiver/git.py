@@ -127,7 +127,8 @@ def check_out(repo: Repo, tree: str, folder: Path) -> None:
             repo.git.checkout_index("--all", f"--prefix={folder}/")
     except GitCommandError as error:
         said = "".join(str(error.stderr).strip().strip("'").splitlines()[-1:])
-        raise ReceiverError(f"the tree cannot be checked out: {said}", f"see: df {folder}") from error
+        sentence = f"the tree cannot be checked out: {said.removeprefix('error: ')}"
+        raise ReceiverError(sentence, f"is the disk full? see: df {folder.parents[1]}") from error
 
 
 def record(repo: Repo, number: int, commit: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
@@ -19,10 +20,10 @@ from receiver.settings import EtcdSettings
 from registry import discovery, etcd_server
 from registry.endpoint import Endpoint, Secret
 from registry.endpoint import Settings as StoreSettings
+from registry.errors import RegistryError
 from registry.keys import Keys
 from registry.opening import choose_api, open_store
 from registry.processes import Detached
-from registry.timing import Timing
 from units.job import Handle
 from units.launching import Machine
 from units.local.engine import LocalEngine, check
@@ -104,8 +105,15 @@ def _have_etcd(home: Home, settings: EtcdSettings, say: Say) -> None:
         endpoint = etcd_server.start(home.etcd, say, settings.port)
     endpoint = choose_api(endpoint) if settings.api == "auto" else replace(endpoint, api=settings.api)
     open_store(endpoint).ping()
-    timing = Timing(settings.ttl, settings.refresh, settings.retry)
-    StoreSettings(endpoint, Keys(home.id), timing).save(home.etcd_settings)
+    _keep(StoreSettings(endpoint, Keys(home.id), settings.timing), home.etcd_settings)
+
+
+def _keep(settings: StoreSettings, path: Path) -> None:
+    """Write the file anew only when it says something else: see `_is_outdated`."""
+    with contextlib.suppress(RegistryError):
+        if StoreSettings.load(path) == settings:
+            return
+    settings.save(path)
 
 
 def _password(file: str) -> Secret:
@@ -123,8 +131,19 @@ def _daemon(home: Home) -> Detached:
     return Detached("the receiver", home.lock, home.log / "daemon.log")
 
 
+def _is_outdated(home: Home) -> bool:
+    """Whether the daemon, whose lock was written when it started, has read settings that are no more."""
+    read = [path for path in (home.settings, home.etcd_settings) if path.exists()]
+    return home.lock.exists() and any(
+        path.stat().st_mtime_ns > home.lock.stat().st_mtime_ns for path in read
+    )  # fmt: skip
+
+
 def _have_daemon(home: Home, say: Say) -> None:
     process = _daemon(home)
+    if _is_outdated(home) and process.pid():
+        process.stop()
+        say("receiver stopped: its settings have changed")
     with process.closed_door() as lock:
         if not lock.take():
             return

@@ -7,11 +7,12 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from receiver.errors import ReceiverError
+from registry.timing import Timing
 
 _DEFAULTS = Path(__file__).with_name("settings.yaml")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -30,9 +31,7 @@ class EtcdSettings:
     user: str
     password_file: str
     port: int
-    ttl: int
-    refresh: int
-    retry: int
+    timing: Timing
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,14 @@ class Settings:
 
 
 def load(path: Path) -> Settings:
-    """The settings in `path`, over the defaults; ReceiverError names the key that is wrong."""
+    """The settings in `path`, over the defaults; an error names the key that is wrong."""
     given = _read(path) if os.path.lexists(path) else {}
     merged = _merge(_read(_DEFAULTS), given, str(path))
-    etcd = EtcdSettings(**{part.name: merged["etcd"][part.name] for part in fields(EtcdSettings)})
+    etcd = merged["etcd"]
+    timing = Timing(*(etcd.pop(name) for name in ("ttl", "refresh", "retry")))
     merged["push_limit"] = _size(str(merged["push_limit"]), str(path))
     merged["maven"] = tuple(shlex.split(merged["maven"]))
-    return Settings(**{**merged, "etcd": etcd})
+    return Settings(**{**merged, "etcd": EtcdSettings(**etcd, timing=timing)})
 
 
 def _read(path: Path) -> dict[str, Any]:
