@@ -77,7 +77,7 @@ class Hooks:
     async def _check(self, call: Call, talk: Talk) -> int:
         """pre-receive: everything that can fail because of what was pushed fails here."""
         app = self._parts.ledger.app(call.app)
-        update = _only_deploy(call.updates, apps.branches(app))
+        update = only_deploy(call.updates, apps.branches(app))
         options = jobs.parse_options(call.options)
         self._parts.store.ping()
         lines: list[str] = []
@@ -155,14 +155,17 @@ class Hooks:
         async for frame in story.follow(self._parts.home.run(run.app, run.number), cursor):
             if frame.settled:
                 return
-            await talk.show(frame.output or (frame.say + "\n").encode() if not frame.end else b"")
+            if frame.output:
+                await talk.show(frame.output)
+            elif not frame.end:
+                await talk.say(frame.say)
 
 
 def _strict(app: App, options: dict[str, str]) -> bool:
     return "strict" in options or bool(app.config.get("strict"))
 
 
-def _only_deploy(updates: list[Update], branches: tuple[str, ...]) -> Update:
+def only_deploy(updates: list[Update], branches: tuple[str, ...]) -> Update:
     """The one update that is to be deployed; anything else in a push is refused with it."""
     for update in updates:
         if refusal := _refusal(update, branches):
