@@ -10,8 +10,8 @@ from pathlib import Path
 from units import launching, names
 from units.job import Handle, Job, Mpi, Outcome, Process
 from units.launching import Machine
-from units.local.engine import LocalEngine
 from units.local.enclosures import Enclosure
+from units.local.engine import LocalEngine
 
 MPICC = {"openmpi5": "openmpi-5.0.11/bin", "mpich": "mpich-5.0.2/bin"}
 WITHIN = 60
@@ -59,8 +59,7 @@ class EngineLab:
         """A tree with the program `name` in it."""
         tree = self.tree(f"{name}-{flavour}")
         command = ["mpicc", "-O2", "-o", str(tree / name), *map(str, sources), *flags]
-        env = {**os.environ, "PATH": self.path(flavour), "OPAL_PREFIX": ""}
-        env.pop("OPAL_PREFIX")
+        env = {**os.environ, "PATH": self.path(flavour)}
         subprocess.run(command, env=env, check=True, capture_output=True)
         return tree
 
@@ -70,7 +69,9 @@ class EngineLab:
         env = (("HOME", home), ("LANG", "C.UTF-8"), ("PATH", os.environ["PATH"]))
         return Job(app=app, run=self._runs, release=1, prefix="", image="", tree=tree, stack="plain", env=env)
 
-    def mpi_job(self, tree: Path, flavour: str, ranks: tuple[int, ...], *program: str, script: str = "") -> Job:
+    def mpi_job(
+        self, tree: Path, flavour: str, ranks: tuple[int, ...], *program: str, script: str = ""
+    ) -> Job:
         job = self.job(tree)
         run = ("sh", "-c", script) if script else ()
         slaves = names.slaves(job.app, job.run, ranks, str(self.root))
@@ -93,9 +94,12 @@ class EngineLab:
     def begin(self, job: Job) -> Handle:
         """Submitted, and its master started."""
         handle = self.submit(job)
+        self.start(handle, job)
+        return handle
+
+    def start(self, handle: Handle, job: Job) -> None:
         if job.mpi:
             self.engine.start_master(handle, {"hostfile": launching.hostfile(job.mpi, job.slaves)})
-        return handle
 
     def finish(self, handle: Handle, within: float = WITHIN) -> Ended:
         try:

@@ -16,6 +16,8 @@ class Engine(Protocol):
     """
 
     name: str
+    note: str
+    """What whoever pushes has to know of this engine here; empty when all is as it should be."""
 
     def units(self, job: Job) -> tuple[UnitFile, ...]:
         """What would be submitted, without running anything."""

@@ -7,9 +7,12 @@ machine calls for it, is the cure; docs/performance.md has the figures.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shlex
+import socket
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,12 @@ from pathlib import Path
 from units.job import Mpi, Pairs, Slave
 
 _REFERENCE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
+# netdevice(7)
+_SIOCGIFFLAGS = 0x8913
+_SIOCGIFADDR = 0x8915
+_IFF_UP = 0x1
+_IFF_LOOPBACK = 0x8
+_IFF_RUNNING = 0x40
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,7 @@ class Machine:
         return cls(
             cores=len(os.sched_getaffinity(0)),
             rdma=any(Path("/sys/class/infiniband").glob("*")),
-            interfaces=_interfaces_up(Path("/sys/class/net")),
+            interfaces=_interfaces_up(),
         )
 
     @property
@@ -41,10 +50,25 @@ class Machine:
         return not self.interfaces
 
 
-def _interfaces_up(folder: Path) -> tuple[str, ...]:
-    """Network interfaces other than `lo` that are up and carry something."""
-    states = {path.parent.name: path.read_text().strip() for path in folder.glob("*/operstate")}
-    return tuple(sorted(name for name, state in states.items() if name != "lo" and state == "up"))
+def _interfaces_up() -> tuple[str, ...]:
+    """Interfaces other than loopback's that run and have an IPv4 address.
+
+    The kernel is asked, and not /sys/class/net, which shows the network of whoever mounted it, and
+    has the state of some virtual drivers as "unknown".
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        return tuple(name for _, name in sorted(socket.if_nameindex()) if _carries(asked, name))
+
+
+def _carries(asked: socket.socket, name: str) -> bool:
+    request = struct.pack("256s", name.encode())
+    try:
+        answer = fcntl.ioctl(asked, _SIOCGIFFLAGS, request)
+        fcntl.ioctl(asked, _SIOCGIFADDR, request)
+    except OSError:
+        return False  # it is gone, or has no address
+    (flags,) = struct.unpack_from("H", answer, 16)
+    return bool(flags & _IFF_UP and flags & _IFF_RUNNING and not flags & _IFF_LOOPBACK)
 
 
 def hostfile(mpi: Mpi, slaves: Iterable[Slave]) -> str:
@@ -82,9 +106,9 @@ def expand(word: str, values: Mapping[str, str]) -> str:
 
 def environment(mpi: Mpi, slaves: tuple[Slave, ...], machine: Machine, agent: str, hosts: str) -> Pairs:
     """What makes a plain `mpirun` mean "over this run's slaves". Paths: nap's agent, the hostfile."""
-    if mpi.flavour == "mpich":
-        return _mpich(agent, hosts)
     crowded = sum(slave.slots for slave in slaves) > machine.cores
+    if mpi.flavour == "mpich":
+        return _mpich(agent, hosts, crowded)
     daemons, memory = (_openmpi5, "sm") if mpi.flavour == "openmpi5" else (_openmpi4, "vader")
     return (*daemons(len(slaves), agent, hosts), *_openmpi_transports(machine, memory, crowded))
 
@@ -95,8 +119,10 @@ def _openmpi_transports(machine: Machine, memory: str, crowded: bool) -> Pairs:
     plain = (("OMPI_MCA_pml", "ob1"), ("OMPI_MCA_btl", f"self,{memory},tcp"))
     # Container bridges are up on many machines, and an Allreduce over one of them hangs.
     loopback = (("OMPI_MCA_btl_tcp_if_include", "lo"),)
+    # Collectives in two steps, within and between nodes, are no gain where all nodes are this machine.
+    flat = (("OMPI_MCA_coll", "^han"),)
     idle = (("OMPI_MCA_mpi_yield_when_idle", "1"),)
-    return root + (() if machine.rdma else plain) + loopback + (idle if crowded else ())
+    return root + (() if machine.rdma else plain) + loopback + flat + (idle if crowded else ())
 
 
 def _openmpi5(slaves: int, agent: str, hosts: str) -> Pairs:
@@ -120,10 +146,16 @@ def _openmpi4(slaves: int, agent: str, hosts: str) -> Pairs:
     )
 
 
-def _mpich(agent: str, hosts: str) -> Pairs:
+def _mpich(agent: str, hosts: str, crowded: bool) -> Pairs:
+    # Its ranks spin while they wait, and without this they keep the cores from those they wait for.
+    idle = (
+        ("MPIR_CVAR_CH4_PROGRESS_THROTTLE", "1"),
+        ("MPIR_CVAR_CH4_PROGRESS_THROTTLE_NO_PROGRESS_COUNT", "1"),
+    )
     return (
         ("HYDRA_HOST_FILE", hosts),
         ("HYDRA_LAUNCHER", "ssh"),
         ("HYDRA_LAUNCHER_EXEC", agent),
         ("NAP_AGENT_STATUS", "ignore"),
+        *(idle if crowded else ()),
     )

@@ -15,6 +15,7 @@ from units.local.capsule import copy
 from units.local.unit import Unit
 
 MARK = "NAP_SLAVE_FOLDER"
+_SHARED_MEMORY = ("OMPI_MCA_btl_sm_backing_directory", "OMPI_MCA_btl_vader_backing_directory")
 
 
 class Plain:
@@ -41,7 +42,7 @@ class Plain:
 
     def env(self, unit: Unit) -> Mapping[str, str]:
         # What is killed here leaves its shared memory, so that has to be in a folder of the run.
-        shared = {"OMPI_MCA_btl_sm_backing_directory": unit.env["TMPDIR"]}
+        shared = dict.fromkeys(_SHARED_MEMORY, unit.env["TMPDIR"])
         # Hydra hands the master's environment to all ranks, where it would name every slave alike.
         own = {} if unit.kind == "master" else {"LD_PRELOAD": self._shim, "NAP_HOSTNAME": unit.hostname}
         return {**shared, **own}
