@@ -33,9 +33,13 @@ class Images:
     def add(self, tree: Path) -> Image:
         """Take the folder `tree` over; the same content again is the image that is there already."""
         image = self._image(digest_of(tree))
-        if not image.tree.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
             tree.rename(image.tree)
+        except OSError:
+            # There already, perhaps since a moment ago: the same was built twice at once.
+            if not image.tree.is_dir():
+                raise
         return image
 
     def get(self, digest: str) -> Image:
