@@ -1,0 +1,155 @@
+"""The app's repository, against real git."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from receiver import git
+from receiver.errors import ReceiverError
+
+if TYPE_CHECKING:
+    from git import Repo
+
+_ENV = {
+    "PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@lab.invalid",
+    "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@lab.invalid",
+}  # fmt: skip
+
+
+def run(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, env=_ENV, check=True, capture_output=True, text=True, timeout=30
+    )
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    path = tmp_path / "repos" / "hello.git"
+    path.parent.mkdir()
+    git.create(path, ("master", "main"))
+    return path
+
+
+@pytest.fixture
+def repo(repository: Path) -> Iterator[Repo]:
+    with git.opened(repository) as opened:
+        yield opened
+
+
+@pytest.fixture
+def commit(repository: Path, tmp_path: Path) -> str:
+    """Of a file, a program and a link, in the repository without a hook's doing."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    run(tree, "init", "-q")
+    (tree / "ä file").write_text("text\n")
+    (tree / "program").write_text("#!/bin/sh\n")
+    (tree / "program").chmod(0o755)
+    (tree / "link").symlink_to("program")
+    run(tree, "add", "-A")
+    run(tree, "commit", "-q", "-m", "one")
+    run(repository, "fetch", "-q", str(tree), "HEAD")
+    return run(tree, "rev-parse", "HEAD")
+
+
+def test_a_new_repository_has_its_own_settings(repository: Path) -> None:
+    def config(name: str) -> str:
+        return run(repository, "config", "--local", "--get-all", name)
+
+    assert config("core.hooksPath") == "../../hooks"
+    assert config("receive.advertisePushOptions") == "true"
+    assert config("receive.procReceiveRefs").split() == ["refs/heads/master", "refs/heads/main"]
+    assert run(repository, "symbolic-ref", "HEAD") == "refs/heads/released"
+
+
+def test_other_branches_take_the_place_of_the_old_ones(repository: Path, repo: Repo) -> None:
+    git.configure(repo, ("trunk",))
+    assert run(repository, "config", "--get-all", "receive.procReceiveRefs") == "refs/heads/trunk"
+
+
+def test_a_template_of_the_users_is_not_for_this_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "template" / "hooks").mkdir(parents=True)
+    (tmp_path / "template" / "hooks" / "pre-receive").write_text("#!/bin/sh\nexit 1\n")
+    monkeypatch.setenv("GIT_TEMPLATE_DIR", str(tmp_path / "template"))
+    git.create(tmp_path / "x.git", ("master",))
+    assert not (tmp_path / "x.git" / "hooks").exists()
+
+
+def test_what_an_interrupted_create_left_is_no_hindrance(tmp_path: Path) -> None:
+    (tmp_path / ".x.git.new" / "objects").mkdir(parents=True)
+    git.create(tmp_path / "x.git", ("master",))
+    assert [path.name for path in tmp_path.iterdir()] == ["x.git"]
+
+
+def test_a_tree_is_checked_out_as_it_was(repo: Repo, commit: str, tmp_path: Path) -> None:
+    tree = git.tree_id(repo, commit)
+    folder = tmp_path / "out" / "app"
+    folder.mkdir(parents=True)
+    git.check_out(repo, tree, folder)
+    assert (folder / "ä file").read_text() == "text\n"
+    assert (folder / "program").stat().st_mode & 0o100
+    assert (folder / "link").readlink() == Path("program")
+    assert not (Path(repo.git_dir) / "index").exists()
+
+
+def test_entries_have_sizes_and_names(repo: Repo, commit: str) -> None:
+    entries = {entry.path: entry for entry in git.entries(repo, git.tree_id(repo, commit))}
+    assert {name: entry.size for name, entry in entries.items()} == {"ä file": 5, "program": 10, "link": 7}
+    assert entries["link"].mode == "120000"
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_in_a_sentence(
+    repo: Repo, commit: str, tmp_path: Path
+) -> None:
+    (tmp_path / "out").write_text("a file in the way")
+    with pytest.raises(ReceiverError, match="the tree cannot be checked out: ") as caught:
+        git.check_out(repo, git.tree_id(repo, commit), tmp_path / "out" / "app")
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["0" * 40, "1" * 40, "nothing"])
+def test_what_is_no_commit_is_refused(repo: Repo, name: str) -> None:
+    with pytest.raises(ReceiverError, match="is no commit"):
+        git.tree_id(repo, name)
+
+
+def test_a_run_keeps_its_commit_and_moves_what_a_clone_sees(
+    repository: Path, repo: Repo, commit: str
+) -> None:
+    git.record(repo, 7, commit)
+    refs = run(repository, "for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+    assert refs == [f"refs/heads/released {commit}", f"refs/nap/7 {commit}"]
+
+
+def test_a_whole_history_is_no_shallow_one(repo: Repo, commit: str) -> None:
+    git.refuse_shallow(repo, commit)
+
+
+def test_a_history_without_its_beginning_is_refused(repository: Path, repo: Repo, commit: str) -> None:
+    tree = git.tree_id(repo, commit)
+    text = f"tree {tree}\nparent {'1' * 40}\nauthor a <a@b> 0 +0000\ncommitter a <a@b> 0 +0000\n\nx\n"
+    cut_off = subprocess.run(
+        ["git", "hash-object", "-t", "commit", "-w", "--stdin"], cwd=repository, input=text, env=_ENV,
+        check=True, capture_output=True, text=True, timeout=30,
+    ).stdout.strip()  # fmt: skip
+    with pytest.raises(ReceiverError, match="comes from a shallow clone") as caught:
+        git.refuse_shallow(repo, cut_off)
+    assert "git fetch --unshallow" in caught.value.hint
+
+
+def test_what_a_killed_receive_pack_left_is_swept(tmp_path: Path) -> None:
+    left = tmp_path / "tmp_objdir-incoming-x"
+    (left / "pack").mkdir(parents=True)
+    git.sweep({"GIT_QUARANTINE_PATH": str(left)})
+    assert not left.exists()
+    git.sweep({})
