@@ -1,0 +1,87 @@
+"""Unit files of whole jobs, compared with `tests/golden/local`.
+
+To write these files anew, and then look at what has changed: `NAP_GOLDEN=write pytest tests/test_units_render.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from units import names
+from units.job import Job, Mpi, Process, UnitFile
+from units.launching import Machine
+from units.local import engine as local
+from units.local.enclosures import Namespaces
+from units.local.engine import LocalEngine
+from units.render import render
+
+GOLDEN = Path(__file__).parent / "golden" / "local"
+ENGINE = LocalEngine(Path("/home/me/.nap"), Machine(2, False, ("eth0",)), Namespaces())
+ENV = (("PATH", "/usr/bin"), ("LANG", "C.UTF-8"))
+JOB = Job(
+    app="hello", run=3, release=7, prefix="", image="sha256:0", tree=Path("/tree"), stack="openmpi", env=ENV
+)  # fmt: skip
+SLAVES = tuple(
+    replace(slave, key=f"/services/mpi/hello/slaves/slave{slave.index}", member='{"ip": "127.64.0.1"}')
+    for slave in names.slaves("hello", 3, (2, 1))
+)
+JOBS = {
+    "mpi": replace(JOB, slaves=SLAVES, mpi=Mpi("openmpi5", 3, ("./hello", 'a "b" ü', "$NAP_SHARE/x"))),
+    "mpich": replace(JOB, slaves=SLAVES, mpi=Mpi("mpich", 3, script=("sh", "-ec", "mpirun ./a\nmpirun ./b"))),
+    "profile": replace(
+        JOB,
+        service=True,
+        processes=(
+            Process("web", ("sh", "-c", "exec ./serve"), 5001, "/services/web/hello/x", '{"port": 5001}'),
+            Process("worker", ("sh", "-c", "exec ./work")),
+        ),
+    ),
+}
+
+
+def rendered(job: Job) -> str:
+    """All of a job's files as one text; nap's own folder is not the same everywhere."""
+    units = {unit.name: json.loads(unit.content) for unit in ENGINE.units(job)}
+    here = str(Path(local.__file__).parent)
+    return json.dumps(units, indent=1, ensure_ascii=False).replace(here, "{units/local}") + "\n"
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_whole_job_is_rendered_as_it_always_was(name: str) -> None:
+    path = GOLDEN / f"{name}.json"
+    if os.environ.get("NAP_GOLDEN") == "write":
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(rendered(JOBS[name]))
+    assert rendered(JOBS[name]) == path.read_text()
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_the_same_job_gives_the_same_bytes(name: str) -> None:
+    again = LocalEngine(Path("/home/me/.nap"), Machine(2, False, ("eth0",)), Namespaces())
+    assert again.units(JOBS[name]) == ENGINE.units(JOBS[name])
+
+
+def test_the_order_in_which_variables_were_given_is_no_matter() -> None:
+    turned = replace(JOBS["mpi"], env=tuple(reversed(ENV)))
+    assert ENGINE.units(turned) == ENGINE.units(JOBS["mpi"])
+
+
+def test_what_is_quoted_in_a_unit_is_json() -> None:
+    master = next(unit for unit in ENGINE.units(JOBS["mpi"]) if unit.name == "master_hello")
+    assert json.loads(master.content)["argv"][-2:] == ['a "b" ü', "{run}/share/x"]
+
+
+def test_a_value_that_was_forgotten_is_an_error() -> None:
+    with pytest.raises(TypeError, match="StrictUndefined"):
+        render("x", "local/discovery.json.j2", {"name": "x", "announces": "y", "value": "z"})
+
+
+def test_rendering_writes_nothing(tmp_path: Path) -> None:
+    engine = LocalEngine(tmp_path / "home", Machine(2, False, ()), Namespaces())
+    assert all(isinstance(unit, UnitFile) for unit in engine.units(JOBS["profile"]))
+    assert list(tmp_path.iterdir()) == []
