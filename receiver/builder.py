@@ -73,7 +73,7 @@ def _executor(bench: Bench, stack: Stack, work: Work) -> Execute:
     """Runs a step in a capsule of its own, its lines shown as they come."""
     folders = work.folders
     visible = tuple(path for path in (bench.home.stacks, bench.home.buildpacks) if path.is_dir())
-    env = {**environment(stack, folders.cache), **_network(os.environ)}
+    env = {**environment(stack, folders.cache), **network(os.environ)}
 
     def execute(step: Step, argv: tuple[str, ...]) -> None:
         if argv[0] == "mvn":
@@ -100,6 +100,6 @@ def environment(stack: Stack, home: Path) -> dict[str, str]:
     return with_stack(stack, {"LANG": "C.UTF-8", **own, "HOME": str(home), "PATH": path})
 
 
-def _network(environ: Mapping[str, str]) -> dict[str, str]:
+def network(environ: Mapping[str, str]) -> dict[str, str]:
     """How pip and mvn reach their mirrors here: for builds alone, there may be passwords in it."""
     return {name: value for name, value in environ.items() if name in _PROXIES or name.startswith("PIP_")}

@@ -1,0 +1,165 @@
+"""From a commit to an image: checked, planned and built once; nothing of it left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from buildpacks.errors import BuildpackError
+from receiver import git, settings
+from receiver.errors import ReceiverError
+from receiver.ledger import App
+from receiver.paths import Home
+from receiver.prepare import Prepared, Preparer, Push
+from receiver.ticket import Ticket
+from registry.images import Images
+
+_ENV = {
+    "PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@lab.invalid",
+    "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@lab.invalid",
+}  # fmt: skip
+
+
+class Lab:
+    """A home with one app, and commits for it."""
+
+    def __init__(self, root: Path) -> None:
+        self.home = Home(root / "home")
+        self.tree = root / "tree"
+        self.tree.mkdir()
+        self.home.repository("x").parent.mkdir(parents=True)
+        git.create(self.home.repository("hello"), ("master",))
+        self.git("init", "-q")
+        self.images = Images(self.home.images)
+        self.preparer = Preparer(self.home, settings.load(self.home.settings), self.images)
+        self.ticket = Ticket()
+        self.said: list[str] = []
+
+    def git(self, *arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.tree,
+            env=_ENV,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        return done.stdout.strip()
+
+    def commit(self, **files: str) -> str:
+        for name, content in files.items():
+            (self.tree / name).write_text(content)
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", "a change")
+        head = self.git("rev-parse", "HEAD")
+        self.git("push", "-q", "--no-verify", str(self.home.repository("hello")), "HEAD:refs/heads/stored")
+        return head
+
+    def prepare(self, commit: str, **config: str) -> Prepared:
+        self.said.clear()
+        push = Push(App("hello", config, ""), commit, self.ticket.descriptor)
+        return self.preparer.prepare(push, self.said.append)
+
+    def scratch(self) -> list[Path]:
+        return list(self.home.scratch.iterdir()) if self.home.scratch.exists() else []
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(tmp_path)
+    yield made
+    assert made.scratch() == []
+
+
+def test_a_commit_becomes_an_image_of_its_files(lab: Lab) -> None:
+    prepared = lab.prepare(lab.commit(profile="echo hello\n", data="1\n"))
+    assert (prepared.image.tree / "data").read_text() == "1\n"
+    assert prepared.plan.run_by == "profile"
+    assert prepared.seconds.keys() == {"check", "build"}
+    assert "profile runs" in lab.said[0]
+
+
+def test_the_same_tree_is_not_built_again(lab: Lab) -> None:
+    first = lab.prepare(lab.commit(profile="echo hello\n"))
+    again = lab.prepare(lab.commit())
+    assert (again.image, again.plan) == (first.image, first.plan)
+    assert any("built before" in line for line in lab.said)
+    lab.prepare(lab.commit(profile="echo other\n"))
+    assert not any("built before" in line for line in lab.said)
+
+
+def test_an_image_that_is_gone_is_built_anew(lab: Lab) -> None:
+    commit = lab.commit(profile="echo hello\n")
+    first = lab.prepare(commit)
+    (first.image.tree / "profile").unlink()
+    first.image.tree.rmdir()
+    assert (lab.prepare(commit).image.tree / "profile").exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"plan'])
+def test_a_record_that_is_damaged_is_written_anew(lab: Lab, text: str) -> None:
+    commit = lab.commit(profile="echo hello\n")
+    lab.prepare(commit)
+    (record,) = lab.home.builds.iterdir()
+    record.write_text(text)
+    lab.prepare(commit)
+    lab.prepare(commit)
+    assert any("built before" in line for line in lab.said)
+
+
+def test_a_tree_over_the_limit_is_refused_with_its_largest_file(lab: Lab) -> None:
+    small = replace(settings.load(lab.home.settings), push_limit=1 << 20)
+    lab.preparer = Preparer(lab.home, small, lab.images)
+    commit = lab.commit(profile="echo hello\n", big="x" * (2 << 20))
+    with pytest.raises(ReceiverError, match="the largest file is big with 2 MB"):
+        lab.prepare(commit)
+    assert lab.images.digests() == []
+
+
+def test_a_submodule_is_said_to_stay_behind(lab: Lab) -> None:
+    head = lab.commit(profile="echo hello\n")
+    lab.git("update-index", "--add", "--cacheinfo", f"160000,{head},vendor")
+    lab.git("commit", "-q", "-m", "with a submodule")
+    commit = lab.git("rev-parse", "HEAD")
+    lab.git("push", "-q", str(lab.home.repository("hello")), "HEAD:refs/heads/other")
+    lab.prepare(commit)
+    assert any("vendor is a submodule" in line for line in lab.said)
+
+
+def test_a_tree_of_no_known_kind_is_refused(lab: Lab) -> None:
+    with pytest.raises(BuildpackError):
+        lab.prepare(lab.commit(notes="nothing"))
+    with pytest.raises(BuildpackError):
+        lab.prepare(lab.commit(profile=""))
+
+
+def test_an_empty_commit_tree_is_refused(lab: Lab) -> None:
+    with pytest.raises(BuildpackError):
+        lab.prepare(lab.commit())
+
+
+def test_a_dockerfile_says_what_it_needs(lab: Lab) -> None:
+    with pytest.raises(ReceiverError, match="needs containers") as caught:
+        lab.prepare(lab.commit(Dockerfile="FROM scratch\n"))
+    assert caught.value.hint == "nap up --engine containers"
+
+
+def test_a_pack_that_is_new_builds_what_was_built_without_it(lab: Lab) -> None:
+    commit = lab.commit(profile="echo hello\n")
+    assert lab.prepare(commit).plan.built_by == ""
+    pack = lab.home.buildpacks / "mine" / "bin"
+    pack.mkdir(parents=True)
+    for name, text in {
+        "detect": "echo Mine", "compile": "true",
+        "release": "printf 'default_process_types:\\n  app: echo packed\\n'",
+    }.items():  # fmt: skip
+        (pack / name).write_text(f"#!/bin/sh\n{text}\n")
+        (pack / name).chmod(0o755)
+    assert lab.prepare(commit, buildpack="mine").plan.built_by == "mine"
