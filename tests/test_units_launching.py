@@ -50,3 +50,9 @@ def test_shared_memory_has_the_name_this_open_mpi_knows(flavour: str, memory: st
     machine = launching.Machine(cores=2, rdma=False, interfaces=("eth0",))
     env = dict(launching.environment(Mpi(flavour, 4), TWO, machine, "/agent", "/hosts"))
     assert env["OMPI_MCA_btl"] == f"self,{memory},tcp"
+
+
+def test_mpichs_slaves_on_one_machine_talk_through_its_memory() -> None:
+    machine = launching.Machine(cores=2, rdma=False, interfaces=("eth0",))
+    env = dict(launching.environment(Mpi("mpich", 4), TWO, machine, "/agent", "/hosts"))
+    assert env["UCX_TLS"] == "^tcp"

@@ -157,5 +157,7 @@ def _mpich(agent: str, hosts: str, crowded: bool) -> Pairs:
         ("HYDRA_LAUNCHER", "ssh"),
         ("HYDRA_LAUNCHER_EXEC", agent),
         ("NAP_AGENT_STATUS", "ignore"),
+        # Over UCX's tcp one rank can wait in MPI_Finalize for another that has left; memory is shared here.
+        ("UCX_TLS", "^tcp"),
         *(idle if crowded else ()),
     )
