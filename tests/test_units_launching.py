@@ -56,3 +56,9 @@ def test_mpichs_slaves_on_one_machine_talk_through_its_memory() -> None:
     machine = launching.Machine(cores=2, rdma=False, interfaces=("eth0",))
     env = dict(launching.environment(Mpi("mpich", 4), TWO, machine, "/agent", "/hosts"))
     assert env["UCX_TLS"] == "^tcp"
+
+
+def test_open_mpi_4s_daemons_stay_with_the_slave_that_starts_them() -> None:
+    machine = launching.Machine(cores=2, rdma=False, interfaces=("eth0",))
+    env = dict(launching.environment(Mpi("openmpi4", 4), TWO, machine, "/agent", "/hosts"))
+    assert env["OMPI_MCA_orte_leave_session_attached"] == "1"

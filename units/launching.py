@@ -141,6 +141,8 @@ def _openmpi4(slaves: int, agent: str, hosts: str) -> Pairs:
         ("OMPI_MCA_plm_rsh_agent", agent),
         ("OMPI_MCA_orte_default_hostfile", hosts),
         ("OMPI_MCA_hwloc_base_binding_policy", "none"),
+        # Else its daemons would leave the slaves that started them.
+        ("OMPI_MCA_orte_leave_session_attached", "1"),
         ("OMPI_MCA_plm_rsh_no_tree_spawn", "1"),
         ("OMPI_MCA_plm_rsh_num_concurrent", str(max(128, slaves))),
     )
