@@ -1,6 +1,7 @@
 """Unit files of whole jobs, compared with `tests/golden/local`.
 
-To write these files anew, and then look at what has changed: `NAP_GOLDEN=write pytest tests/test_units_render.py`.
+To write these files anew, and then look at what has changed:
+`NAP_GOLDEN=write python -m pytest tests/test_units_render.py`.
 """
 
 from __future__ import annotations

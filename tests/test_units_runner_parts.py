@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -218,9 +217,7 @@ def test_only_what_carries_the_mark_is_killed_with_what_it_started() -> None:
 
 
 def test_a_childs_changes_are_told_in_turn() -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"]
-    )
+    child = subprocess.Popen(["sh", "-c", "kill -STOP $$"])
     os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
     assert (child.pid, None, True) in list(children.changes())
     os.kill(child.pid, signal.SIGCONT)

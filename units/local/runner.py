@@ -75,7 +75,8 @@ class Runner:
             selector.register(control, selectors.EVENT_READ)
             selector.register(children.signals(), selectors.EVENT_READ)
             self._start_first()
-            _answer_caller(self.ending.outcome is None)
+            if self.ending.outcome is None:
+                _answer_caller()
             while not self._is_over():
                 for key, _ in selector.select(self._patience()):
                     data = os.read(key.fd, 1 << 16)
@@ -221,10 +222,10 @@ class Runner:
         os.write(self.output, text.encode())
 
 
-def _answer_caller(is_ready: bool) -> None:
-    """One line to whoever submitted the run, and the pipe is closed; that one may be gone already."""
+def _answer_caller() -> None:
+    """All has started. Who submitted the run may be gone; a run that failed answers by its end."""
     with contextlib.suppress(BrokenPipeError):
-        os.write(1, b"ready\n" if is_ready else b"failed\n")
+        os.write(1, b"ready\n")
     null = os.open("/dev/null", os.O_WRONLY)
     os.dup2(null, 1)
     os.close(null)
