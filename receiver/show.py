@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -97,5 +98,5 @@ def _cell(value: object) -> str:
 
 
 def _printable(text: str) -> str:
-    """On one line, with what cannot be printed as an escape: file names may hold anything."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    """On one line: file names may hold anything. Bytes that are no text are printed as they are."""
+    return "".join(repr(char)[1:-1] if unicodedata.category(char) == "Cc" else char for char in text)

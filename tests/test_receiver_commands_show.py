@@ -17,9 +17,9 @@ def test_columns_stand_under_their_headings_without_trailing_blanks() -> None:
     assert lines == ["APP    RUN", "hello  10", "x      -"]
 
 
-def test_a_name_that_is_no_text_stays_on_its_line() -> None:
-    lines = table(("NAME",), [("new\nline é \udce9",)]).splitlines()
-    assert lines == ["NAME", "new\\nline é \\udce9"]
+def test_a_name_with_a_line_end_stays_on_its_line() -> None:
+    lines = table(("NAME",), [("new\nline \x1b[31m é \udce9",)]).splitlines()
+    assert lines == ["NAME", "new\\nline \\x1b[31m é \udce9"]
 
 
 def test_no_pairs_are_no_lines() -> None:

@@ -21,6 +21,7 @@ DAEMONS = {
         "PRTE_MCA_plm_ssh_num_concurrent": "128",
     },
     "openmpi4": {
+        "OMPI_MCA_orte_leave_session_attached": "1",
         "OMPI_MCA_plm_rsh_agent": "/nap/agent.sh",
         "OMPI_MCA_orte_default_hostfile": "/run/hostfile",
         "OMPI_MCA_hwloc_base_binding_policy": "none",
@@ -34,6 +35,7 @@ HYDRA = {
     "HYDRA_LAUNCHER": "ssh",
     "HYDRA_LAUNCHER_EXEC": "/nap/agent.sh",
     "NAP_AGENT_STATUS": "ignore",
+    "UCX_TLS": "^tcp",
 }
 
 
