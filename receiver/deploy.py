@@ -9,6 +9,7 @@ from receiver.parts import Parts
 from receiver.prepare import Push
 from receiver.progress import Progress
 from receiver.serving import refuse_taken_port, replace_older, wait_until_it_answers
+from receiver.silence import Silence
 from receiver.ticket import Ticket
 from registry.errors import RegistryError
 from registry.services import Member, gather
@@ -106,7 +107,10 @@ def _gather(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: 
         slots = f"{member.slots} slot{'s' if member.slots > 1 else ''}"
         progress.say(f"       {by_name[member.name]}  {member.ip}  {slots}")
 
+    silence = Silence(progress.say, "still gathering")
+
     def over() -> bool:
+        silence.broken()
         return ticket.is_cancelled() or not parts.engine.running(handle)
 
     progress.say(f"-----> {len(job.slaves)} slaves")

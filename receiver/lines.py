@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from receiver.errors import ReceiverError
+from receiver.silence import Silence
 
 Say = Callable[[str], None]
-_FIRST_SILENCE = 10.0
 
 
 def stream(
@@ -41,17 +41,16 @@ def stream(
 def _relay(process: subprocess.Popen[bytes], say: Say, deadline: float, cancelled: int) -> None:
     assert process.stdout is not None
     output = process.stdout.fileno()
-    rest, silence, started = b"", _FIRST_SILENCE, time.monotonic()
+    rest, silence = b"", Silence(say, "still building")
     while True:
-        patience = min(silence, deadline - time.monotonic())
-        if patience <= 0:
+        left = deadline - time.monotonic()
+        if left <= 0:
             raise ReceiverError("the build took longer than it may", "build_timeout in the settings")
-        ready = select.select([output, cancelled], [], [], patience)[0]
+        ready = select.select([output, cancelled], [], [], min(left, silence.patience()))[0]
         if cancelled in ready:
             raise ReceiverError("the build was cancelled")
         if not ready:
-            silence *= 2
-            say(f"... still building, {time.monotonic() - started:.0f} s")
+            silence.broken()
             continue
         data = os.read(output, 65536)
         *lines, rest = (rest + data).split(b"\n")
@@ -59,4 +58,4 @@ def _relay(process: subprocess.Popen[bytes], say: Say, deadline: float, cancelle
             say(line.decode(errors="replace").rstrip("\r"))
         if not data:
             return
-        silence = _FIRST_SILENCE
+        silence.ended()

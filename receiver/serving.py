@@ -9,6 +9,7 @@ from receiver.errors import ReceiverError
 from receiver.ledger import Run
 from receiver.parts import Parts
 from receiver.progress import Progress
+from receiver.silence import Silence
 from receiver.ticket import Ticket
 from units.job import Handle, Job, Outcome
 
@@ -63,7 +64,9 @@ def wait_until_it_answers(progress: Progress, parts: Parts, ticket: Ticket, job:
     """ReceiverError when the port does not answer in time, or the process ends before it did."""
     port = next(process.port for process in job.processes if process.port)
     deadline = time.monotonic() + parts.settings.answer_timeout
+    silence = Silence(progress.say, f"waiting for an answer on port {port}")
     while not _answers(port):
+        silence.broken()
         if parts.engine.wait(handle, _BETWEEN_TRIES) or ticket.is_cancelled():
             return
         if time.monotonic() >= deadline:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver import lines
+from receiver import silence
 from receiver.errors import ReceiverError
 from receiver.lines import stream
 from receiver.ticket import Ticket
@@ -69,7 +69,7 @@ def test_what_nobody_wants_any_more_is_killed(run: Run, said: list[str], ticket:
 def test_silent_work_shows_that_it_goes_on(
     run: Run, said: list[str], ticket: Ticket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "_FIRST_SILENCE", 0.01)
+    monkeypatch.setattr(silence, "FIRST", 0.01)
 
     def end_after_two(line: str) -> None:
         said.append(line)

@@ -21,7 +21,7 @@ def turns() -> Turns:
 
 
 def waiting(turns: Turns, number: int, cancelled: Callable[[], bool] = lambda: False) -> threading.Thread:
-    thread = threading.Thread(target=turns.wait, args=("hello", number, cancelled), daemon=True)
+    thread = threading.Thread(target=turns.wait, args=("hello", number, cancelled, PATIENCE), daemon=True)
     thread.start()
     return thread
 
@@ -71,3 +71,9 @@ def test_leaving_twice_does_no_harm(turns: Turns) -> None:
     turns.leave("nobody", 1)
     assert turns.before("hello", 3) == [2]
     assert turns.before("hello", 1) == []
+
+
+def test_waiting_for_a_turn_has_an_end(turns: Turns) -> None:
+    assert turns.wait("hello", 2, lambda: False, 0.0) is False
+    turns.leave("hello", 1)
+    assert turns.wait("hello", 2, lambda: False, 0.0) is True

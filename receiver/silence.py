@@ -1,0 +1,39 @@
+"""Work that has nothing to say shows a line at 10 s, then at doubling intervals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+FIRST = 10.0
+
+
+class Silence:
+    """`what` is being done, for the line `... what, 20 s`."""
+
+    def __init__(
+        self, say: Callable[[str], None], what: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._say = say
+        self._what = what
+        self._clock = clock
+        self._started = clock()
+        self._length = FIRST
+        self._end = self._started + FIRST
+
+    def patience(self) -> float:
+        """Seconds until a line is due."""
+        return max(0.0, self._end - self._clock())
+
+    def broken(self) -> None:
+        """Say the line, if it is due."""
+        now = self._clock()
+        if now >= self._end:
+            self._say(f"... {self._what}, {now - self._started:.0f} s")
+            self._length *= 2
+            self._end = now + self._length
+
+    def ended(self) -> None:
+        """There was something to hear."""
+        self._length = FIRST
+        self._end = self._clock() + FIRST
