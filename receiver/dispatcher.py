@@ -15,6 +15,7 @@ from receiver.errors import ReceiverError
 from receiver.ledger import Run
 from receiver.parts import Parts
 from receiver.progress import Progress
+from receiver.silence import Silence
 from receiver.story import Story
 from receiver.ticket import Ticket
 from receiver.turns import Turns
@@ -50,21 +51,29 @@ class Dispatcher:
 
         Once this returned the run is carried out, by this daemon or the next one.
         """
-        parts = self._parts
         with self._lock:
-            run = parts.ledger.accept(app, commit, options, release)
-            with git.opened(parts.home.repository(app)) as repo:
-                git.record(repo, run.number, commit)
+            run = self._parts.ledger.accept(app, commit, options, release)
             self._turns.enter(app, run.number)
-        story = Story(parts.home.run(app, run.number))
-        for line in prelude.lines:
-            story.say(line)
-        cursor = story.size()
-        run = parts.ledger.update(run, seconds=dict(prelude.seconds))
+        try:
+            cursor = self._record(run, prelude)
+        except BaseException as error:
+            self._leave(run)
+            reason = f"it could not be recorded: {error}"
+            self._parts.ledger.update(run, state="failed", exit_code=1, reason=reason)
+            raise
+        run = self._parts.ledger.update(run, seconds=dict(prelude.seconds))
         if "replace" in options:
             self._replace_before(run)
         self._begin(run)
         return run, cursor
+
+    def _record(self, run: Run, prelude: Prelude) -> int:
+        """Everything of an accepted push that is not in the ledger; the size of its story."""
+        with git.opened(self._parts.home.repository(run.app)) as repo:
+            git.record(repo, run.number, run.commit_id)
+        story = Story(self._parts.home.run(run.app, run.number))
+        story.say(*prelude.lines)
+        return story.size()
 
     def _replace_before(self, run: Run) -> None:
         for other in self._parts.ledger.unfinished():
@@ -84,6 +93,8 @@ class Dispatcher:
     def recover(self) -> None:
         """Take up every run that has not ended: see `deploy`. Services that went down come up again."""
         for run in self._parts.ledger.unfinished():
+            if run.state == "accepted":
+                self._record(run, Prelude())
             handle = Handle(self._parts.home.run(run.app, run.number))
             if run.state == "running" and not self._parts.engine.running(handle):
                 self._end_without(run, handle)
@@ -149,10 +160,13 @@ class Dispatcher:
 
     def _wait_for_turn(self, progress: Progress, ticket: Ticket) -> None:
         run = progress.run
-        if first := self._turns.before(run.app, run.number):
+        first = self._turns.before(run.app, run.number)
+        if first:
             progress.say(f"-----> waiting for run {first[-1]} of {run.app} to end (-o replace stops it)")
             progress.update(state="waiting")
-        self._turns.wait(run.app, run.number, ticket.is_cancelled)
+        silence = Silence(progress.say, f"waiting for {len(first)} runs before this one")
+        while not self._turns.wait(run.app, run.number, ticket.is_cancelled, silence.patience()):
+            silence.broken()
 
     def _leave(self, run: Run) -> None:
         self._turns.leave(run.app, run.number)

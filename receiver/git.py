@@ -133,8 +133,14 @@ def check_out(repo: Repo, tree: str, folder: Path) -> None:
 
 def record(repo: Repo, number: int, commit: str) -> None:
     """Keep the commit of run `number`, and move the branch that a clone sees."""
-    repo.git.update_ref(f"refs/nap/{number}", commit)
-    repo.git.update_ref(RELEASED, commit)
+    if not _is_recorded(repo, number):
+        repo.git.update_ref(RELEASED, commit)
+        repo.git.update_ref(f"refs/nap/{number}", commit)
+
+
+def _is_recorded(repo: Repo, number: int) -> bool:
+    """A daemon that was killed may have had no time for it, and the branch may have gone on since."""
+    return bool(repo.git.for_each_ref(f"refs/nap/{number}"))
 
 
 def sweep(env: Mapping[str, str]) -> None:

@@ -24,8 +24,9 @@ class Story:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    def say(self, text: str) -> None:
-        self._write({"say": text})
+    def say(self, *lines: str) -> None:
+        """On disk when this returns."""
+        self._write(*({"say": line} for line in lines))
 
     def settle(self) -> None:
         """A service is up: whoever waits for that need not look on."""
@@ -40,11 +41,11 @@ class Story:
         path = self._folder / "story"
         return path.stat().st_size if path.exists() else 0
 
-    def _write(self, record: dict[str, Any]) -> None:
+    def _write(self, *records: dict[str, Any]) -> None:
         output = self._folder / "output"
-        record["at"] = output.stat().st_size if output.exists() else 0
+        at = output.stat().st_size if output.exists() else 0
         with (self._folder / "story").open("a") as story:
-            story.write(json.dumps(record) + "\n")
+            story.writelines(json.dumps({**record, "at": at}) + "\n" for record in records)
             story.flush()
             os.fsync(story.fileno())
 

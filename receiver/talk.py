@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _BEAT = 20.0
+_READS_WITHIN = 120.0
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,12 @@ class Talk:
         then()
 
     def sayer(self, lines: list[str]) -> Callable[[str], None]:
-        """For another thread: say a line, and keep it in `lines`."""
+        """For another thread: say a line, and keep it in `lines`. Waits for a hook that reads slowly."""
         loop = asyncio.get_running_loop()
 
         def say(line: str) -> None:
             lines.append(line)
-            loop.call_soon_threadsafe(self._write, b"o", (line + "\n").encode("utf-8", "surrogateescape"))
+            asyncio.run_coroutine_threadsafe(self.say(line), loop).result(_READS_WITHIN)
 
         return say
 

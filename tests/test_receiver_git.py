@@ -131,6 +131,14 @@ def test_a_run_keeps_its_commit_and_moves_what_a_clone_sees(
     assert refs == [f"refs/heads/released {commit}", f"refs/nap/7 {commit}"]
 
 
+def test_recording_a_run_again_moves_nothing_back(repository: Path, repo: Repo, commit: str) -> None:
+    git.record(repo, 1, commit)
+    newer = run(repository, "commit-tree", git.tree_id(repo, commit), "-m", "newer")
+    git.record(repo, 2, newer)
+    git.record(repo, 1, commit)
+    assert run(repository, "rev-parse", "released") == newer
+
+
 def test_a_whole_history_is_no_shallow_one(repo: Repo, commit: str) -> None:
     git.refuse_shallow(repo, commit)
 

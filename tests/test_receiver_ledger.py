@@ -115,3 +115,13 @@ def test_an_app_goes_with_all_that_was_its_own(ledger: Ledger) -> None:
         ledger.runs("hello")
     ledger.add_app("hello")
     assert (ledger.releases("hello"), ledger.runs("hello")) == ([], [])
+
+
+def test_a_disk_that_is_full_is_said_in_a_sentence(ledger: Ledger, path: Path) -> None:
+    with sqlite3.connect(path) as other:
+        pages = other.execute("PRAGMA page_count").fetchone()[0]
+    ledger._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(ReceiverError, match="cannot be written: database or disk is full"):
+        ledger.accept("hello", "c" * 100_000, {})
+    ledger._database.execute("PRAGMA max_page_count = 100000")
+    assert ledger.accept("hello", "c1", {}).number == len(ledger.runs("hello"))
