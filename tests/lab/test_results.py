@@ -39,3 +39,12 @@ def test_files_are_kept_under_the_names_a_program_gave_them(
     home.nap("results", app.name, "--to", str(tmp_path / "got"))
     got = [path for path in (tmp_path / "got").rglob("*") if path.is_file()]
     assert {os.fsencode(path.relative_to(tmp_path / "got")) for path in got} == KEPT
+
+
+def test_the_launchers_remarks_to_itself_are_no_output_of_the_program(new_app: Callable[..., App]) -> None:
+    script = "bash -c 'echo a remark >&'$PMIX_OUTPUT_STDERR_FD; echo for people >&2; echo the result\n"
+    app = new_app({"say.sh": script, "mpi.xml": "run: sh say.sh\nhosts: 1\n"})
+    assert app.push().code == 0
+    assert "a remark" not in app.logs()
+    assert "for people\nthe result\n" in app.logs()
+    assert "a remark\n" in (app.home.root / "runs" / app.name / "1" / "units.log").read_text()

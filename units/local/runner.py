@@ -109,7 +109,7 @@ class Runner:
         try:
             if unit.is_slave:
                 requests.open_in(f"places/{unit.place}")
-            pid = spawn(unit, self.capsule, self.folder, output)
+            pid = spawn(unit, self.capsule, self.folder, output, self.log)
         except OSError as error:
             self._end(127, f"{unit.name} did not start: {unit.argv[0]}: {error}")
             return
