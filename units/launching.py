@@ -20,6 +20,8 @@ from pathlib import Path
 from units.job import Mpi, Pairs, Slave
 
 _REFERENCE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
+# Open MPI takes them for virtual machines', and does not use them.
+_PASSED_OVER = "vir"
 # netdevice(7)
 _SIOCGIFFLAGS = 0x8913
 _SIOCGIFADDR = 0x8915
@@ -51,13 +53,14 @@ class Machine:
 
 
 def _interfaces_up() -> tuple[str, ...]:
-    """Interfaces other than loopback's that run and have an IPv4 address.
+    """Interfaces that Open MPI's daemons may talk over: other than loopback's, running, with an IPv4 address.
 
     The kernel is asked, and not /sys/class/net, which shows the network of whoever mounted it, and
     has the state of some virtual drivers as "unknown".
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-        return tuple(name for _, name in sorted(socket.if_nameindex()) if _carries(asked, name))
+        names = sorted(name for _, name in socket.if_nameindex() if not name.startswith(_PASSED_OVER))
+        return tuple(name for name in names if _carries(asked, name))
 
 
 def _carries(asked: socket.socket, name: str) -> bool:

@@ -8,12 +8,14 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from asyncinotify import Inotify, Mask
+from nap_lab import ROOT
 from units_lab import MPICC, EngineLab
 
 from buildpacks.stack_wheel import install
@@ -306,3 +308,15 @@ def test_a_build_ends_with_its_caller_and_passes_its_code_on(
         build.kill()
         assert below
         assert all(processes.wait(pid, 10) for pid in below)
+
+
+def test_where_namespaces_are_forbidden_the_other_kind_is_chosen() -> None:
+    ask = "from units.local.enclosures import here; print(here().kind, here().note, sep=chr(10))"
+    forbid = 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"'
+    command = ("unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh", sys.executable, "-c", ask)
+    if enclosures.refusal():
+        command = command[-3:]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    kind, note = done.stdout.splitlines()
+    assert kind == "plain"
+    assert "no user namespaces" in note

@@ -51,8 +51,9 @@ def _roots(folder: Path, labels: Mapping[str, str]) -> Iterator[tuple[str, Path]
 
 
 def _written(place: Path) -> Path:
-    """Where the place's own files are: the overlay's upper folder, else the copy."""
-    return place / ("app" if any((place / "app").glob("*")) else "changed")
+    """Where the place's own files are: the overlay's upper folder, else the copy, wherever it is shared."""
+    app = (place / "app").resolve()
+    return app if any(app.glob("*")) else place / "changed"
 
 
 def _matches(root: Path, patterns: Sequence[str], tree: Path) -> list[Path]:
