@@ -162,6 +162,10 @@ class App:
     def logs(self, *arguments: str) -> str:
         return self.home.nap("logs", self.name, *arguments).out
 
+    def lines(self, *arguments: str) -> list[str]:
+        """What the ranks wrote, by line and in no order; on a busy machine mpirun may warn of a setpgid."""
+        return sorted(line for line in self.logs(*arguments).splitlines() if "setpgid(" not in line)
+
     def wait(self, *arguments: str) -> int:
         return self.home.nap("wait", self.name, *arguments).code
 

@@ -9,7 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from etcd_fixtures import until
 from nap_lab import App, wait_for
+
+from registry.endpoint import Settings
+from registry.opening import open_store
 
 pytestmark = pytest.mark.lab
 
@@ -168,6 +172,16 @@ def test_a_run_that_has_ended_stays_as_it_ended(new_app: NewApp) -> None:
     assert app.wait() == 3
 
 
+def test_no_member_stays_in_etcd_after_a_run(new_app: NewApp) -> None:
+    app = new_app({"mpi.xml": "build: chmod +x x\nto: x\nhosts: 2\n", "x": "#!/bin/sh\necho fine\n"})
+    assert app.push().code == 0
+    settings = Settings.load(app.home.root / "etcd.json")
+    store, folder = open_store(settings.endpoint), settings.keys.slaves(app.name)
+    until(store, folder, lambda listing: not listing.entries)
+    runs = until(store, settings.keys.runs(app.name), lambda listing: '"succeeded"' in str(listing.entries))
+    assert list(runs.entries) == [settings.keys.run(app.name, 1)]
+
+
 # --- whose turn it is ---
 
 
@@ -266,7 +280,7 @@ def test_ctrl_c_while_the_slaves_start_leaves_the_run_alone(new_app: NewApp) -> 
     wait_for(push.stderr, f"run 1 of {app.name}")
     interrupt(push)
     assert app.wait() == 0
-    assert sorted(app.logs().splitlines()) == [f"from {app.name}-slave{index}" for index in range(1, 5)]
+    assert app.lines() == [f"from {app.name}-slave{index}" for index in range(1, 5)]
 
 
 def test_ctrl_c_under_a_strict_push_leaves_the_run_alone(new_app: NewApp, gate: Gate) -> None:
