@@ -22,6 +22,7 @@ from units.job import Outcome
 _NOBODY = "0" * 40
 _PREFIX = "refs/heads/"
 _TAGS = "refs/tags/"
+_LONGEST_LINE = 1 << 18  # git sends options of up to 64 KB
 
 
 class Hooks:
@@ -36,7 +37,7 @@ class Hooks:
 
     async def serve(self, path: Path) -> asyncio.AbstractServer:
         path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._answer, path)
+        server = await asyncio.start_unix_server(self._answer, path, limit=_LONGEST_LINE)
         path.chmod(0o600)
         return server
 

@@ -189,6 +189,30 @@ def test_an_option_that_is_no_text_is_refused(pushed: App) -> None:
     assert "Traceback" not in ran.err
 
 
+def test_an_option_as_long_as_git_takes_arrives_whole(mpi_app: App) -> None:
+    is_refused(mpi_app, mpi_app.push("args=" + "a " * 30_000), "args")
+
+
+def test_an_atomic_push_is_a_push(pushed: App) -> None:
+    ran = pushed.git("push", "--atomic", "nap", "master")
+    assert ran.code == 0, ran
+    assert "the program speaks" in ran.err
+
+
+def test_a_dry_run_runs_nothing(pushed: App) -> None:
+    assert pushed.git("push", "--dry-run", "nap", "master").code == 0
+    assert len(pushed.runs()) == 1
+
+
+def test_many_apps_are_pushed_at_once(new_app: NewApp) -> None:
+    apps = [new_app({"profile": f"echo this is {number}\n"}) for number in range(8)]
+    pushes = [app.start_push("strict") for app in apps]
+    for number, push in enumerate(pushes):
+        told = push.communicate(timeout=100)[1]
+        assert push.returncode == 0, told
+        assert f"this is {number}" in told
+
+
 def test_a_commit_without_a_file_is_refused(app: App) -> None:
     app.git("rm", "-q", "profile")
     app.commit({})

@@ -17,7 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from etcd_fixtures import until
 from nap_lab import ROOT, App, Ran, wait_for
+
+from registry.endpoint import Settings
+from registry.opening import open_store
 
 pytestmark = pytest.mark.lab
 
@@ -137,18 +141,23 @@ def test_ctrl_c_over_ssh_leaves_the_run_alone(over_ssh: Callable[..., App], gate
     assert app.logs().splitlines() == ["begun", *map(str, range(1, 100_001))]
 
 
-def test_ctrl_c_over_ssh_lets_a_build_end_and_keeps_it(over_ssh: Callable[..., App], gate: Path) -> None:
+def test_ctrl_c_over_ssh_during_the_build_is_not_heard(over_ssh: Callable[..., App], gate: Path) -> None:
+    """It ends ssh on this side alone, so what was pushed is built, accepted and run."""
     manifest = f"build:\n- echo compiling; read go < {gate}; echo compiled\n- chmod +x x\nto: x\nhosts: 1\n"
     app = over_ssh({"mpi.xml": manifest, "x": "#!/bin/sh\necho fine\n"})
     push = app.start_push()
     wait_for(push.stderr, "compiling")
     interrupt(push)
     gate.write_text("go\n")
-    # Where it was accepted all the same it runs; the next push finds what was built in either case.
-    ran = app.push()
-    assert ran.code == 0, ran.out
-    assert "fine" in ran.out
-    assert app.wait() == 0
+    settings = Settings.load(app.home.root / "etcd.json")
+    until(
+        open_store(settings.endpoint),
+        settings.keys.runs(app.name),
+        lambda listing: '"succeeded"' in str(listing.entries),
+    )
+    assert app.lines() == ["fine"]
+    assert "compiled" in app.home.nap("logs", app.name).err
+    assert "built before" in app.push().out
     assert not list((app.home.root / "scratch").iterdir())
 
 
