@@ -1,0 +1,215 @@
+"""Whatever becomes of a run, the next one gets its turn, and the ledger says how it ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from receiver import dispatcher as module
+from receiver import serving
+from receiver.dispatcher import Dispatcher, Prelude
+from receiver.errors import ReceiverError
+from receiver.ledger import Ledger, Run
+from receiver.paths import Home
+from receiver.progress import Progress
+from receiver.story import told
+from receiver.ticket import Ticket
+from units.job import Outcome
+
+PATIENCE = 20
+
+
+class NothingRuns:
+    """An engine without a process; `outcomes` by run are what earlier runs left behind."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[str, Outcome] = {}
+
+    def stop(self, handle: Any, outcome: Outcome) -> None: ...
+
+    def running(self, handle: Any) -> bool:
+        return False
+
+    def results(self, handle: Any) -> tuple[()]:
+        return ()
+
+    def outcome(self, handle: Any) -> Outcome:
+        return self.outcomes.get(handle.folder.name, Outcome(137, "", "lost"))
+
+
+class Deployments:
+    """Stands for `deploy`: each run does what its commit says, and is heard of when it has ended."""
+
+    def __init__(self) -> None:
+        self.does: dict[str, Callable[[Progress, Ticket], Outcome]] = {}
+        self.order: list[int] = []
+
+    def __call__(self, progress: Progress, parts: Any, ticket: Ticket) -> Outcome:
+        self.order.append(progress.run.number)
+        return self.does.get(progress.run.commit_id, lambda *_: Outcome(0))(progress, ticket)
+
+
+@pytest.fixture
+def deployments(monkeypatch: pytest.MonkeyPatch) -> Deployments:
+    made = Deployments()
+    monkeypatch.setattr(module, "deploy", made)
+    monkeypatch.setattr(module.pruning, "prune", lambda _: None)
+    monkeypatch.setattr(module.git, "record", lambda *_: None)
+    return made
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Any:
+    from receiver import git
+
+    home = Home(tmp_path)
+    home.repository("x").parent.mkdir()
+    git.create(home.repository("hello"), ("master",))
+    quiet = SimpleNamespace(run=lambda _: None, release=lambda _: None)
+    made = SimpleNamespace(home=home, ledger=Ledger(home.ledger), engine=NothingRuns(), publisher=quiet)
+    made.ledger.add_app("hello")
+    return made
+
+
+@pytest.fixture
+def dispatcher(parts: Any, deployments: Deployments) -> Dispatcher:
+    return Dispatcher(parts)
+
+
+def finished(parts: Any, count: int) -> list[Run]:
+    """All runs, once `count` of them have left their threads."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("hello run"):
+            thread.join(PATIENCE)
+            assert not thread.is_alive(), thread.name
+    runs: list[Run] = parts.ledger.runs("hello")
+    assert len(runs) == count
+    return runs
+
+
+def test_runs_are_carried_out_in_their_order(
+    parts: Any, dispatcher: Dispatcher, deployments: Deployments
+) -> None:
+    go = threading.Event()
+    deployments.does["first"] = lambda *_: Outcome(0 if go.wait(PATIENCE) else 1)
+    for commit in ("first", "second", "third"):
+        dispatcher.accept("hello", commit, {}, Prelude())
+    go.set()
+    assert [run.state for run in finished(parts, 3)] == ["succeeded"] * 3
+    assert deployments.order == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "error", [ReceiverError("so it is", "do that"), OSError("so it is"), KeyError("so it is")]
+)
+def test_an_error_ends_its_run_and_no_other(
+    parts: Any, dispatcher: Dispatcher, deployments: Deployments, error: Exception
+) -> None:
+    def fail(*_: object) -> Outcome:
+        raise error
+
+    deployments.does["bad"] = fail
+    dispatcher.accept("hello", "bad", {}, Prelude())
+    dispatcher.accept("hello", "good", {}, Prelude())
+    bad, good = finished(parts, 2)
+    assert (bad.state, bad.exit_code, good.state) == ("failed", 1, "succeeded")
+    assert ("so it is" in bad.reason) != isinstance(error, KeyError)
+
+
+def test_a_run_whose_end_cannot_be_recorded_holds_nobody_up(
+    parts: Any, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = Progress.finish
+
+    def full(self: Progress, outcome: Outcome) -> None:
+        if self.run.number == 1:
+            raise ReceiverError("the ledger cannot be written")
+        finish(self, outcome)
+
+    monkeypatch.setattr(Progress, "finish", full)
+    dispatcher.accept("hello", "c1", {}, Prelude())
+    dispatcher.accept("hello", "c2", {}, Prelude())
+    first, second = finished(parts, 2)
+    assert (first.ended, second.state) == (False, "succeeded")
+
+
+def test_what_could_not_be_recorded_is_not_deployed_later(
+    parts: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no room")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(module.git, "record", full)
+        with pytest.raises(OSError, match="no room"):
+            dispatcher.accept("hello", "c1", {}, Prelude())
+    dispatcher.accept("hello", "c2", {}, Prelude())
+    assert [run.state for run in finished(parts, 2)] == ["failed", "succeeded"]
+    assert deployments.order == [2]
+
+
+def test_what_was_said_before_a_push_was_accepted_stands_first(parts: Any, dispatcher: Dispatcher) -> None:
+    run, cursor = dispatcher.accept("hello", "c1", {}, Prelude(["compiled", "linked"], {"build": 1.5}))
+    (ended,) = finished(parts, 1)
+    folder = parts.home.run("hello", run.number)
+    assert [frame.say for frame in told(folder)][:2] == ["compiled", "linked"]
+    assert cursor == len("".join((folder / "story").read_text().splitlines(keepends=True)[:2]))
+    assert ended.seconds["build"] == 1.5
+
+
+def test_replace_ends_what_runs_and_what_waits(
+    parts: Any, dispatcher: Dispatcher, deployments: Deployments
+) -> None:
+    def until_cancelled(progress: Progress, ticket: Ticket) -> Outcome:
+        import select
+
+        assert select.select([ticket.descriptor], [], [], PATIENCE)[0]
+        assert ticket.outcome
+        return ticket.outcome
+
+    deployments.does["long"] = until_cancelled
+    for commit in ("long", "never"):
+        dispatcher.accept("hello", commit, {}, Prelude())
+    dispatcher.accept("hello", "new", {"replace": ""}, Prelude())
+    runs = finished(parts, 3)
+    assert [(run.state, run.exit_code) for run in runs] == [
+        ("replaced", 130),
+        ("replaced", 130),
+        ("succeeded", 0),
+    ]
+    assert runs[0].reason == "run 3 replaced it"
+
+
+def test_what_was_accepted_is_taken_up_by_the_next_daemon(
+    parts: Any, dispatcher: Dispatcher, deployments: Deployments
+) -> None:
+    parts.ledger.accept("hello", "c1", {})
+    parts.ledger.update(parts.ledger.accept("hello", "c2", {}), state="waiting")
+    dispatcher.recover()
+    assert [run.state for run in finished(parts, 2)] == ["succeeded", "succeeded"]
+    assert deployments.order == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "states"),
+    [
+        (Outcome(137, "", "lost"), ["failed", "succeeded"]),
+        (serving.WENT_DOWN, ["cancelled", "succeeded"]),
+        (Outcome(130, "", "cancelled"), ["cancelled"]),
+        (Outcome(0, "run 2 took its place", "replaced"), ["replaced"]),
+    ],
+)
+def test_a_service_comes_back_unless_somebody_ended_it(
+    parts: Any, dispatcher: Dispatcher, outcome: Outcome, states: list[str]
+) -> None:
+    release = parts.ledger.release("hello", "c1", "sha256:1", "{}")
+    run = parts.ledger.accept("hello", "c1", {}, release.number)
+    parts.ledger.update(run, state="running", service=True)
+    parts.engine.outcomes["1"] = outcome
+    dispatcher.recover()
+    assert [run.state for run in finished(parts, len(states))] == states
