@@ -165,6 +165,21 @@ def test_stop_ends_also_what_ignores_sigterm(lab: EngineLab, flavour: str, probe
     assert_nothing_left(handle)
 
 
+@pytest.mark.parametrize("lab", ["plain"], indirect=True)
+@each_mpi
+def test_shared_memory_goes_with_the_run_also_where_it_has_no_namespace(
+    lab: EngineLab, flavour: str, probe: Path
+) -> None:
+    handle = lab.begin(lab.mpi_job(probe, flavour, (2, 2), "./probe", "stay"))
+    wait_for_output(handle, 4)
+    kept = [path.name for path in (handle.folder / "tmp").glob("*") if "sm_segment" in path.name]
+    kept += [path.name for path in (handle.folder / "tmp").glob("shm-mpich_shm_*")]
+    lab.engine.stop(handle, STOPPED)
+    lab.finish(handle)
+    assert kept
+    assert_nothing_left(handle)
+
+
 @both_kinds
 def test_kill_9_of_the_runner_ends_all(lab: EngineLab) -> None:
     flavour = "openmpi5"

@@ -41,7 +41,7 @@ class Capsule(Protocol):
 
 
 def of_kind(kind: str, shim: str = "") -> Capsule:
-    """`namespaces`, or `plain` with its `shim` for hostnames."""
+    """`namespaces`, or `plain` with its `shim`."""
     if kind == "namespaces":
         from units.local.namespaced import Namespaced
 

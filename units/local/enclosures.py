@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -34,7 +35,7 @@ class Enclosure(Protocol):
         """`command` as the first process of a capsule: nothing in it outlives it, or the caller's child."""
 
     def shim(self, home: Path) -> str:
-        """The path of the library that tells hostnames, made if need be; empty where none is needed."""
+        """The library that stands in for namespaces, made if need be; empty where none is needed."""
 
 
 class Namespaces:
@@ -70,11 +71,12 @@ class Plain:
         return [*_PYTHON, str(_HERE / "keeper.py"), *command]
 
     def shim(self, home: Path) -> str:
-        library = home / "stacks" / "hostname.so"
+        source = _HERE / "shim.c"
+        library = home / "stacks" / f"shim-{zlib.crc32(source.read_bytes()):08x}.so"
         if not library.exists():
             self.check()
             library.parent.mkdir(parents=True, exist_ok=True)
-            _compile(_HERE / "hostname.c", library)
+            _compile(source, library)
         return str(library)
 
 

@@ -1,8 +1,8 @@
 """A capsule for machines that allow no user namespaces: processes that are kept track of.
 
-All slaves of a run share one /app, the home is not hidden, and hostnames are what a preloaded
-library says. What a run started is found as its first process's descendants, and what a slave
-started by the folder that is in its environment.
+All slaves of a run share one /app, the home is not hidden, and a preloaded library stands in for
+hostnames and shared memory of their own. What a run started is found as its first process's
+descendants, and what a slave started by the folder that is in its environment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SHARED_MEMORY = ("OMPI_MCA_btl_sm_backing_directory", "OMPI_MCA_btl_vader_backi
 
 
 class Plain:
-    """`shim` is the library that `hostname.c` was compiled to."""
+    """`shim` is the library that `shim.c` was compiled to."""
 
     def __init__(self, shim: str) -> None:
         self._shim = shim
