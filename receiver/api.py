@@ -21,11 +21,11 @@ from receiver.dispatcher import Dispatcher, Prelude
 from receiver.errors import ReceiverError
 from receiver.ledger import Release, Run
 from receiver.parts import Parts
+from receiver.streaming import kept_alive
 from receiver.version import VERSION
 from units.job import Handle
 
 Answer = Callable[[Request], Awaitable[Any]]
-_KEEP_ALIVE = 15.0
 
 
 class Api:
@@ -173,18 +173,15 @@ class Api:
                     yield _line(frame.as_json())
             yield _line({"end": _run(self._parts.ledger.run(run.app, run.number))})
 
-        return StreamingResponse(lines(), media_type="application/x-ndjson")
+        return StreamingResponse(kept_alive(lines()), media_type="application/x-ndjson")
 
     async def wait(self, request: Request) -> Any:
         run = self._named(request)
 
         async def lines() -> AsyncIterator[bytes]:
-            ending = asyncio.ensure_future(self._ended(run))
-            while not (await asyncio.wait([ending], timeout=_KEEP_ALIVE))[0]:
-                yield b"\n"
-            yield _line(_run(ending.result()))
+            yield _line(_run(await self._ended(run)))
 
-        return StreamingResponse(lines(), media_type="application/x-ndjson")
+        return StreamingResponse(kept_alive(lines()), media_type="application/x-ndjson")
 
     async def _ended(self, run: Run) -> Run:
         """The run once it has ended; its story ends after its record says so."""

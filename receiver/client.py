@@ -50,10 +50,10 @@ class Client:
     def frames(self, path: str) -> Iterator[Any]:
         """Yield the JSON value of each line of a streamed answer, as it comes.
 
-        Blank lines only keep the connection alive. There is no time limit: how long a run takes
-        is not the client's to know, and a receiver that dies closes the connection.
+        Blank lines only keep the connection alive: how long a run takes is not the client's to
+        know, but a receiver that sends none of them for long is taken for dead.
         """
-        with self._answer("GET", path, None, timeout=None) as response:
+        with self._answer("GET", path, None, self.answer_seconds) as response:
             yield from (json.loads(line) for line in response if line.strip())
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
@@ -62,7 +62,7 @@ class Client:
 
     @contextmanager
     def _answer(
-        self, method: str, path: str, body: Any, timeout: float | None
+        self, method: str, path: str, body: Any, timeout: float
     ) -> Iterator[http.client.HTTPResponse]:
         connection = _Connection(Home(self.home).api_socket, timeout)
         try:
@@ -86,7 +86,7 @@ class Client:
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout: float | None) -> None:
+    def __init__(self, path: Path, timeout: float) -> None:
         super().__init__("localhost", timeout=timeout)
         self.path = path
 

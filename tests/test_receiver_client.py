@@ -123,3 +123,14 @@ def test_the_home_is_absolute_wherever_it_is_named(tmp_path: Path, monkeypatch: 
     assert nap_home() == tmp_path / "here"
     monkeypatch.setenv("NAP_HOME", "")
     assert nap_home() == tmp_path / ".nap"
+
+
+def test_a_stream_without_a_sign_of_life_has_an_end(fake: FakeReceiver) -> None:
+    done = Event()
+    fake.answers["GET /log"] = Stream(frame(story="one"), then=done.wait)
+    frames = Client(fake.home, answer_seconds=0.05).frames("/log")
+    try:
+        with pytest.raises(ReceiverError, match="gave no answer"):
+            list(frames)
+    finally:
+        done.set()
