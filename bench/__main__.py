@@ -14,7 +14,8 @@ PARTS = ("push", "gather", "slaves", "transport")
 
 
 def main() -> int:
-    print(f"{datetime.now(timezone.utc):%Y-%m-%d}, {platform.platform()}, {os.cpu_count()} cores, load {load()}")
+    today = datetime.now(timezone.utc)
+    print(f"{today:%Y-%m-%d}, {platform.platform()}, {os.cpu_count()} cores, load {load()}")
     failed = 0
     for part in PARTS:
         print(f"\n{part}", flush=True)
