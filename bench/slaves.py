@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests"))
 
-from units_lab import EngineLab  # noqa: E402
+from units_lab import EngineLab
 
-from units.job import Outcome  # noqa: E402
+from units.job import Outcome
 
 ROUNDS = 5
 SIZES = (4, 16, 64)

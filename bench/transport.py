@@ -17,10 +17,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests"))
 
-from units_lab import EngineLab  # noqa: E402
+from units_lab import EngineLab
 
-from buildpacks.stack_wheel import install  # noqa: E402
-from units.job import Job  # noqa: E402
+from buildpacks.stack_wheel import install
+from units.job import Job
 
 ROUNDS = 5
 APART, TOGETHER = (2, 2, 2, 2), (8,)
