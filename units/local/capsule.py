@@ -5,7 +5,6 @@ Its other side, which makes it and says which kind a machine allows, is `enclosu
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -49,9 +48,3 @@ def of_kind(kind: str, shim: str = "") -> Capsule:
     from units.local.plain import Plain
 
     return Plain(shim)
-
-
-def copy(tree: str, target: str) -> None:
-    """The image's files at `target`, sharing their blocks where the file system can."""
-    if os.spawnlp(os.P_WAIT, "cp", "cp", "-a", "--reflink=auto", f"{tree}/.", target) != 0:
-        raise OSError(f"cannot copy the image's files to {target}")

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Mapping
 
 from units.local import namespaces, network
-from units.local.capsule import copy
+from units.local.copying import copy
 from units.local.unit import Unit
 
 

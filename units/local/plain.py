@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 
 from units.local import descendants, namespaces
-from units.local.capsule import copy
+from units.local.copying import copy
 from units.local.unit import Unit
 
 MARK = "NAP_SLAVE_FOLDER"
