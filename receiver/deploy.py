@@ -68,9 +68,8 @@ def _release(progress: Progress, parts: Parts, ticket: Ticket) -> Release:
         return parts.ledger.get_release(run.app, run.release)
     progress.update(state="building")
     shown = progress.say if "check" not in run.seconds else _unheard
-    push = Push(parts.ledger.app(run.app), run.commit_id, ticket.descriptor)
+    push = Push(parts.ledger.app(run.app), run.commit_id, ticket.descriptor, options=run.options)
     prepared = parts.preparer.prepare(push, shown)
-    jobs.check_options(prepared.plan, run.options)
     plan = to_json(prepared.plan)
     release = parts.ledger.release(run.app, run.commit_id, prepared.image.digest, plan)
     progress.update(release=release.number, seconds={**prepared.seconds, **run.seconds})

@@ -143,7 +143,7 @@ class Dispatcher:
                 self._tickets.pop((run.app, run.number)).close()
         if progress.run.service and not progress.was_up and not ticket.outcome:
             self._bring_back(run)
-        self._prune()
+        self._clean_up(run)
 
     def _outcome(self, progress: Progress, ticket: Ticket) -> Outcome:
         try:
@@ -171,11 +171,14 @@ class Dispatcher:
     def _leave(self, run: Run) -> None:
         self._turns.leave(run.app, run.number)
 
-    def _prune(self) -> None:
+    def _clean_up(self, run: Run) -> None:
+        """Nobody waits for this any more, and nothing depends on it."""
         try:
             pruning.prune(self._parts)
-        except OSError as error:
-            print(f"pruning: {error}", file=sys.stderr)
+            with git.opened(self._parts.home.repository(run.app)) as repo:
+                git.tidy(repo)
+        except _EXPECTED as error:
+            print(f"after run {run.number} of {run.app}: {error}", file=sys.stderr)
 
 
 def _failure(error: Exception) -> Outcome:

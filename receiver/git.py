@@ -131,6 +131,16 @@ def check_out(repo: Repo, tree: str, folder: Path) -> None:
         raise ReceiverError(sentence, f"is the disk full? see: df {folder.parents[1]}") from error
 
 
+def tidy(repo: Repo) -> None:
+    """Pack the objects when git finds that there are many; git itself is told not to after a push."""
+    from git.exc import GitCommandError
+
+    try:
+        repo.git.gc("--auto", "--quiet")
+    except GitCommandError as error:
+        raise ReceiverError(f"git gc: {error.stderr.strip()}") from error
+
+
 def record(repo: Repo, number: int, commit: str) -> None:
     """Keep the commit of run `number`, and move the branch that a clone sees."""
     if not _is_recorded(repo, number):

@@ -80,13 +80,12 @@ class Hooks:
         app = self._parts.ledger.app(call.app)
         update = only_deploy(call.updates, apps.branches(app))
         options = jobs.parse_options(call.options)
-        self._parts.store.ping()
+        await asyncio.to_thread(self._parts.store.ping)
         lines: list[str] = []
         self._forget_after(call)
         with self._building(talk) as ticket:
-            push = Push(app, update.new, ticket.descriptor, call.env)
+            push = Push(app, update.new, ticket.descriptor, call.env, options)
             prepared = await asyncio.to_thread(self._parts.preparer.prepare, push, talk.sayer(lines))
-        jobs.check_options(prepared.plan, options)
         self._preludes[call.session] = Prelude(lines, prepared.seconds)
         return 0
 

@@ -17,7 +17,7 @@ from buildpacks.build import Folders
 from buildpacks.detect import describe, detect
 from buildpacks.plan import Plan, from_json, to_json
 from buildpacks.stack import Stack
-from receiver import builder, git
+from receiver import builder, git, jobs
 from receiver.errors import ReceiverError
 from receiver.ledger import App
 from receiver.lines import Say
@@ -42,6 +42,7 @@ class Push:
     commit: str
     cancelled: int
     env: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Preparer:
             record = self._home.builds / f"{self._inputs(tree_id, push.app)}.json"
             if known := self._known(record, say):
                 plan, image, stack = known
+                jobs.check_options(plan, push.options)
                 say(f"-----> {describe(plan)}")
                 say(f"       built before: {image.digest[:19]}")
                 return Prepared(plan, image, stack, {"check": time.monotonic() - started, "build": 0.0})
@@ -138,6 +140,7 @@ class Preparer:
         pack = detect(tree, self._pack_folders(), push.app.config.get("buildpack"))
         plan = pack.plan(tree)
         say(f"-----> {describe(plan)}")
+        jobs.check_options(plan, push.options)
         stack = self.stack(plan, say)
         checked = time.monotonic()
         if stack.flavour != "plain":
