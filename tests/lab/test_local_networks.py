@@ -38,6 +38,7 @@ NETWORKS = {
         ip link set veth0 up
         ip link set eth0 up
         ip link set docker0 up
+        timeout 10 sh -c 'until ip -br link show docker0 | grep -q LOWER_UP; do :; done'
     """,
     # A name that Open MPI passes over.
     "only libvirt's": """
@@ -49,6 +50,7 @@ NETWORKS = {
         ip link set veth0 up
         ip link set veth1 up
         ip link set virbr0 up
+        timeout 10 sh -c 'until ip -br link show virbr0 | grep -q LOWER_UP; do :; done'
     """,
     # `operstate` of such an interface stays "unknown".
     "a dummy": """

@@ -108,7 +108,9 @@ def test_the_programs_exit_code_is_the_runs(app: App, way: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
 def test_a_rank_that_dies_of_a_signal_is_128_and_its_number(app: App, number: signal.Signals) -> None:
     pushed = app.push(f"args=raise {number.value}")
-    assert app.wait() == 128 + number, pushed.out
+    # MPICH's mpiexec ors the statuses it has by then, and it kills the other ranks with SIGKILL.
+    possible = {128 + number, 128 + (number | signal.SIGKILL)} if "mpich" in app.name else {128 + number}
+    assert app.wait() in possible, pushed.out
 
 
 def test_every_rank_descends_from_its_slave_and_dies_with_it(app: App) -> None:

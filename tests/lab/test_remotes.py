@@ -233,32 +233,43 @@ def _run_as_nobody(command: tuple[str, ...], env: dict[str, str]) -> Ran:
     become = ("setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
     ran = subprocess.run(
         [*become, "sh", "-c", 'exec "$0" "$@"', *command],
-        cwd=ROOT, env=env, text=True, capture_output=True, timeout=110, stdin=subprocess.DEVNULL, check=False,
+        cwd=env["ROOT"], env=env, text=True, capture_output=True, timeout=110, stdin=subprocess.DEVNULL,
+        check=False,
     )  # fmt: skip
     return Ran(ran.returncode, ran.stdout, ran.stderr)
 
 
 @pytest.fixture
 def nobody() -> Iterator[Nobody]:
-    """pytest's own folders are closed to others, and root's Python often is."""
+    """root's clone, environment and Python may be closed to others, so this user has copies of its own."""
     if os.geteuid() != 0:
         pytest.skip("every test runs as an ordinary user already")
-    env = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
-    env |= {"PATH": os.environ["PATH"], "ROOT": str(ROOT), "PYTHONPATH": sysconfig.get_paths()["purelib"]}
     user = pwd.getpwnam("nobody")
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        _copy_for_all(folder)
+        env = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+        env |= {"PATH": os.environ["PATH"], "ROOT": f"{folder}/nap", "PYTHONPATH": f"{folder}/libraries"}
         os.chown(folder, user.pw_uid, user.pw_gid)
-        yield Nobody(Path(folder), _python(Path(folder), env), env)
+        yield Nobody(folder, _python(folder, env), env)
+
+
+def _copy_for_all(folder: Path) -> None:
+    """nap, and the libraries it runs on, without those of its tests."""
+    tests_only = shutil.ignore_patterns("__pycache__", "mypy*", "ruff*", "hypothesis*", "pip*", "pytest*")
+    shutil.copytree(sysconfig.get_paths()["purelib"], folder / "libraries", ignore=tests_only)
+    for package in ("receiver", "buildpacks", "units", "registry"):
+        shutil.copytree(ROOT / package, folder / "nap" / package, ignore=tests_only)
 
 
 def _python(folder: Path, env: dict[str, str]) -> str:
-    """A Python with this one's libraries: this one, or the machine's in an environment without its own."""
-    versions = f"import sys, click, etcd3gw; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
+    """One that this user may run and that the libraries were installed for, without Debian's own."""
     _run_as_nobody(("/usr/bin/python3", "-m", "venv", "--without-pip", f"{folder}/venv"), env)
-    for python in (sys.executable, f"{folder}/venv/bin/python3"):
+    versions = f"import sys, click, etcd3gw; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
+    for python in (f"{folder}/venv/bin/python3", sys.executable):
         if _run_as_nobody((python, "-c", versions), env).code == 0:
             return python
-    pytest.skip("the user nobody may not run a Python that has what nap needs")
+    pytest.skip("the user nobody may not run a Python of this version")
 
 
 def test_an_ordinary_user_pushes_as_well(nobody: Nobody) -> None:
