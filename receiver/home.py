@@ -6,7 +6,7 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from registry.endpoint import Settings as StoreSettings
 from registry.errors import RegistryError
 from registry.keys import Keys
 from registry.opening import choose_api, open_store
-from registry.processes import Detached
+from registry.processes import Detached, PidLock
 from units.job import Handle
 from units.launching import Machine
 from units.local.engine import LocalEngine, check
@@ -40,11 +40,12 @@ def up(root: Path, engine: str | None, say: Say) -> None:
         raise ReceiverError(f"there is no engine {engine or settings.engine!r}", "nap up --engine local")
     check()
     _make_folders(home)
-    _write_hooks(home)
-    _have_etcd(home, settings.etcd, say)
-    if discovery.pid(root) is None:
-        say(f"discovery started (pid {discovery.start(root, home.log / 'discovery.log')})")
-    _have_daemon(home, say)
+    with _nobody_else(home):
+        _write_hooks(home)
+        _have_etcd(home, settings.etcd, say)
+        if discovery.pid(root) is None:
+            say(f"discovery started (pid {discovery.start(root, home.log / 'discovery.log')})")
+        _have_daemon(home, say)
     status = Client(root).get("/status")
     etcd = status["etcd"]
     say(f"nap is up: engine {status['engine']}, etcd {etcd['url']} ({etcd['api']}), home {root}")
@@ -55,16 +56,26 @@ def down(root: Path, say: Say) -> None:
     home = Home(root)
     if not home.root.is_dir():
         return
-    if _daemon(home).pid():
-        _daemon(home).stop()
-        say("receiver stopped")
-    _stop_runs(home, say)
-    if discovery.pid(root):
-        discovery.stop(root)
-        say("discovery stopped")
-    if etcd_server.pid(home.etcd):
-        etcd_server.stop(home.etcd)
-        say("etcd stopped")
+    with _nobody_else(home):
+        if _daemon(home).pid():
+            _daemon(home).stop()
+            say("receiver stopped")
+        _stop_runs(home, say)
+        if discovery.pid(root):
+            discovery.stop(root)
+            say("discovery stopped")
+        if etcd_server.pid(home.etcd):
+            etcd_server.stop(home.etcd)
+            say("etcd stopped")
+
+
+@contextlib.contextmanager
+def _nobody_else(home: Home) -> Iterator[None]:
+    """One `up` or `down` of a home at a time."""
+    with contextlib.closing(PidLock(home.root / "up.lock")) as lock:
+        lock.wait()
+        lock.write(os.getpid())
+        yield
 
 
 def _make_folders(home: Home) -> None:
