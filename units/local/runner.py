@@ -153,9 +153,9 @@ class Runner:
             self._print(f"nap: {unit.hostname} ended with {code}; starting it again in {pause:.0f} s\n")
 
     def _master_ended(self, code: int) -> None:
-        """mpirun may hear of a slave's end before the slave has ended altogether."""
+        """mpirun may hear of a slave's end before it has ended altogether; Open MPI's then may say 0."""
         lost = [unit for pid, unit in self.running.items() if unit.is_slave and children.is_ending(pid)]
-        if code and lost:
+        if lost:
             self.ending.settle(LOST, _lost(lost[0], LOST))
         self._end(code)
 
