@@ -143,13 +143,18 @@ def _not_lines(event: yaml.ScalarEvent, name: str) -> BuildpackError:
 
 def _unreadable(error: yaml.MarkedYAMLError, text: str, name: str) -> BuildpackError:
     mark = error.problem_mark or error.context_mark
+    no_colon, no_bracket = ("expected " + what in str(error.problem) for what in ("':'", "',' or"))
+    if no_colon or no_bracket:
+        mark = error.context_mark or mark  # where it is missing; the problem is seen later on
     number = int(mark.line) + 1 if mark else 1
     lines = text.splitlines()
     found = lines[number - 1] if number <= len(lines) else ""
     hint = 'Put a value with `:`, `#`, `*`, `&`, `{`, `[` or `%` in it in quotes: `args: "-x a: b"`.'
     if unquoted := re.fullmatch(r"([a-z_]+): +([^\s\"'\[{][^\"]*)", found):
         hint = f'Put the value in quotes: `{unquoted[1]}: "{shorten(unquoted[2].strip())}"`.'
-    if "end of stream" in str(error.problem):
+    if no_colon and (pair := re.fullmatch(r"([a-z_]+)(?:[:=]| *=| ) *(\S.*)", found)):
+        hint = f"A colon and a space belong after the key: `{pair[1]}: {shorten(pair[2].strip())}`."
+    if no_bracket or "end of stream" in str(error.problem):
         hint = "A quote or bracket is opened and not closed."
     if found.lstrip(" ").startswith("\t"):
         hint = "The line starts with a tab; indent with spaces."

@@ -139,6 +139,8 @@ def test_a_value_that_yaml_reads_as_something_else_is_shown_in_quotes(key, value
         (b"from: a\x07.c\n", "line 1: there is a character that text files don't have"),
         (b'from: "a\\0.c"\n', "it has a control character in it"),
         (b"from: a.c\n\tto: b\n", "line 2: `to: b` cannot be read"),
+        (b"from: a.c\nto b\nhosts: 2\n", "line 2: `to b` cannot be read"),
+        (b"from: [a.c\nto: b\n", "line 1: `from: \\[a.c` cannot be read"),
         (b"env: [A]\n", "`env` is the list `A`"),
         (b"env: {A B: c}\n", "`A B` cannot be a variable's name"),
         (b"env: {NAP_APP: /}\n", "`NAP_APP`: names that start with NAP_ are nap's own"),
@@ -187,6 +189,19 @@ def test_a_forgotten_space_is_pointed_at():
     with pytest.raises(BuildpackError) as error:
         parse(b"from:hello.c\nto:hello\n")
     assert "A space belongs after the colon" in refusal(error)
+
+
+@pytest.mark.parametrize("line", [b"hosts 2", b"hosts:2", b"hosts=2", b"hosts = 2"])
+def test_a_forgotten_colon_is_pointed_at_where_it_belongs(line):
+    with pytest.raises(BuildpackError, match="line 2") as error:
+        parse(b"from: hello.c\n" + line + b"\nto: hello\n")
+    assert "`hosts: 2`" in refusal(error)
+
+
+def test_an_open_bracket_is_pointed_at_where_it_opens():
+    with pytest.raises(BuildpackError, match="line 1") as error:
+        parse(b"from: [a.c\nto: b\n")
+    assert "opened and not closed" in refusal(error)
 
 
 def test_a_program_name_may_look_like_a_yaml_boolean():
