@@ -9,6 +9,7 @@ from receiver.parts import Parts
 from receiver.prepare import Push
 from receiver.progress import Progress
 from receiver.serving import refuse_taken_port, replace_older, wait_until_it_answers
+from receiver.show import counted
 from receiver.silence import Silence
 from receiver.ticket import Ticket
 from registry.errors import RegistryError
@@ -103,8 +104,7 @@ def _gather(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: 
     by_name = {f"slave{slave.index}": slave.name for slave in job.slaves}
 
     def greet(member: Member) -> None:
-        slots = f"{member.slots} slot{'s' if member.slots > 1 else ''}"
-        progress.say(f"       {by_name[member.name]}  {member.ip}  {slots}")
+        progress.say(f"       {by_name[member.name]}  {member.ip}  {counted(member.slots, 'slot')}")
 
     silence = Silence(progress.say, "still gathering")
 
@@ -112,7 +112,7 @@ def _gather(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: 
         silence.broken()
         return ticket.is_cancelled() or not parts.engine.running(handle)
 
-    progress.say(f"-----> {len(job.slaves)} slaves")
+    progress.say(f"-----> {counted(len(job.slaves), 'slave')}")
     deadline = parts.settings.gather_timeout
     try:
         return gather(

@@ -55,6 +55,11 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def counted(number: int, word: str) -> str:
+    """`1 slave`, `4 slaves`."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 def size(count: int) -> str:
     """A number of bytes in the decimal unit that keeps it short: `814 B`, `1.3 MB`."""
     amount = float(count)
@@ -79,6 +84,11 @@ def ending(app: str, run: Mapping[str, Any]) -> str:
     if run["seconds"]:
         line += f", after {duration(sum(run['seconds'].values()))}"
     return f"{line} ({run['reason']})" if run["reason"] else line
+
+
+def has_ended(run: Mapping[str, Any]) -> bool:
+    """Only an ended run has an exit code."""
+    return run["exit_code"] is not None
 
 
 def exit_status(run: Mapping[str, Any]) -> int:

@@ -223,10 +223,12 @@ def test_runs_shows_how_each_ended(nap: Nap, fake: FakeReceiver) -> None:
         "slaves": 0,
         "np": 0,
     }
-    fake.answers["GET /apps/hello/runs"] = [RUN, accepted]
-    _, done, new = nap("runs", "hello").out.decode().splitlines()
+    running = {**RUN, "state": "running", "exit_code": None, "seconds": {"check": 0.25}}
+    fake.answers["GET /apps/hello/runs"] = [RUN, accepted, running]
+    _, done, new, now = nap("runs", "hello").out.decode().splitlines()
     assert done.split()[:9] == ["3", "v2", "0123456", "succeeded", "0", "4", "8", "1.5", "s"]
     assert new.split()[:8] == ["4", "-", "-", "accepted", "-", "-", "-", "-"]
+    assert now.split()[3:8] == ["running", "-", "4", "8", "-"]  # what it took is not known yet
 
 
 @pytest.mark.parametrize(
@@ -281,6 +283,7 @@ def test_a_setting_without_a_value_is_refused_here(nap: Nap, fake: FakeReceiver)
 def test_destroy_removes_nothing_until_the_name_is_typed(nap: Nap, fake: FakeReceiver, typed: str) -> None:
     ended = nap("destroy", "hello", stdin=typed)
     assert ended.status == 1
+    assert "\nnap: the name typed is not 'hello'" in ended.err or typed
     assert fake.asked == []
 
 
@@ -389,7 +392,8 @@ def test_a_detached_run_is_not_followed(nap: Nap, fake: FakeReceiver, words: lis
 
 
 def test_cancel_stops_the_latest_run(nap: Nap, fake: FakeReceiver) -> None:
-    fake.answers["GET /apps/hello/runs/latest"] = {**RUN, "number": 5}
+    running = {**RUN, "number": 5, "state": "running", "exit_code": None}
+    fake.answers["GET /apps/hello/runs/latest"] = running
     fake.answers["POST /apps/hello/runs/5/cancel"] = {
         **RUN,
         "number": 5,
@@ -398,6 +402,11 @@ def test_cancel_stops_the_latest_run(nap: Nap, fake: FakeReceiver) -> None:
         "seconds": {},
     }
     assert nap("cancel", "hello").err == "hello run 5: cancelled, exit 130\n"
+
+
+def test_cancel_says_of_an_ended_run_that_it_has_ended(nap: Nap, fake: FakeReceiver) -> None:
+    fake.answers["GET /apps/hello/runs/latest"] = fake.answers["POST /apps/hello/runs/3/cancel"] = RUN
+    assert nap("cancel", "hello").err == "it has ended already: hello run 3: succeeded, exit 0, after 1.5 s\n"
 
 
 # --- results
@@ -418,6 +427,12 @@ def test_results_are_listed_with_their_places(nap: Nap, kept: list[dict[str, Any
     lines = nap("results", "heat").out.decode().splitlines()
     assert lines[1] == f"share/field.txt   6 B   {kept[0]['path']}"
     assert json.loads(nap("results", "heat", "--json").out) == kept
+
+
+def test_where_there_are_no_results_none_are_copied(nap: Nap, fake: FakeReceiver, tmp_path: Path) -> None:
+    fake.answers["GET /apps/heat/runs/latest"] = RUN
+    fake.answers["GET /apps/heat/runs/3/results"] = []
+    assert nap("results", "heat", "--to", str(tmp_path / "out")).err == "run 3 of heat kept no files\n"
 
 
 def test_results_are_copied_under_their_names(nap: Nap, kept: list[dict[str, Any]], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from receiver.errors import ReceiverError, explain
-from receiver.show import ago, duration, ending, pairs, size, table
+from receiver.show import ago, counted, duration, ending, pairs, size, table
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=timezone.utc)
 
@@ -20,6 +20,10 @@ def test_columns_stand_under_their_headings_without_trailing_blanks() -> None:
 def test_a_name_with_a_line_end_stays_on_its_line() -> None:
     lines = table(("NAME",), [("new\nline \x1b[31m é \udce9",)]).splitlines()
     assert lines == ["NAME", "new\\nline \\x1b[31m é \udce9"]
+
+
+def test_one_of_a_thing_has_no_s() -> None:
+    assert [counted(number, "slave") for number in (0, 1, 2)] == ["0 slaves", "1 slave", "2 slaves"]
 
 
 def test_no_pairs_are_no_lines() -> None:

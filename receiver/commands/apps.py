@@ -103,4 +103,7 @@ def destroy(app: str, yes: bool) -> None:
 def _typed_name(app: str) -> str:
     question = f"This removes {app} with its releases, runs and logs. Type its name to go on: "
     click.echo(question, nl=False, err=True)
-    return sys.stdin.readline().strip()
+    line = sys.stdin.readline()
+    if not line.endswith("\n"):
+        click.echo(err=True)  # nobody typed it
+    return line.strip()

@@ -13,8 +13,13 @@ from receiver.errors import ReceiverError
 if TYPE_CHECKING:
     from receiver.client import Client
 
+
+class _RunNumber(click.IntRange):
+    name = "run number"  # what click says that something else is not
+
+
 app_argument = click.argument("app")
-run_argument = click.argument("run", type=click.IntRange(min=1), required=False)
+run_argument = click.argument("run", type=_RunNumber(min=1), required=False)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the value as JSON.")
 
 

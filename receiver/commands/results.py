@@ -40,13 +40,13 @@ def results(app: str, run: int | None, folder: Path | None, as_json: bool) -> No
       nap results heat
       nap results heat 3 --to out/
     """
-    from receiver.show import size
+    from receiver.show import counted, size
 
     number = find_run(app, run)["number"]
     values = client().get(path("apps", app, "runs", number, "results"))
-    if folder is not None:
+    if folder is not None and values:
         copy(values, folder)
-        click.echo(f"{len(values)} files copied to {folder}", err=True)
+        click.echo(f"{counted(len(values), 'file')} copied to {folder}", err=True)
     if as_json:
         print_json(values)
     else:

@@ -77,7 +77,7 @@ def runs(app: str, as_json: bool) -> None:
 
 
 def _run_row(value: dict[str, Any]) -> tuple[object, ...]:
-    from receiver.show import ago, duration, release_name
+    from receiver.show import ago, duration, has_ended, release_name
 
     return (
         value["number"],
@@ -87,7 +87,7 @@ def _run_row(value: dict[str, Any]) -> tuple[object, ...]:
         value["exit_code"],
         value["slaves"] or None,
         value["np"] or None,
-        duration(sum(value["seconds"].values())) if value["seconds"] else None,
+        duration(sum(value["seconds"].values())) if value["seconds"] and has_ended(value) else None,
         ago(value["created"]),
     )
 
@@ -193,11 +193,12 @@ def cancel(app: str, run: int | None, as_json: bool) -> None:
     Example:
       nap cancel hello
     """
-    from receiver.show import ending
+    from receiver.show import ending, has_ended
 
-    number = find_run(app, run)["number"]
+    found = find_run(app, run)
+    number = found["number"]
     value = client().post(path("apps", app, "runs", number, "cancel"))
     if as_json:
         print_json(value)
     else:
-        click.echo(ending(app, value), err=True)
+        click.echo(("it has ended already: " if has_ended(found) else "") + ending(app, value), err=True)
