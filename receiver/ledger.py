@@ -198,8 +198,9 @@ class Ledger:
         releases = self.releases(app)
         chosen = [release for release in releases if number in (None, release.number)]
         if not chosen:
-            what = f"no release v{number}" if number else "no release yet"
-            raise ReceiverError(f"{app} has {what}", "see: nap releases " + app)
+            if number is None:
+                raise ReceiverError(f"{app} has no release yet", "git push nap master")
+            raise ReceiverError(f"{app} has no release v{number}", f"see: nap releases {app}")
         return chosen[-1]
 
     def accept(self, app: str, commit_id: str, options: Mapping[str, str], release: int | None = None) -> Run:
@@ -230,8 +231,9 @@ class Ledger:
         query = "SELECT * FROM run WHERE app = ? AND (? IS NULL OR number = ?) ORDER BY number DESC LIMIT 1"
         rows = self._rows(query, self.app(app).name, number, number)
         if not rows:
-            what = f"no run {number}" if number else "not run yet"
-            raise ReceiverError(f"{app} has {what}", f"see: nap runs {app}")
+            if number is None:
+                raise ReceiverError(f"{app} has not run yet", "git push nap master")
+            raise ReceiverError(f"{app} has no run {number}", f"see: nap runs {app}")
         return _run(rows[0])
 
     def unfinished(self) -> list[Run]:

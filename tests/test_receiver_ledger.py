@@ -97,8 +97,9 @@ def test_a_second_connection_sees_what_is_committed(ledger: Ledger, path: Path) 
 
 
 def test_the_latest_run_is_the_one_without_a_number(ledger: Ledger) -> None:
-    with pytest.raises(ReceiverError, match="hello has not run yet"):
+    with pytest.raises(ReceiverError, match="hello has not run yet") as caught:
         ledger.run("hello", None)
+    assert caught.value.hint == "git push nap master"
     ledger.accept("hello", "c1", {})
     second = ledger.accept("hello", "c2", {})
     assert ledger.run("hello", None) == second
