@@ -126,4 +126,4 @@ async def follow(folder: Path, cursor: int = 0) -> AsyncIterator[Frame]:
 
 def told(folder: Path) -> Iterator[Frame]:
     """What there is by now."""
-    return (frame for frame in Reader(folder).new() if not frame.end)
+    return (frame for frame in Reader(folder).new() if not (frame.end or frame.settled))

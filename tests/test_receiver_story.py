@@ -55,6 +55,7 @@ def test_who_looks_on_sees_what_who_reads_later_sees(story: Story, folder: Path)
         step()
         seen += reader.new()
     assert text(seen) == text(told(folder))
+    assert all(frame.say or frame.output for frame in told(folder))
     assert seen[-1].end
     assert sum(frame.settled for frame in seen) == 1
 
