@@ -162,7 +162,8 @@ class Dispatcher:
         run = progress.run
         first = self._turns.before(run.app, run.number)
         if first:
-            progress.say(f"-----> waiting for run {first[-1]} of {run.app} to end (-o replace stops it)")
+            stopped = "it is being stopped" if "replace" in run.options else "-o replace stops it"
+            progress.say(f"-----> waiting for run {first[-1]} of {run.app} to end ({stopped})")
             progress.update(state="waiting")
         silence = Silence(progress.say, f"waiting for {len(first)} runs before this one")
         while not self._turns.wait(run.app, run.number, ticket.is_cancelled, silence.patience()):
