@@ -85,7 +85,10 @@ class Preparer:
     def stack(self, plan: Plan, say: Say) -> Stack:
         """Where a plan is compiled and run on this machine."""
         if plan.stack == "dockerfile":
-            raise ReceiverError("a Dockerfile app needs containers", "nap up --engine containers")
+            raise ReceiverError(
+                "a Dockerfile app needs containers, which this version does not have yet",
+                "push without the Dockerfile; a version with them takes it after: nap up --engine containers",
+            )
         packages.check(plan.packages)
         return stacks.find(plan.stack, plan.languages, self._home.stacks, self._settings.mpi, say)
 
