@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import tempfile
@@ -136,6 +137,11 @@ class Preparer:
         try:
             git.check_out(repo, tree_id, tree)
             yield tree
+        except (OSError, RecursionError) as error:
+            if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+                raise
+            sentence = "the tree, or what its build left, has folders that are nested too deep"
+            raise ReceiverError(sentence, "some hundred levels are taken: does a script run away?") from error
         finally:
             remove(scratch)
 

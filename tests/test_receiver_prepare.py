@@ -34,7 +34,7 @@ class Lab:
         self.tree = root / "tree"
         self.tree.mkdir()
         self.home.repository("x").parent.mkdir(parents=True)
-        git.create(self.home.repository("hello"), ("master",))
+        git.create(self.home.repository("hello"))
         self.git("init", "-q")
         self.images = Images(self.home.images)
         self.preparer = Preparer(self.home, settings.load(self.home.settings), self.images)
@@ -59,7 +59,7 @@ class Lab:
         self.git("add", "-A")
         self.git("commit", "-q", "--allow-empty", "-m", "a change")
         head = self.git("rev-parse", "HEAD")
-        self.git("push", "-q", "--no-verify", str(self.home.repository("hello")), "HEAD:refs/heads/stored")
+        self.git("push", "-q", "--no-verify", str(self.home.repository("hello")), "HEAD:refs/stored/head")
         return head
 
     def prepare(self, commit: str, **config: str) -> Prepared:
@@ -128,7 +128,7 @@ def test_a_submodule_is_said_to_stay_behind(lab: Lab) -> None:
     lab.git("update-index", "--add", "--cacheinfo", f"160000,{head},vendor")
     lab.git("commit", "-q", "-m", "with a submodule")
     commit = lab.git("rev-parse", "HEAD")
-    lab.git("push", "-q", str(lab.home.repository("hello")), "HEAD:refs/heads/other")
+    lab.git("push", "-q", str(lab.home.repository("hello")), "HEAD:refs/stored/other")
     lab.prepare(commit)
     assert any("vendor is a submodule" in line for line in lab.said)
 

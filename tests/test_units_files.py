@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from units.local.files import keep_results
+from units.errors import UnitError
+from units.local.files import keep_results, remove
 
 
 @pytest.fixture
@@ -70,3 +71,38 @@ def test_a_file_that_came_with_the_tree_is_no_result_until_it_is_changed(run: Pa
     write(tree / "longer.txt", "as it came")
     write(changed / "longer.txt", "and then some more")
     assert kept(run, "*.txt") == ["slave1/longer.txt"]
+
+
+def nest(folder: Path, levels: int) -> None:
+    """Folders in folders, deeper than a path can name."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("level", dir_fd=descriptor)
+        inner = os.open("level", os.O_RDONLY, dir_fd=descriptor)
+        os.close(descriptor)
+        descriptor = inner
+    os.close(descriptor)
+
+
+def test_folders_that_a_program_nested_without_end_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    nest(tmp_path / "run", 1500)
+    remove(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_closed_folders_in_closed_folders_are_removed(tmp_path: Path) -> None:
+    inner = tmp_path / "run" / "closed" / "closed"
+    inner.mkdir(parents=True)
+    (inner / "file").touch()
+    for folder in (inner, inner.parent):
+        folder.chmod(0)
+    remove(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_in_folders_nested_without_end_are_refused_in_a_sentence(run: Path) -> None:
+    nest(run / "share", 1500)
+    with pytest.raises(UnitError, match="nested too deep"):
+        kept(run, "**/*.txt")
+    remove(run)  # pytest could not

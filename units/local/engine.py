@@ -157,9 +157,10 @@ class LocalEngine:
             spec = json.loads((handle.folder / "run.json").read_text())
         except FileNotFoundError:
             return ()
-        kept = files.keep_results(handle.folder, spec)
-        files.clear(handle.folder)
-        return kept
+        try:
+            return files.keep_results(handle.folder, spec)
+        finally:
+            files.clear(handle.folder)
 
     def _units(self, job: Job, folder: Path) -> tuple[UnitFile, ...]:
         if job.mpi is None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from units.errors import UnitError
 from units.job import UnitFile
 
 _THROWN_AWAY = ("places", "share", "app", "tmp", "control", "lock", "pid", "hostfile", "hosts")
@@ -58,8 +62,14 @@ def _written(place: Path) -> Path:
 
 def _matches(root: Path, patterns: Sequence[str], tree: Path) -> list[Path]:
     """A link to a folder may lead anywhere, or to what is matched already: only real paths count."""
-    matched = [path for pattern in patterns for path in root.glob(pattern)]
-    found = {path for match in matched for path in _files(match) if path.parent.resolve() == path.parent}
+    try:
+        matched = [path for pattern in patterns for path in root.glob(pattern)]
+        found = {path for match in matched for path in _files(match) if path.parent.resolve() == path.parent}
+    except (OSError, RecursionError) as error:
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            raise
+        sentence = "the program left folders that are nested too deep to look for results in them"
+        raise UnitError(sentence, "write results to a folder of their own: `results: out/*`") from error
     return sorted(path for path in found if _is_new(path, tree / path.relative_to(root)))
 
 
@@ -86,13 +96,20 @@ def clear(folder: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a tree, also where a program or an overlay left folders nobody may enter."""
-    if path.is_dir() and not path.is_symlink():
+    """Delete a file or a tree, also where a program or an overlay left folders nobody may enter.
+
+    What is nested deeper than Python descends, or closed in several layers, is left to tools that can.
+    """
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    with contextlib.suppress(OSError, RecursionError):
         for folder, _, _ in os.walk(path, onerror=_open_up):
             os.chmod(folder, 0o700)
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+        shutil.rmtree(path)
+        return
+    for command in (("chmod", "-R", "u+rwx"), ("rm", "-rf")):
+        subprocess.run((*command, "--", path), stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
 def _open_up(error: OSError) -> None:
