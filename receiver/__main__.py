@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the command line and exit with its status. Shows no traceback, whatever happens."""
+    _have_streams()
     try:
         status = _run()
     except KeyboardInterrupt:
@@ -21,6 +23,16 @@ def main() -> None:
     except Exception as error:
         status = _report(error)
     sys.exit(status)
+
+
+def _have_streams() -> None:
+    """Open what was closed: else the next file takes its number, and a daemon's lock is lost to it."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def _run() -> int:
