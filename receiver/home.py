@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ _HOOKS = ("pre-receive", "proc-receive", "post-receive")
 def up(root: Path, engine: str | None, say: Say) -> None:
     """Start what is not running yet; what runs is left alone. An error says what stands in the way."""
     home = Home(root)
+    _refuse_odd(root)
     settings = home_settings.load(home.settings)
     if (engine or settings.engine) != "local":
         raise ReceiverError(f"there is no engine {engine or settings.engine!r}", "nap up --engine local")
@@ -67,6 +69,16 @@ def down(root: Path, say: Say) -> None:
         if etcd_server.pid(home.etcd):
             etcd_server.stop(home.etcd)
             say("etcd stopped")
+
+
+def _refuse_odd(root: Path) -> None:
+    """MPI's compilers and launchers hand paths to a shell, and cut them at commas, colons and spaces."""
+    odd = dict.fromkeys(re.findall(r"[^\w/.+@%=#~^-]", str(root)))
+    if odd:
+        raise ReceiverError(
+            f"{str(root)!r} cannot be nap's home: MPI's tools stumble over {' '.join(map(repr, odd))} in it",
+            "set NAP_HOME to a folder without spaces and punctuation in its path",
+        )
 
 
 @contextlib.contextmanager
@@ -163,9 +175,13 @@ def _have_daemon(home: Home, say: Say) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, where nap's packages are found also when they are not installed."""
+    """Ours, where nap's packages are found also when they are not installed.
+
+    Without git's variables: in a hook or an alias these name a repository, where the daemon's git would go.
+    """
     here = str(Path(__file__).resolve().parent.parent)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return {**ours, "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
 
 
 def _stop_runs(home: Home, say: Say) -> None:
