@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
@@ -24,6 +25,8 @@ from receiver.parts import Parts
 from receiver.streaming import kept_alive
 from receiver.version import VERSION
 from units.job import Handle
+
+_NUMBER = "[0-9]{1,18}"  # what SQLite counts with
 
 Answer = Callable[[Request], Awaitable[Any]]
 
@@ -57,7 +60,9 @@ class Api:
             ("POST", run + "/cancel", self.cancel),
         ]
         made = [Route(path, _answering(call), methods=[verb]) for verb, path, call in routes]
-        return Starlette(routes=made, lifespan=lifespan)
+        application = Starlette(routes=made, lifespan=lifespan, exception_handlers={404: _nowhere})
+        application.router.redirect_slashes = False
+        return application
 
     async def status(self, _request: Request) -> Any:
         running = [run for run in self._parts.ledger.unfinished() if run.state == "running"]
@@ -99,22 +104,23 @@ class Api:
         }
 
     async def create(self, request: Request) -> Any:
-        return apps.create(self._parts, (await request.json())["name"])
+        return apps.create(self._parts, (await _body(request)).get("name", ""))
 
     async def destroy(self, request: Request) -> Any:
         name = request.path_params["app"]
-        for run in self._parts.ledger.runs(name):
-            if not run.ended:
-                await asyncio.to_thread(self._dispatcher.cancel, run)
-                await self._ended(run)
-        await asyncio.to_thread(apps.destroy, self._parts, name)
+        with self._dispatcher.closed(name):
+            for run in self._parts.ledger.runs(name):
+                if not run.ended:
+                    await asyncio.to_thread(self._dispatcher.cancel, run)
+                    await self._ended(run)
+            await asyncio.to_thread(apps.destroy, self._parts, name)
         return {}
 
     async def config(self, request: Request) -> Any:
         return self._parts.ledger.app(request.path_params["app"]).config
 
     async def configure(self, request: Request) -> Any:
-        changes = await request.json()
+        changes = await _body(request)
         return apps.configure(self._parts, request.path_params["app"], changes)
 
     async def releases(self, request: Request) -> Any:
@@ -141,9 +147,11 @@ class Api:
         return [_run(run) for run in self._parts.ledger.runs(request.path_params["app"])]
 
     async def start(self, request: Request) -> Any:
-        body = await request.json()
+        body = await _body(request)
         release = self._parts.ledger.get_release(request.path_params["app"], body.get("release"))
         options = body.get("options") or {}
+        if not isinstance(options, dict):
+            raise ReceiverError("a run's options are not an object of names and values", "see: nap run -h")
         words = [f"{name}={value}" if name in jobs.OPTIONS else name for name, value in options.items()]
         checked = jobs.parse_options(words)
         jobs.check_options(from_json(release.plan), checked)
@@ -206,10 +214,21 @@ class Api:
 
     def _named(self, request: Request) -> Run:
         number = request.path_params["number"]
-        if number != "latest" and not number.isdecimal():
+        if number != "latest" and not re.fullmatch(_NUMBER, number):
             raise ReceiverError(f"{number!r} is not the number of a run", "see: nap runs APP")
         chosen = None if number == "latest" else int(number)
         return self._parts.ledger.run(request.path_params["app"], chosen)
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    """The JSON object that came with a request; ReceiverError when it is none."""
+    try:
+        value = await request.json()
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise ReceiverError("the request's body is not a JSON object", "is the command of another version?")
+    return value
 
 
 def _answering(call: Answer) -> Callable[[Request], Awaitable[Response]]:
@@ -226,6 +245,11 @@ def _answering(call: Answer) -> Callable[[Request], Awaitable[Response]]:
         return value if isinstance(value, Response) else _AsciiJSON(value)
 
     return answer
+
+
+async def _nowhere(request: Request, _error: Exception) -> Response:
+    sentence = f"there is no {request.url.path}"
+    return _AsciiJSON({"error": sentence, "hint": "names of apps: see: nap apps"}, status_code=404)
 
 
 class _AsciiJSON(JSONResponse):

@@ -56,7 +56,7 @@ def create(parts: Parts, name: str) -> dict[str, str]:
     repository = parts.home.repository(app.name)
     try:
         remove(repository)
-        git.create(repository, branches(app))
+        git.create(repository)
     except BaseException:
         parts.ledger.remove_app(app.name)
         raise
@@ -81,7 +81,7 @@ def configure(parts: Parts, name: str, changes: Mapping[str, Any]) -> dict[str, 
             config[key] = _checked(key, str(value))
     parts.ledger.configure(name, config)
     with git.opened(parts.home.repository(name)) as repo:
-        git.configure(repo, branches(parts.ledger.app(name)))
+        git.configure(repo)
     return config
 
 
@@ -93,9 +93,20 @@ def _checked(key: str, text: str) -> Any:
 
 
 def destroy(parts: Parts, name: str) -> None:
-    """Remove the app with its repository, releases, runs, logs and cache. Nothing of it may run."""
+    """Remove the app with its repository, releases, runs, logs and cache. Nothing of it may run.
+
+    Its record goes last: until then the name is taken, and what was cut short is done by doing it again.
+    """
     runs = [run.number for run in parts.ledger.runs(name)]
-    parts.ledger.remove_app(name)
     for folder in (parts.home.repository(name), parts.home.runs(name), parts.home.cache(name)):
         remove(folder)
     parts.publisher.gone(name, runs)
+    parts.ledger.remove_app(name)
+
+
+def mend(parts: Parts) -> None:
+    """Give an app that a receiver died over while it made or destroyed it a repository again."""
+    for app in parts.ledger.apps():
+        repository = parts.home.repository(app.name)
+        if not repository.is_dir():
+            git.create(repository)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import uvicorn
 
+from receiver import apps
 from receiver import settings as home_settings
 from receiver.api import Api
 from receiver.dispatcher import Dispatcher
@@ -70,6 +71,7 @@ def _parts(home: Home, etcd: EtcdSettings) -> Parts:
 @asynccontextmanager
 async def _at_work(home: Home, parts: Parts, dispatcher: Dispatcher) -> AsyncIterator[None]:
     """Between start and SIGTERM, which ends the daemon and nothing else."""
+    await asyncio.to_thread(apps.mend, parts)
     await asyncio.to_thread(dispatcher.recover)
     hooks = Hooks(parts, dispatcher)
     server = await hooks.serve(Path(home.hook_socket.name))

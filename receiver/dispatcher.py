@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from buildpacks.errors import BuildpackError
@@ -42,6 +43,7 @@ class Dispatcher:
         self._parts = parts
         self._turns = Turns()
         self._tickets: dict[tuple[str, int], Ticket] = {}
+        self._closed: set[str] = set()
         self._lock = threading.Lock()
 
     def accept(
@@ -52,12 +54,16 @@ class Dispatcher:
         Once this returned the run is carried out, by this daemon or the next one.
         """
         with self._lock:
-            run = self._parts.ledger.accept(app, commit, options, release)
+            if app in self._closed:
+                raise ReceiverError(f"{app} is being destroyed", f"once it is gone: nap create {app}")
+            run = self._parts.ledger.accept(app, commit, options, release, self._make_folder)
             self._turns.enter(app, run.number)
+            self._tickets[app, run.number] = Ticket()
         try:
             cursor = self._record(run, prelude)
         except BaseException as error:
             self._leave(run)
+            self._forget(run)
             reason = f"it could not be recorded: {error}"
             self._parts.ledger.update(run, state="failed", exit_code=1, reason=reason)
             raise
@@ -66,6 +72,23 @@ class Dispatcher:
             self._replace_before(run)
         self._begin(run)
         return run, cursor
+
+    def _make_folder(self, run: Run) -> None:
+        """There before anybody can hear of the run, and follow it."""
+        self._parts.home.run(run.app, run.number).mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def closed(self, app: str) -> Iterator[None]:
+        """No run of the app is accepted meanwhile: it is being destroyed."""
+        with self._lock:
+            if app in self._closed:
+                raise ReceiverError(f"{app} is being destroyed already", "see: nap apps")
+            self._closed.add(app)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._closed.discard(app)
 
     def _record(self, run: Run, prelude: Prelude) -> int:
         """Everything of an accepted push that is not in the ledger; the size of its story."""
@@ -84,24 +107,33 @@ class Dispatcher:
         """End a run, wherever it is; one that has ended stays as it is."""
         with self._lock:
             ticket = self._tickets.get((run.app, run.number))
-        if ticket is None:
-            return
-        ticket.cancel(outcome)
+            if ticket is None:
+                return
+            ticket.cancel(outcome)
         self._turns.wake()
         self._parts.engine.stop(Handle(self._parts.home.run(run.app, run.number)), outcome)
 
     def recover(self) -> None:
         """Take up every run that has not ended: see `deploy`. Services that went down come up again."""
         for run in self._parts.ledger.unfinished():
-            if run.state == "accepted":
-                self._record(run, Prelude())
-            handle = Handle(self._parts.home.run(run.app, run.number))
-            if run.state == "running" and not self._parts.engine.running(handle):
-                self._end_without(run, handle)
-                continue
-            if not serving.is_up(run):
-                self._turns.enter(run.app, run.number)
-            self._begin(run)
+            try:
+                self._take_up(run)
+            except Exception as error:
+                # One run that cannot be taken up must not keep the receiver from all others.
+                self._leave(run)
+                self._progress(run).finish(self._failed(error))
+
+    def _take_up(self, run: Run) -> None:
+        if run.state == "accepted":
+            self._record(run, Prelude())
+        handle = Handle(self._parts.home.run(run.app, run.number))
+        if run.state == "running" and not self._parts.engine.running(handle):
+            self._end_without(run, handle)
+            return
+        if not serving.is_up(run):
+            self._turns.enter(run.app, run.number)
+        self._tickets[run.app, run.number] = Ticket()
+        self._begin(run)
 
     def _end_without(self, run: Run, handle: Handle) -> None:
         """A run whose end came while no daemon was there to see it."""
@@ -117,9 +149,7 @@ class Dispatcher:
         return self.accept(run.app, run.commit_id, {}, Prelude(lines), run.release)[0]
 
     def _begin(self, run: Run) -> None:
-        ticket = Ticket()
-        with self._lock:
-            self._tickets[run.app, run.number] = ticket
+        ticket = self._tickets[run.app, run.number]
         name = f"{run.app} run {run.number}"
         threading.Thread(target=self._carry_out, args=(run, ticket), name=name, daemon=True).start()
 
@@ -139,8 +169,7 @@ class Dispatcher:
             traceback.print_exc()
         finally:
             self._leave(run)
-            with self._lock:
-                self._tickets.pop((run.app, run.number)).close()
+            self._forget(run)
         if progress.run.service and not progress.was_up and not ticket.outcome:
             self._bring_back(run)
         self._clean_up(run)
@@ -148,11 +177,14 @@ class Dispatcher:
     def _outcome(self, progress: Progress, ticket: Ticket) -> Outcome:
         try:
             return ticket.outcome or deploy(progress, self._parts, ticket)
-        except _EXPECTED as error:
-            return ticket.outcome or _failure(error)
-        except Exception:
-            traceback.print_exc()
-            return Outcome(1, f"nap itself failed; the whole of it is in {self._parts.home.log}")
+        except Exception as error:
+            return ticket.outcome or self._failed(error)
+
+    def _failed(self, error: Exception) -> Outcome:
+        if isinstance(error, _EXPECTED):
+            return _failure(error)
+        traceback.print_exception(error)
+        return Outcome(1, f"nap itself failed; the whole of it is in {self._parts.home.log}")
 
     def _bring_back(self, run: Run) -> None:
         if replaced := serving.predecessor(self._parts, run):
@@ -171,6 +203,11 @@ class Dispatcher:
 
     def _leave(self, run: Run) -> None:
         self._turns.leave(run.app, run.number)
+
+    def _forget(self, run: Run) -> None:
+        """Who cancels a run does so behind the same lock: a ticket that is closed is not written to."""
+        with self._lock:
+            self._tickets.pop((run.app, run.number)).close()
 
     def _clean_up(self, run: Run) -> None:
         """Nobody waits for this any more, and nothing depends on it."""

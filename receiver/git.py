@@ -48,7 +48,7 @@ def _clean() -> dict[str, str]:
     return {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C.UTF-8"}
 
 
-def create(repository: Path, branches: tuple[str, ...]) -> None:
+def create(repository: Path) -> None:
     """A bare repository with nap's hooks, all there or not at all."""
     from git import Repo
 
@@ -57,11 +57,11 @@ def create(repository: Path, branches: tuple[str, ...]) -> None:
     # No template: what a user's own one would bring in is not for this repository.
     with Repo.init(unfinished, bare=True, template="", allow_unsafe_options=True) as repo:
         repo.head.reference = repo.head.reference.__class__(repo, RELEASED, check_path=False)
-        configure(repo, branches)
+        configure(repo)
     unfinished.rename(repository)
 
 
-def configure(repo: Repo, branches: tuple[str, ...]) -> None:
+def configure(repo: Repo) -> None:
     """Settings of its own for what a user's global ones would switch off silently."""
     with repo.config_writer() as config:
         config.set_value("core", "hooksPath", "../../hooks")
@@ -72,8 +72,8 @@ def configure(repo: Repo, branches: tuple[str, ...]) -> None:
         config.set_value("transfer", "hideRefs", "refs/nap")
         if config.has_option("receive", "procReceiveRefs"):
             config.remove_option("receive", "procReceiveRefs")
-        for branch in branches:
-            config.add_value("receive", "procReceiveRefs", f"refs/heads/{branch}")
+        # Every branch: pre-receive alone says which are deployed, and git takes none past the receiver.
+        config.set_value("receive", "procReceiveRefs", "refs/heads")
 
 
 def tree_id(repo: Repo, commit: str) -> str:

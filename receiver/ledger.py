@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime, timezone
@@ -203,11 +203,19 @@ class Ledger:
             raise ReceiverError(f"{app} has no release v{number}", f"see: nap releases {app}")
         return chosen[-1]
 
-    def accept(self, app: str, commit_id: str, options: Mapping[str, str], release: int | None = None) -> Run:
-        """Record a new run: from here on it is the receiver's to carry out."""
+    def accept(
+        self,
+        app: str,
+        commit_id: str,
+        options: Mapping[str, str],
+        release: int | None = None,
+        before: Callable[[Run], None] = lambda _: None,
+    ) -> Run:
+        """Record a new run: from here on it is the receiver's to carry out. `before` is done first."""
         with self._transaction() as database:
             highest = database.execute("SELECT max(number) FROM run WHERE app = ?", (app,)).fetchone()[0]
             run = Run(app, (highest or 0) + 1, commit_id, release, dict(options), created=now())
+            before(run)
             marks = ", ".join("?" * len(fields(Run)))
             database.execute(f"INSERT INTO run ({_COLUMNS}) VALUES ({marks})", _values(run))
         return run

@@ -112,3 +112,22 @@ def test_a_destroyed_app_leaves_no_file(parts: Any) -> None:
     assert parts.publisher.destroyed == [("hello", [1])]
     with pytest.raises(ReceiverError, match="there is no app hello"):
         apps.destroy(parts, "hello")
+
+
+def test_what_a_destroy_was_cut_short_in_is_done_by_doing_it_again(
+    parts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise OSError("killed")
+
+    apps.create(parts, "hello")
+    with monkeypatch.context() as cut:
+        cut.setattr(parts.publisher, "gone", die)
+        with pytest.raises(OSError, match="killed"):
+            apps.destroy(parts, "hello")
+    with pytest.raises(ReceiverError, match="there is an app hello already"):
+        apps.create(parts, "hello")
+    apps.mend(parts)
+    assert (parts.home.repository("hello") / "HEAD").exists()
+    apps.destroy(parts, "hello")
+    assert apps.create(parts, "hello")["app"] == "hello"

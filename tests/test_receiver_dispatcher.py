@@ -69,7 +69,7 @@ def parts(tmp_path: Path) -> Any:
 
     home = Home(tmp_path)
     home.repository("x").parent.mkdir()
-    git.create(home.repository("hello"), ("master",))
+    git.create(home.repository("hello"))
     quiet = SimpleNamespace(run=lambda _: None, release=lambda _: None)
     made = SimpleNamespace(home=home, ledger=Ledger(home.ledger), engine=NothingRuns(), publisher=quiet)
     made.ledger.add_app("hello")
@@ -213,3 +213,50 @@ def test_a_service_comes_back_unless_somebody_ended_it(
     parts.engine.outcomes["1"] = outcome
     dispatcher.recover()
     assert [run.state for run in finished(parts, len(states))] == states
+
+
+def test_a_run_that_is_cancelled_while_it_is_being_recorded_is_not_deployed(
+    parts: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        module.git, "record", lambda *_: dispatcher.cancel(parts.ledger.run("hello", None))
+    )
+    dispatcher.accept("hello", "c1", {}, Prelude())
+    assert [run.state for run in finished(parts, 1)] == ["cancelled"]
+    assert deployments.order == []
+
+
+def test_a_run_that_can_be_heard_of_can_be_followed(
+    parts: Any, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = []
+    monkeypatch.setattr(
+        module.git, "record", lambda *_: there.append(parts.home.run("hello", 1).is_dir())
+    )
+    dispatcher.accept("hello", "c1", {}, Prelude())
+    finished(parts, 1)
+    assert there == [True]
+
+
+def test_an_app_that_is_being_destroyed_takes_no_run(parts: Any, dispatcher: Dispatcher) -> None:
+    with dispatcher.closed("hello"):
+        with pytest.raises(ReceiverError, match="hello is being destroyed"):
+            dispatcher.accept("hello", "c1", {}, Prelude())
+        with pytest.raises(ReceiverError, match="is being destroyed already"), dispatcher.closed("hello"):
+            raise AssertionError
+    dispatcher.accept("hello", "c1", {}, Prelude())
+    assert [run.state for run in finished(parts, 1)] == ["succeeded"]
+
+
+@pytest.mark.parametrize("error", [OSError("so it is"), RecursionError("so it is")])
+def test_a_run_that_cannot_be_taken_up_keeps_the_next_daemon_from_nothing(
+    parts: Any, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    parts.ledger.update(parts.ledger.accept("hello", "c1", {}), state="running")
+    parts.ledger.accept("hello", "c2", {})
+    monkeypatch.setattr(parts.engine, "results", fail)
+    dispatcher.recover()
+    assert [run.state for run in finished(parts, 2)] == ["failed", "succeeded"]

@@ -34,7 +34,7 @@ def run(folder: Path, *arguments: str) -> str:
 def repository(tmp_path: Path) -> Path:
     path = tmp_path / "repos" / "hello.git"
     path.parent.mkdir()
-    git.create(path, ("master", "main"))
+    git.create(path)
     return path
 
 
@@ -66,13 +66,16 @@ def test_a_new_repository_has_its_own_settings(repository: Path) -> None:
 
     assert config("core.hooksPath") == "../../hooks"
     assert config("receive.advertisePushOptions") == "true"
-    assert config("receive.procReceiveRefs").split() == ["refs/heads/master", "refs/heads/main"]
+    assert config("receive.procReceiveRefs") == "refs/heads"
     assert run(repository, "symbolic-ref", "HEAD") == "refs/heads/released"
 
 
-def test_other_branches_take_the_place_of_the_old_ones(repository: Path, repo: Repo) -> None:
-    git.configure(repo, ("trunk",))
-    assert run(repository, "config", "--get-all", "receive.procReceiveRefs") == "refs/heads/trunk"
+def test_no_branch_gets_past_the_receiver_in_a_repository_of_an_older_nap(
+    repository: Path, repo: Repo
+) -> None:
+    run(repository, "config", "receive.procReceiveRefs", "refs/heads/master")
+    git.configure(repo)
+    assert run(repository, "config", "--get-all", "receive.procReceiveRefs") == "refs/heads"
 
 
 def test_a_template_of_the_users_is_not_for_this_repository(
@@ -81,13 +84,13 @@ def test_a_template_of_the_users_is_not_for_this_repository(
     (tmp_path / "template" / "hooks").mkdir(parents=True)
     (tmp_path / "template" / "hooks" / "pre-receive").write_text("#!/bin/sh\nexit 1\n")
     monkeypatch.setenv("GIT_TEMPLATE_DIR", str(tmp_path / "template"))
-    git.create(tmp_path / "x.git", ("master",))
+    git.create(tmp_path / "x.git")
     assert not (tmp_path / "x.git" / "hooks").exists()
 
 
 def test_what_an_interrupted_create_left_is_no_hindrance(tmp_path: Path) -> None:
     (tmp_path / ".x.git.new" / "objects").mkdir(parents=True)
-    git.create(tmp_path / "x.git", ("master",))
+    git.create(tmp_path / "x.git")
     assert [path.name for path in tmp_path.iterdir()] == ["x.git"]
 
 
