@@ -79,7 +79,7 @@ class VerbGroup(click.Group):
 @click.version_option(VERSION, prog_name="nap", message="%(prog)s %(version)s")
 @click.pass_context
 def nap(ctx: click.Context) -> None:
-    """git push nap master, and an MPI program runs on the cluster.
+    """git push nap master, and an MPI program runs over its slaves.
 
     \b
     Example:
