@@ -35,11 +35,14 @@ class Entry:
 
 @contextmanager
 def opened(repository: Path, env: Mapping[str, str] | None = None) -> Iterator[Repo]:
-    """The repository, with git's quarantine when `env` names one: so new objects are seen."""
+    """The repository, with git's quarantine when `env` names one: so new objects are seen.
+
+    By name: one that was removed meanwhile is not looked for in the folders above it.
+    """
     from git import GitCmdObjectDB, Repo
 
     with Repo(repository, odbt=GitCmdObjectDB) as repo:
-        repo.git.update_environment(**_clean(), **(env or {}))
+        repo.git.update_environment(GIT_DIR=str(repository), **_clean(), **(env or {}))
         yield repo
 
 

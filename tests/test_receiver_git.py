@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,3 +165,17 @@ def test_what_a_killed_receive_pack_left_is_swept(tmp_path: Path) -> None:
     git.sweep({"GIT_QUARANTINE_PATH": str(left)})
     assert not left.exists()
     git.sweep({})
+
+
+def test_a_repository_that_is_gone_is_not_looked_for_above_it(
+    repository: Path, commit: str, tmp_path: Path
+) -> None:
+    run(tmp_path, "init", "-q")
+    run(tmp_path, "fetch", "-q", str(repository), commit)
+    from git.exc import GitCommandError
+
+    with git.opened(repository) as repo:
+        shutil.rmtree(repository / "refs")
+        with pytest.raises(GitCommandError):
+            git.record(repo, 1, commit)
+    assert run(tmp_path, "for-each-ref") == ""
