@@ -394,6 +394,49 @@ def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     is_told(nap, f"{nap.root} cannot be written")
 
 
+@pytest.mark.parametrize("name", ["my home", "a,b", "a:b", "$HOME", "it's", "two\nlines", "\udcff"])
+def test_a_home_that_mpi_could_not_live_in_is_refused_and_not_made(tmp_path: Path, name: str) -> None:
+    nap = NapHome.__new__(NapHome)
+    nap.root = tmp_path / name
+    nap.env = {**os.environ, "NAP_HOME": str(nap.root)}
+    is_told(nap, "cannot be nap's home")
+    assert not nap.root.exists()
+
+
+def test_closed_streams_leave_daemons_that_are_found_again(own_home: NapHome) -> None:
+    command = f"exec {sys.executable} -m receiver up <&- >&- 2>&-"
+    assert own_home.run("sh", "-c", command, cwd=ROOT).code == 0
+    assert own_home.json("status")["apps"] == 0
+    assert own_home.nap("down").code == 0
+    assert of_this_home(own_home) == []
+
+
+def test_a_repository_that_git_variables_name_is_left_alone(own_home: NapHome, tmp_path: Path) -> None:
+    """As in a git hook or an alias: nap is started there, and works in its own."""
+    other = tmp_path / "other"
+    own_home.run("git", "init", "-q", str(other))
+    own_home.env.update(GIT_DIR=str(other / ".git"), GIT_WORK_TREE=str(other))
+    own_home.up()
+    del own_home.env["GIT_DIR"], own_home.env["GIT_WORK_TREE"]
+    app = own_home.app("hello", tmp_path / "tree", {"profile": "echo fine\n"})
+    pushed = app.push()
+    assert (pushed.code, "fine" in pushed.out) == (0, True), pushed
+    assert own_home.run("git", "for-each-ref", cwd=other).out == ""
+    assert "refs/nap/1" in own_home.run("git", "for-each-ref", cwd=Path(app.remote)).out
+
+
+def test_a_build_that_nests_folders_without_end_is_refused_without_a_trace(
+    own_home: NapHome, tmp_path: Path
+) -> None:
+    own_home.up()
+    runaway = "import os\nfor _ in range(1500): os.mkdir('deep'); os.chdir('deep')\n"
+    manifest = "build: python3 x; chmod +x x\nto: x\nhosts: 1\n"
+    refused = own_home.app("deep", tmp_path / "tree", {"mpi.xml": manifest, "x": runaway}).push()
+    assert refused.code == 1
+    assert "nested too deep" in refused.out
+    assert list((own_home.root / "scratch").iterdir()) == []
+
+
 def test_a_full_disk_is_said_and_leaves_a_home_that_works(tmp_path: Path) -> None:
     """In a mount namespace of its own, with a home on a small file system."""
     if subprocess.run(["unshare", "-Ur", "--mount", "true"], check=False).returncode:
