@@ -178,10 +178,17 @@ def _environment() -> dict[str, str]:
     """Ours, where nap's packages are found also when they are not installed.
 
     Without git's variables: in a hook or an alias these name a repository, where the daemon's git would go.
+    And without nap's own Python on PATH, which a shell that has it activated would hand to all programs.
     """
     here = str(Path(__file__).resolve().parent.parent)
     ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return {**ours, "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
+    path = os.pathsep.join(folder for folder in os.get_exec_path() if not _is_own(folder))
+    return {**ours, "PATH": path, "PYTHONPATH": os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])}
+
+
+def _is_own(folder: str) -> bool:
+    """Whether it is the bin/ of the virtual environment that nap itself is in."""
+    return sys.prefix != sys.base_prefix and Path(folder) == Path(sys.prefix) / "bin"
 
 
 def _stop_runs(home: Home, say: Say) -> None:

@@ -78,7 +78,7 @@ class Hooks:
     async def _check(self, call: Call, talk: Talk) -> int:
         """pre-receive: everything that can fail because of what was pushed fails here."""
         app = self._parts.ledger.app(call.app)
-        update = only_deploy(call.updates, apps.branches(app))
+        update = only_deploy(app.name, call.updates, apps.branches(app))
         options = jobs.parse_options(call.options)
         await asyncio.to_thread(self._parts.store.ping)
         lines: list[str] = []
@@ -165,17 +165,17 @@ def _strict(app: App, options: dict[str, str]) -> bool:
     return "strict" in options or bool(app.config.get("strict"))
 
 
-def only_deploy(updates: list[Update], branches: tuple[str, ...]) -> Update:
+def only_deploy(app: str, updates: list[Update], branches: tuple[str, ...]) -> Update:
     """The one update that is to be deployed; anything else in a push is refused with it."""
     for update in updates:
-        if refusal := _refusal(update, branches):
+        if refusal := _refusal(app, update, branches):
             raise refusal
     if len(updates) != 1:
         raise ReceiverError("one branch is deployed at a time", f"git push nap {branches[0]}")
     return updates[0]
 
 
-def _refusal(update: Update, branches: tuple[str, ...]) -> ReceiverError | None:
+def _refusal(app: str, update: Update, branches: tuple[str, ...]) -> ReceiverError | None:
     kind, name = "branch", update.ref.removeprefix(_PREFIX)
     deploys, push = " or ".join(branches), f"git push nap {branches[0]}"
     if not update.ref.startswith(_PREFIX):
@@ -186,6 +186,6 @@ def _refusal(update: Update, branches: tuple[str, ...]) -> ReceiverError | None:
     if kind != "branch":
         return ReceiverError(f"the {kind} {name} is not deployed, {deploys} is", push)
     if name not in branches:
-        hint = f"git push nap {name}:{branches[0]}, or: nap config APP branch={name}"
+        hint = f"git push nap {name}:{branches[0]}, or: nap config {app} branch={name}"
         return ReceiverError(f"the branch {name} is not deployed, {deploys} is", hint)
     return None

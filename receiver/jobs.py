@@ -22,6 +22,7 @@ from units.job import Job, Mpi, Pairs, Process, Slave
 
 OPTIONS = ("hosts", "np", "slots", "args", "timeout")
 FLAGS = ("detach", "replace", "strict")
+_USUAL = {"hosts": "4", "np": "8", "slots": "2", "args": "'-n 100'", "timeout": "90s"}
 _NODE = "localhost"
 
 
@@ -30,7 +31,12 @@ def parse_options(words: list[str]) -> dict[str, str]:
     options = {}
     for word in words:
         name, equals, value = word.partition("=")
-        if not ((name in OPTIONS and equals) or (name in FLAGS and not equals)):
+        if name in OPTIONS and not equals:
+            usual = f"for example: -o {name}={_USUAL[name]}"
+            raise ReceiverError(f"the push option {name!r} has no value", usual)
+        if name in FLAGS and equals:
+            raise ReceiverError(f"the push option {name!r} takes no value", f"-o {name}")
+        if name not in (*OPTIONS, *FLAGS):
             listed = ", ".join([*(f"{option}=" for option in OPTIONS), *FLAGS])
             raise ReceiverError(f"there is no push option {word!r}", f"the options are {listed}")
         options[name] = value

@@ -199,11 +199,11 @@ def test_a_hook_loads_next_to_nothing() -> None:
 def test_what_is_no_deployment_is_refused_with_its_name(update: Update, sentence: str) -> None:
     for updates in ([update], [Update(_NOBODY, _ONE, "refs/heads/master"), update]):
         with pytest.raises(ReceiverError, match=sentence):
-            only_deploy(updates, ("master", "main"))
+            only_deploy("hello", updates, ("master", "main"))
 
 
 def test_one_deploy_branch_is_taken_and_two_are_not() -> None:
     master = Update(_NOBODY, _ONE, "refs/heads/master")
-    assert only_deploy([master], ("master", "main")) == master
+    assert only_deploy("hello", [master], ("master", "main")) == master
     with pytest.raises(ReceiverError, match="one branch is deployed at a time"):
-        only_deploy([master, Update(_NOBODY, _ONE, "refs/heads/main")], ("master", "main"))
+        only_deploy("hello", [master, Update(_NOBODY, _ONE, "refs/heads/main")], ("master", "main"))

@@ -153,8 +153,8 @@ def test_nothing_may_be_written_where_nap_keeps_its_refs(pushed: App) -> None:
     ("option", "sentence"),
     [
         ("nodes=4", "there is no push option 'nodes=4'"),
-        ("np", "there is no push option 'np'"),
-        ("strict=yes", "there is no push option 'strict=yes'"),
+        ("np", "the push option 'np' has no value"),
+        ("strict=yes", "the push option 'strict' takes no value"),
         ("ñp=é", "there is no push option 'ñp=é'"),
         ("np=8", "np is for MPI programs"),
     ],
