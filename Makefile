@@ -16,6 +16,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/tests-installed
 	@$(PYTHON) -m pytest $(MARKS) $(TESTS)
+	@$(if $(SLOW),,echo "left out were the slow tests (faults, networks, the machine's own MPI): make test SLOW=1")
 
 lint: $(VENV)/tests-installed
 	@$(VENV)/bin/ruff check .

@@ -12,7 +12,7 @@ from buildpacks.__main__ import main
 from buildpacks.detect import detect
 from buildpacks.errors import BuildpackError
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 HELLO_CXX = "#include <string>\n" + HELLO_C.replace('"rank %d', '(std::string("rank") + " %d').replace(
     '\\n",', '\\n").c_str(),'

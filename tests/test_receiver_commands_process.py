@@ -15,6 +15,7 @@ from receiver_fake import RUN, FakeReceiver, Stream, frame, serving
 
 ROOT = Path(__file__).parents[1]
 SLOW = ("asyncio", "etcd", "etcd3gw", "fabric", "git", "jinja2", "starlette", "uvicorn", "yaml")
+STATUS = 'import sys; from receiver.__main__ import main; sys.argv = ["nap", "status"]; main()'
 LIST_IMPORTS = """
 import sys
 from receiver.__main__ import main
@@ -95,3 +96,15 @@ def test_a_reader_that_leaves_ends_nap_quietly(fake: FakeReceiver) -> None:
         os.close(writing)
         told = process.communicate()[1]
     assert (process.returncode, told) == (1, "")
+
+
+def test_a_home_that_cannot_be_told_is_said_to_be(tmp_path: Path) -> None:
+    """A relative one, from a folder that has been removed."""
+    (tmp_path / "gone").mkdir()
+    command = f"cd gone; rmdir ../gone; exec {sys.executable} -c '{STATUS}'"
+    env = environment(Path("relative"))
+    told = subprocess.run(["sh", "-c", command], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr.startswith("nap: nap's home cannot be told")
+    assert "hint: set NAP_HOME" in told.stderr
+    assert "Traceback" not in told.stderr

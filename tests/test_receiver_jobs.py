@@ -42,13 +42,19 @@ def test_words_of_a_push_are_options_and_flags() -> None:
     assert jobs.parse_options(words) == {"np": "9", "args": "-v a=b", "strict": ""}
 
 
-@pytest.mark.parametrize("word", ["nodes=4", "np", "strict=1", "=", "", "NP=8", "np =8"])
+@pytest.mark.parametrize("word", ["nodes=4", "=", "", "NP=8", "np =8"])
 def test_another_word_is_refused_with_the_list(word: str) -> None:
     with pytest.raises(ReceiverError) as caught:
         jobs.parse_options([word])
     assert repr(word) in caught.value.message
     for name in (*jobs.OPTIONS, *jobs.FLAGS):
         assert name in caught.value.hint
+
+
+@pytest.mark.parametrize(("word", "lacks"), [("np", "has no value"), ("strict=1", "takes no value")])
+def test_an_option_without_its_form_is_refused_by_name(word: str, lacks: str) -> None:
+    with pytest.raises(ReceiverError, match=f"the push option '{word.split('=')[0]}' {lacks}"):
+        jobs.parse_options([word])
 
 
 def test_options_of_ranks_are_for_mpi_programs_alone() -> None:

@@ -19,6 +19,7 @@ from registry import Endpoint, Keys, Settings, Store, Timing, discovery, etcd_se
 
 __all__ = ["endpoint", "etcd", "keys", "store"]
 
+pytestmark = pytest.mark.slow
 HASTY = Timing(ttl=2, refresh=0.3, retry=0.3)
 
 

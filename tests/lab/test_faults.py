@@ -17,7 +17,7 @@ from nap_lab import ROOT, App, NapHome, wait_for
 
 from registry import discovery, etcd_server
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 _GATED = "echo begun; read go < {gate}; seq 100000; echo and done; exit 6\n"
 _WHOLE = "".join(["begun\n", *(f"{number}\n" for number in range(1, 100_001)), "and done\n"])

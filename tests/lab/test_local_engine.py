@@ -155,6 +155,7 @@ def is_rank(pid: int) -> bool:
     return Path(f"/proc/{pid}/comm").read_text().strip() == "probe"
 
 
+@pytest.mark.slow
 @both_kinds
 @each_mpi
 def test_stop_ends_also_what_ignores_sigterm(lab: EngineLab, flavour: str, probe: Path) -> None:
@@ -165,6 +166,7 @@ def test_stop_ends_also_what_ignores_sigterm(lab: EngineLab, flavour: str, probe
     assert_nothing_left(handle)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lab", ["plain"], indirect=True)
 @each_mpi
 def test_shared_memory_goes_with_the_run_also_where_it_has_no_namespace(
@@ -214,6 +216,7 @@ def test_how_a_rank_ended_is_how_the_run_ended(
     assert lab.run(job).outcome == Outcome(code)
 
 
+@pytest.mark.slow
 @namespaces_only
 def test_a_timeout_ends_mpichs_wait_for_a_rank_that_has_exited(lab: EngineLab) -> None:
     tree = lab.compiled("probe", [PROBE], "mpich")
@@ -221,6 +224,7 @@ def test_a_timeout_ends_mpichs_wait_for_a_rank_that_has_exited(lab: EngineLab) -
     assert lab.run(job).outcome.exit_code in (9, 124)
 
 
+@pytest.mark.slow
 @both_kinds
 def test_a_run_that_takes_too_long_is_ended(lab: EngineLab) -> None:
     tree = lab.tree("empty")

@@ -17,6 +17,7 @@ from buildpacks.stack_wheel import install
 from units.local import enclosures
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.lab,
     pytest.mark.timeout(180),
     pytest.mark.skipif(bool(enclosures.refusal()), reason="this machine allows no user namespaces"),

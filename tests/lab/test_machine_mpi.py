@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from nap_lab import App, NapHome, wait_for
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 PROBE = """\
 #include <mpi.h>

@@ -122,6 +122,7 @@ def test_a_crash_is_mended_and_logged(web: App) -> None:
     assert web.runs()[-1]["state"] == "running"
 
 
+@pytest.mark.slow
 def test_a_service_that_does_not_answer_brings_the_old_one_back(own_home: NapHome, tmp_path: Path) -> None:
     own_home.settings("answer_timeout: 2\n")
     own_home.up()
@@ -138,6 +139,7 @@ def test_a_service_that_does_not_answer_brings_the_old_one_back(own_home: NapHom
     assert states == [("replaced", 1), ("failed", 2), ("running", 1)]
 
 
+@pytest.mark.slow
 def test_a_service_that_crashes_at_once_is_no_success(own_home: NapHome, tmp_path: Path) -> None:
     own_home.settings("answer_timeout: 2\n")
     own_home.up()
