@@ -20,7 +20,14 @@ _SUN_PATH_BYTES = 108  # of sockaddr_un.sun_path on Linux, the closing zero byte
 
 def nap_home() -> Path:
     """The folder that holds everything: `$NAP_HOME`, else `~/.nap`. Always absolute."""
-    return Path(os.environ.get("NAP_HOME") or "~/.nap").expanduser().absolute()
+    try:
+        return Path(os.environ.get("NAP_HOME") or "~/.nap").expanduser().absolute()
+    except (OSError, RuntimeError) as error:
+        # A user without an entry in /etc/passwd has no ~; a folder that was removed has no whole path.
+        raise ReceiverError(
+            f"nap's home cannot be told: {getattr(error, 'strerror', '') or error}",
+            "set NAP_HOME to a folder of your own, by its whole path",
+        ) from error
 
 
 def resource(*parts: object) -> str:

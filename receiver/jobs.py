@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from buildpacks import folder, program
 from buildpacks.manifest import Manifest, layout, override
@@ -13,7 +12,7 @@ from buildpacks.stack import Stack
 from receiver import builder
 from receiver.errors import ReceiverError
 from receiver.ledger import Run
-from receiver.paths import Home
+from receiver.paths import Home, users_home
 from registry.images import Image
 from registry.keys import Keys
 from registry.services import Member
@@ -133,4 +132,4 @@ def _processes(home: Home, job: Job, plan: Plan, port: int | None) -> tuple[Proc
 
 
 def _environment(plan: Plan, stack: Stack) -> Pairs:
-    return (*builder.environment(stack, Path.home()).items(), *plan.env)
+    return (*builder.environment(stack, users_home()).items(), *plan.env)

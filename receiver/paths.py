@@ -8,6 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+def users_home() -> Path:
+    """The user's own home; `/` for one without any, as in a container that was given a number alone."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
+
+
 @dataclass(frozen=True)
 class Home:
     """`$NAP_HOME`: one folder that holds everything."""
@@ -17,7 +25,7 @@ class Home:
     @property
     def id(self) -> str:
         """Empty for the default home, else short: two homes may share a machine or an etcd."""
-        if self.root == Path("~/.nap").expanduser():
+        if self.root == users_home() / ".nap":
             return ""
         return "h" + hashlib.sha256(os.fsencode(self.root)).hexdigest()[:6]
 
