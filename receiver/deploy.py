@@ -15,7 +15,7 @@ from receiver.ticket import Ticket
 from registry.errors import RegistryError
 from registry.services import Member, gather
 from units import launching
-from units.job import Handle, Job, Mpi, Outcome
+from units.job import Handle, Job, Mpi, Outcome, Slave
 
 GIVEN_UP = Outcome(1, "it was given up")
 
@@ -101,10 +101,10 @@ def _was_submitted(progress: Progress, parts: Parts, handle: Handle) -> bool:
 
 def _gather(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: Handle) -> tuple[Member, ...]:
     """All of the job's slaves, as etcd knows them; none, when the run is over before that."""
-    by_name = {f"slave{slave.index}": slave.name for slave in job.slaves}
+    slaves = _by_member(job)
 
     def greet(member: Member) -> None:
-        progress.say(f"       {by_name[member.name]}  {member.ip}  {counted(member.slots, 'slot')}")
+        progress.say(f"       {slaves[member.name].name}  {member.ip}  {counted(member.slots, 'slot')}")
 
     silence = Silence(progress.say, "still gathering")
 
@@ -125,6 +125,11 @@ def _gather(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: 
         raise RegistryError(error.message, _last_words(handle), missing=error.missing) from error
 
 
+def _by_member(job: Job) -> dict[str, Slave]:
+    """The job's slaves by what etcd calls them."""
+    return {f"slave{slave.index}": slave for slave in job.slaves}
+
+
 def _last_words(handle: Handle) -> str:
     lines = handle.log.read_text(errors="replace").splitlines()[-3:]
     return f"the slaves' log ends with: {' / '.join(lines)}"
@@ -133,8 +138,8 @@ def _last_words(handle: Handle) -> str:
 def _start_master(
     progress: Progress, parts: Parts, mpi: Mpi, job: Job, handle: Handle, members: tuple[Member, ...]
 ) -> None:
-    by_name = {f"slave{slave.index}": slave for slave in job.slaves}
-    hostfile = launching.hostfile(mpi, [by_name[member.name] for member in members])
+    slaves = _by_member(job)
+    hostfile = launching.hostfile(mpi, [slaves[member.name] for member in members])
     progress.say("-----> hostfile")
     for line in hostfile.splitlines():
         progress.say(f"       {line}")

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 RELEASED = "refs/heads/released"
 DEPLOY_BRANCHES = ("master", "main")
-_GIT_VERSION = (2, 29)
 
 
 @dataclass(frozen=True)

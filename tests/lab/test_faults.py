@@ -166,11 +166,17 @@ def test_a_push_that_was_accepted_when_the_daemon_died_is_deployed(
     assert gated.logs("2") == "the second\n"
 
 
-def test_a_run_is_gathered_on_after_the_daemon_died_in_it(nap: NapHome, tmp_path: Path) -> None:
+def ranks(nap: NapHome, tmp_path: Path) -> App:
+    """An app of two slaves that has been pushed once, so that its image is there."""
     app = nap.app("ranks", tmp_path / "tree", {
         "mpi.xml": "build: chmod +x who\nto: who\nhosts: 2\n", "who": "#!/bin/sh\nhostname\n",
     })  # fmt: skip
     assert app.push().code == 0
+    return app
+
+
+def test_a_run_is_gathered_on_after_the_daemon_died_in_it(nap: NapHome, tmp_path: Path) -> None:
+    app = ranks(nap, tmp_path)
     discovery_pid = discovery.pid(nap.root)
     assert discovery_pid
     # No slave gets into etcd while discovery is stopped: the gather waits.
@@ -299,10 +305,7 @@ def test_a_run_goes_on_without_etcd(gated: App, gate: Path) -> None:
 
 
 def test_a_gather_waits_for_etcd_to_come_back(nap: NapHome, tmp_path: Path) -> None:
-    app = nap.app("ranks", tmp_path / "tree", {
-        "mpi.xml": "build: chmod +x who\nto: who\nhosts: 2\n", "who": "#!/bin/sh\nhostname\n",
-    })  # fmt: skip
-    assert app.push().code == 0
+    app = ranks(nap, tmp_path)
     discovery_pid = discovery.pid(nap.root)
     assert discovery_pid
     with stopped(discovery_pid):
