@@ -1,7 +1,7 @@
-"""Members and state come in and are published in etcd; who is alive goes out.
+"""Members, state and images come in and are published by etcd and a registry; who is alive goes out.
 
-May be touched: the keys under `/services` and `/nap` (behind the home's prefix), and the folder
-of the embedded etcd. Importing this package loads no etcd client.
+May be touched: the keys under `/services` and `/nap` (behind the home's prefix), repositories of the
+registry of images, and the folders of the embedded etcd and registry. Importing this package loads no client.
 """
 
 from registry import keys

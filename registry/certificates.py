@@ -1,4 +1,4 @@
-"""The certificates that guard the embedded etcd: a CA of its own, one for the server, one for us.
+"""The certificates of what nap serves: a CA of the home's own, and who it vouches for.
 
 Importing this loads the cryptography library.
 """
@@ -7,29 +7,43 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
+from registry.errors import RegistryError
 from registry.files import write_private
 
 LIFE = datetime.timedelta(days=3650)
+LOOPBACK = "127.0.0.1"
+_DNS_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
+_SERVES, _ASKS = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 @dataclass(frozen=True)
 class Certificates:
-    """Paths of the PEM files in a folder; `name` is "server" or "client"."""
+    """Paths of the PEM files in a folder.
+
+    `server` is etcd's, `client` the receiver's, `node` that of all nodes, `images` the registry's.
+    """
 
     folder: Path
 
     @property
     def ca(self) -> Path:
-        return self.folder / "ca.crt"
+        return self.cert("ca")
 
     def cert(self, name: str) -> Path:
         return self.folder / f"{name}.crt"
@@ -38,34 +52,84 @@ class Certificates:
         return self.folder / f"{name}.key"
 
 
-def ensure(folder: Path) -> Certificates:
-    """Make the certificates, unless a whole set is there already.
+def ensure(folder: Path, addresses: Collection[str] = ()) -> Certificates:
+    """Have all certificates; those of servers are good for loopback and `addresses` (names or IPs).
 
-    The CA's own key is not kept: nothing else can ever be signed by it.
+    A server's is signed anew where it does not name all of them yet: who trusts the CA need not know.
+    RegistryError when an address is none.
     """
     files = Certificates(folder)
-    if not files.ca.exists():
-        folder.mkdir(mode=0o700, exist_ok=True)
-        authority = _Authority()
-        for name in ("server", "client"):
-            key = ec.generate_private_key(ec.SECP256R1())
-            pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-            write_private(files.key(name), pem)
-            write_private(files.cert(name), authority.sign(f"nap etcd {name}", key.public_key()))
-        # Last, because its presence says that the others are there.
-        write_private(files.ca, authority.certificate())
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    authority = _authority(files)
+    wanted = {LOOPBACK, *addresses}
+    for name in ("server", "images"):
+        if not wanted <= _names(files.cert(name)):
+            # etcd's gateway is a client of its own server, and shows it the server's certificate.
+            purposes = (_SERVES, _ASKS) if name == "server" else (_SERVES,)
+            _issue(files, name, authority, purposes, sorted(wanted))
+    for name in ("client", "node"):
+        if not files.cert(name).exists():
+            _issue(files, name, authority, (_ASKS,))
     return files
 
 
-class _Authority:
-    """A CA that lives as long as this object."""
+def _authority(files: Certificates) -> _Authority:
+    """The CA of the folder; a new one, with nothing it has signed, where its key is not there."""
+    if files.key("ca").exists() and files.ca.exists():
+        return _Authority(_load_key(files.key("ca")))
+    for certificate in files.folder.glob("*.crt"):
+        certificate.unlink()
+    authority = _Authority(ec.generate_private_key(ec.SECP256R1()))
+    write_private(files.key("ca"), _pem(authority.key))
+    write_private(files.ca, authority.certificate())
+    return authority
 
-    def __init__(self) -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = "nap etcd CA"
+
+def _issue(
+    files: Certificates,
+    name: str,
+    authority: _Authority,
+    purposes: Iterable[ObjectIdentifier],
+    names: Iterable[str] = (),
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = authority.sign(f"nap {name}", key.public_key(), purposes, names)
+    # The certificate last: its presence says that the key is there.
+    files.cert(name).unlink(missing_ok=True)
+    write_private(files.key(name), _pem(key))
+    write_private(files.cert(name), certificate)
+
+
+def _names(certificate: Path) -> set[str]:
+    """All that a certificate is good for; nothing when it is not there."""
+    if not certificate.exists():
+        return set()
+    parsed = x509.load_pem_x509_certificate(certificate.read_bytes())
+    names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    addresses = names.get_values_for_type(x509.IPAddress)
+    return {*names.get_values_for_type(x509.DNSName), *map(str, addresses)}
+
+
+def _load_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    key = load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise RegistryError(f"{path} is not a key of nap's own.", f"Remove {path.parent}, then: nap up")
+    return key
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+class _Authority:
+    """A CA: its key, and what it says with it."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
+        self.key = key
+        self._name = "nap CA"
 
     def certificate(self) -> bytes:
-        public = self._key.public_key()
+        public = self.key.public_key()
         usage = x509.KeyUsage(
             digital_signature=True,
             key_cert_sign=True,
@@ -84,17 +148,23 @@ class _Authority:
             .add_extension(usage, critical=True)
         )
 
-    def sign(self, name: str, public: ec.EllipticCurvePublicKey) -> bytes:
-        """A certificate for both ends: etcd's gateway is a client of its own server."""
-        purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
-        return self._signed(
+    def sign(
+        self,
+        name: str,
+        public: ec.EllipticCurvePublicKey,
+        purposes: Iterable[ObjectIdentifier],
+        names: Iterable[str],
+    ) -> bytes:
+        """A certificate in PEM; `names` are DNS names and IP addresses, none for a client."""
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        builder = (
             self._builder(name, public)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-            .add_extension(x509.SubjectAlternativeName([address]), critical=False)
             .add_extension(issuer, critical=False)
         )
+        if alternatives := [_general(each) for each in names]:
+            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        return self._signed(builder)
 
     def _builder(self, name: str, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.timezone.utc)
@@ -109,9 +179,19 @@ class _Authority:
         )
 
     def _signed(self, builder: x509.CertificateBuilder) -> bytes:
-        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(Encoding.PEM)
 
 
 def _distinguished(name: str) -> x509.Name:
     """No common name: to etcd it is a user's, and its gateway then refuses tokens of others."""
     return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
+
+
+def _general(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        if not _DNS_NAME.fullmatch(name):
+            hint = "Name this machine as nodes do: a host's name or an IP address, without a port."
+            raise RegistryError(f"{name!r} is not an address of this machine.", hint) from None
+        return x509.DNSName(name)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import etcd
+from urllib3.exceptions import ReadTimeoutError
 from urllib3.util import Retry
 
 from registry.endpoint import Endpoint
@@ -111,6 +112,10 @@ class Watch2(Watch):
                 self._client.watch(self._prefix, index + 1, timeout=timeout, recursive=True)
             except (etcd.EtcdWatchTimedOut, etcd.EtcdEventIndexCleared, etcd.EtcdWatcherCleared):
                 return
+            except etcd.EtcdConnectionFailed as error:
+                # The client tells a watch that timed out only where an answer had begun to come.
+                if not isinstance(getattr(error.cause, "reason", None), ReadTimeoutError):
+                    raise
 
     def close(self) -> None:
         """Nothing is open between two waits."""

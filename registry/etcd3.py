@@ -55,32 +55,33 @@ class Etcd3Store(Store):
         self._transact(_remove(key, value) for key, value in entries.items())
 
     def list(self, prefix: str) -> Listing:
-        answer = self._post("/kv/range", _folder(prefix))
+        answer = self.ask("/kv/range", folder_range(prefix))
         entries = {
             _decode(item["key"]): _decode(item.get("value", "")) for item in answer.get("kvs", ())
         }
         return Listing(int(answer["header"]["revision"]), entries)
 
     def watch(self, prefix: str) -> Watch:
-        return Watch3(self._open_stream, _folder(prefix), self._endpoint.url)
+        return Watch3(self._open_stream, folder_range(prefix), self._endpoint.url)
 
     def ping(self) -> None:
-        self._post("/kv/range", {"key": _encode("/"), "count_only": True})
+        self.ask("/kv/range", {"key": _encode("/"), "count_only": True})
 
     def _grant(self, ttl: int) -> int:
-        return int(self._post("/lease/grant", {"TTL": ttl})["ID"])
+        return int(self.ask("/lease/grant", {"TTL": ttl})["ID"])
 
     def _keep_alive(self, lease: int) -> bool:
         """False when the lease has expired: etcd's answer then has no TTL."""
-        answer = self._post("/lease/keepalive", {"ID": lease})
+        answer = self.ask("/lease/keepalive", {"ID": lease})
         return int(answer["result"].get("TTL", 0)) > 0
 
     def _transact(self, operations: Iterable[dict[str, Any]]) -> None:
         remaining = iter(operations)
         while batch := list(islice(remaining, BATCH)):
-            self._post("/kv/txn", {"success": batch})
+            self.ask("/kv/txn", {"success": batch})
 
-    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Any request that the gateway knows, such as `/kv/put`; binary values are in base64."""
         with _told(self._endpoint.url):
             self._authenticate_once()
             try:
@@ -131,7 +132,7 @@ def _decode(text: str) -> str:
     return b64decode(text).decode(errors="replace")
 
 
-def _folder(prefix: str) -> dict[str, Any]:
+def folder_range(prefix: str) -> dict[str, Any]:
     """The range of all keys that start with `prefix/`: "0" comes right after "/"."""
     return {
         "key": _encode(f"{prefix.rstrip('/')}/"),

@@ -1,69 +1,100 @@
-"""Compiled trees on this machine, each under the digest of its content."""
+"""Images by digest: compiled trees on this machine, each under the digest of its content."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from registry.errors import RegistryError
 
 _BLOCK = 1 << 20
-_YOUNG = 3600.0
+YOUNG = 3600.0
 
 
 @dataclass(frozen=True)
 class Image:
-    """A compiled tree: `digest` is `sha256:<hex>` of its files, `tree` the folder that holds them."""
+    """What was built: `digest` is `sha256:<hex>`.
+
+    A compiled tree is in the folder `tree`. An image of a container runtime has none: it is run by its
+    `reference` (`HOST/NAME@sha256:...`), has its files in `workdir` and `env` as its environment. `flavour`
+    is the MPI it brings where that is not the stack's, as in `Stack`.
+    """
 
     digest: str
-    tree: Path
+    tree: Path | None = None
+    reference: str = ""
+    workdir: str = "/app"
+    flavour: str = ""
+    env: tuple[tuple[str, str], ...] = ()
 
 
-class Images:
-    """The images of one home, in `folder`. What is in there is never changed, only added and removed."""
+class ImageStore(Protocol):
+    """The images of one home, wherever they are."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def get(self, digest: str, /) -> Image:
+        """RegistryError for one that is not there any more."""
 
-    def add(self, tree: Path) -> Image:
-        """Take the folder `tree` over; the same content again is the image that is there already."""
-        image = self._image(digest_of(tree))
-        self._folder.mkdir(parents=True, exist_ok=True)
-        try:
-            tree.rename(image.tree)
-        except OSError:
-            # There already, perhaps since a moment ago: the same was built twice at once.
-            if not image.tree.is_dir():
-                raise
-        return image
+    def has(self, digest: str, /) -> bool:
+        """Whether it is there."""
 
-    def get(self, digest: str) -> Image:
-        image = self._image(digest)
-        if not image.tree.is_dir():
-            raise RegistryError(
-                f"the image {digest} is not there any more", "push the commit again"
-            )
-        return image
-
-    def has(self, digest: str) -> bool:
-        return self._image(digest).tree.is_dir()
-
-    def is_old(self, digest: str) -> bool:
+    def is_old(self, digest: str, /) -> bool:
         """Whether it has been there for an hour: a younger one may be of a push that is not accepted yet."""
-        return time.time() - self._image(digest).tree.stat().st_ctime > _YOUNG
 
     def digests(self) -> list[str]:
         """What is there, in no order."""
+
+    def remove(self, digest: str, /) -> None:
+        """Take it out of the store; one that is not there is no error."""
+
+
+class Images:
+    """Trees, in `folder`. What is in there is never changed, only added and removed (by `delete`)."""
+
+    def __init__(self, folder: Path, delete: Callable[[Path], object] = shutil.rmtree) -> None:
+        self._folder = folder
+        self._delete = delete
+
+    def add(self, tree: Path) -> Image:
+        """Take the folder `tree` over; the same content again is the image that is there already."""
+        digest = digest_of(tree)
+        place = self._place(digest)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            tree.rename(place)
+        except OSError:
+            # There already, perhaps since a moment ago: the same was built twice at once.
+            if not place.is_dir():
+                raise
+        return Image(digest, place)
+
+    def get(self, digest: str) -> Image:
+        if not self.has(digest):
+            raise RegistryError(f"the image {digest} is not there any more", "push the commit again")
+        return Image(digest, self._place(digest))
+
+    def has(self, digest: str) -> bool:
+        return self._place(digest).is_dir()
+
+    def is_old(self, digest: str) -> bool:
+        return time.time() - self._place(digest).stat().st_ctime > YOUNG
+
+    def digests(self) -> list[str]:
         names = (path.name for path in self._folder.iterdir()) if self._folder.is_dir() else ()
         return [name.replace("-", ":", 1) for name in names]
 
-    def _image(self, digest: str) -> Image:
-        return Image(digest, self._folder / digest.replace(":", "-", 1))
+    def remove(self, digest: str) -> None:
+        if self.has(digest):
+            self._delete(self._place(digest))
+
+    def _place(self, digest: str) -> Path:
+        return self._folder / digest.replace(":", "-", 1)
 
 
 def digest_of(tree: Path) -> str:

@@ -15,15 +15,20 @@ class Keys:
     def root(self) -> str:
         return f"/{self.prefix}" if self.prefix else ""
 
+    @property
+    def announced(self) -> str:
+        """The folder of all that nodes announce: slaves and services."""
+        return f"{self.root}/services"
+
     def slaves(self, app: str) -> str:
         """The folder that holds an app's slaves, and nothing else."""
-        return f"{self.root}/services/mpi/{app}/slaves"
+        return f"{self.announced}/mpi/{app}/slaves"
 
     def slave(self, app: str, index: int) -> str:
         return f"{self.slaves(app)}/{slave_name(index)}"
 
     def services(self, process: str, app: str) -> str:
-        return f"{self.root}/services/{process}/{app}"
+        return f"{self.announced}/{process}/{app}"
 
     def service(self, process: str, app: str, unit: str) -> str:
         return f"{self.services(process, app)}/{unit}"

@@ -10,7 +10,8 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from registry.errors import RegistryError
 
 # Seconds a process has to come up, and to go.
 START, STOP = 30.0, 10.0
+# Seconds between two questions to one that does not say itself when it is ready.
+ASK_AGAIN = 0.02
 
 
 class PidLock:
@@ -90,10 +93,17 @@ class Detached:
             door.wait()
             yield lock
 
-    def launch(self, argv: Sequence[str], env: dict[str, str], lock: PidLock | None) -> int:
+    def launch(
+        self,
+        argv: Sequence[str],
+        env: dict[str, str],
+        lock: PidLock | None,
+        answers: Callable[[], bool] | None = None,
+    ) -> int:
         """Start it behind the closed door and wait until it is ready; return its pid.
 
-        It inherits `lock`, or takes its own. Raises RegistryError with the log's last lines.
+        It inherits `lock`, or takes its own. `answers` is asked again and again where the process
+        cannot say itself that it is ready. Raises RegistryError with the log's last lines.
         """
         with (
             tempfile.TemporaryDirectory() as folder,
@@ -112,7 +122,7 @@ class Detached:
             )
             if lock:
                 lock.write(process.pid)
-            if not _is_ready(notices, process.pid):
+            if not _is_ready(notices, process.pid, answers):
                 self._give_up(process)
             return process.pid
 
@@ -134,10 +144,17 @@ def tell_starter() -> None:
             starter.sendto(b"READY=1", address)
 
 
-def _is_ready(notices: socket.socket, pid: int) -> bool:
+def _is_ready(notices: socket.socket, pid: int, answers: Callable[[], bool] | None) -> bool:
+    deadline = time.monotonic() + START
     with _watched(pid) as process:
-        readable, _, _ = select.select([notices.fileno(), process], [], [], START)
-        return notices.fileno() in readable
+        while (left := deadline - time.monotonic()) > 0:
+            patience = min(left, ASK_AGAIN) if answers else left
+            readable, _, _ = select.select([notices.fileno(), process], [], [], patience)
+            if readable:
+                return notices.fileno() in readable
+            if answers and answers():
+                return True
+    return False
 
 
 def _log_message(line: str) -> str:

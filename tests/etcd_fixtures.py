@@ -6,12 +6,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
+import requests
 
-from registry import Endpoint, Keys, Listing, Member, Store, open_store
-from registry.etcd_server import start, stop
+from registry import Endpoint, Keys, Listing, Member, Secret, Store, open_store
+from registry.etcd_server import nodes, start, stop
 
 # Far longer than anything here takes: a test that gets here has failed.
 PATIENCE = 20.0
@@ -24,9 +26,65 @@ def etcd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     stop(folder)
 
 
-@pytest.fixture(params=["v2", "v3"])
-def endpoint(etcd: Endpoint, request: pytest.FixtureRequest) -> Endpoint:
-    return replace(etcd, api=request.param)
+@dataclass(frozen=True)
+class Guarded:
+    """An etcd that others reach: as the receiver, and as the nodes of the home "h1" speak to it."""
+
+    folder: Path
+    receiver: Endpoint
+    nodes: Endpoint
+    keys: Keys
+
+
+# What nodes call this machine by: an address that is not the receiver's, and a name.
+ADDRESSES = ("127.0.0.2", "localhost")
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    folder = tmp_path_factory.mktemp("guarded")
+    try:
+        receiver = start(folder, lambda line: None, addresses=ADDRESSES)
+        yield Guarded(folder, receiver, nodes(folder, Keys("h1")), Keys("h1"))
+    finally:
+        stop(folder)
+
+
+@pytest.fixture(scope="module")
+def admins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """An etcd of somebody else's, who has made users in v2: the receiver's and the nodes'."""
+    folder = tmp_path_factory.mktemp("admins")
+    try:
+        own = start(folder, lambda line: None)
+        receiver = replace(own, user="root", password=Secret("receiver's"))
+        nodes = replace(own, user="nodes", password=Secret("the \"nodes'\" p\\ssword"))
+        make_users2(receiver, nodes, Keys("h1"))
+        yield Guarded(folder, receiver, nodes, Keys("h1"))
+    finally:
+        stop(folder)
+
+
+def make_users2(receiver: Endpoint, nodes: Endpoint, keys: Keys) -> None:
+    """As an administrator would with etcdctl."""
+    session = requests.Session()
+    session.trust_env, session.verify = False, receiver.ca
+    session.cert, session.auth = (receiver.cert, receiver.key), (receiver.user, receiver.password.value)
+    rights = [f"{keys.announced}/*"]
+    for path, body in (
+        ("users/root", {"user": "root", "password": receiver.password.value}),
+        ("roles/nodes", {"role": "nodes", "permissions": {"kv": {"read": rights, "write": rights}}}),
+        ("users/nodes", {"user": "nodes", "password": nodes.password.value, "roles": ["nodes"]}),
+        ("enable", {}),
+        ("roles/guest", {"role": "guest", "revoke": {"kv": {"read": ["/*"], "write": ["/*"]}}}),
+    ):
+        session.put(f"{receiver.url}/v2/auth/{path}", json=body, timeout=PATIENCE).raise_for_status()
+
+
+@pytest.fixture(params=["v2", "v3", "v3 with users"])
+def endpoint(request: pytest.FixtureRequest) -> Endpoint:
+    if request.param == "v3 with users":
+        return request.getfixturevalue("guarded").receiver
+    return replace(request.getfixturevalue("etcd"), api=request.param)
 
 
 @pytest.fixture

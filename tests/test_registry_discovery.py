@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from etcd_fixtures import endpoint, etcd, keys, member, store, until
+from etcd_fixtures import endpoint, etcd, guarded, keys, member, store, until
 
 from registry import Endpoint, Keys, Settings, Store, Timing, discovery, etcd_server, open_store
 
-__all__ = ["endpoint", "etcd", "keys", "store"]
+__all__ = ["endpoint", "etcd", "guarded", "keys", "store"]
 
 pytestmark = pytest.mark.slow
 HASTY = Timing(ttl=2, refresh=0.3, retry=0.3)

@@ -145,9 +145,9 @@ def test_no_api_is_chosen_while_etcd_is_away(folder: Path) -> None:
 
 
 def test_the_command_line_guards_clients_and_peers(tmp_path: Path) -> None:
-    argv = etcd_server.argv("etcd", tmp_path, "https://127.0.0.1:4001", v2=True)
+    argv = etcd_server.argv("etcd", tmp_path, 4001, v2=True)
     assert {"--client-cert-auth", "--peer-client-cert-auth", "--enable-v2"} <= set(argv)
-    assert "--enable-v2" not in etcd_server.argv("etcd", tmp_path, "https://127.0.0.1:4001", False)
+    assert "--enable-v2" not in etcd_server.argv("etcd", tmp_path, 4001, v2=False)
     assert not [word for word in argv if word.startswith("http://") or "0.0.0.0" in word]
 
 

@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from etcd_fixtures import PATIENCE, endpoint, etcd, finishes, keys, member, store, until
+from etcd_fixtures import PATIENCE, endpoint, etcd, finishes, guarded, keys, member, store, until
 
 from registry import Endpoint, Keys, Member, RegistryError, Secret, Store, gather, open_store
 from registry.endpoint import Api
 from registry.etcd_server import start, stop
 
-__all__ = ["endpoint", "etcd", "keys", "store"]
+__all__ = ["endpoint", "etcd", "guarded", "keys", "store"]
 
 LONG = 60.0
 
@@ -161,7 +161,7 @@ def test_a_wait_from_a_forgotten_index_wakes_at_once(store: Store, endpoint: End
 def compact(store: Store) -> None:
     """Have etcd forget all history, as its own compaction does now and then."""
     revision = store.list("/").index
-    store._post("/kv/compaction", {"revision": revision, "physical": True})  # type: ignore[attr-defined]
+    store.ask("/kv/compaction", {"revision": revision, "physical": True})  # type: ignore[attr-defined]
 
 
 def test_gather_gives_the_members_in_slave_order(store: Store, keys: Keys) -> None:
@@ -269,6 +269,13 @@ def test_an_etcd_that_does_not_answer_is_asked_once(api: Api) -> None:
             frozen.accept()
 
 
+def test_a_wait_at_a_slow_v2_etcd_ends_with_its_timeout() -> None:
+    """The v3 client waits on a stream of its own, whose answer comes before there is anything to wait for."""
+    with socket.create_server(("127.0.0.1", 0)) as slow:
+        store = open_store(Endpoint(f"http://127.0.0.1:{slow.getsockname()[1]}", "v2"), answer=0.1)
+        store.wait("/x", 1, 0.05)
+
+
 def test_who_has_no_certificate_is_refused(endpoint: Endpoint) -> None:
     for stranger in (
         replace(endpoint, cert="", key=""),
@@ -333,7 +340,7 @@ def ask_for_password(endpoint: Endpoint, user: str, password: str) -> None:
         ("user/grant", {"user": user, "role": "root"}),
         ("enable", {}),
     ):
-        store._post(f"/auth/{path}", body)  # type: ignore[attr-defined]
+        store.ask(f"/auth/{path}", body)  # type: ignore[attr-defined]
 
 
 def test_gather_goes_on_after_etcd_was_away(endpoint: Endpoint, tmp_path: Path, keys: Keys) -> None:
