@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from buildpacks import build, manifest, program, stacks
+from buildpacks import build, linkage, manifest, program, stacks
 from buildpacks.detect import describe, detect
 from buildpacks.errors import BuildpackError
 from buildpacks.plan import Plan
@@ -49,7 +49,9 @@ def _compile(tree: Path, cache: Path, env_dir: Path) -> None:
     stack = stacks.find(plan.stack, plan.languages, (Path(home) if home else cache) / "stacks", say=_say)
     env = build.environment(stack, {**os.environ, **_variables(env_dir)})
     folders = build.Folders(tree, cache, env_dir)
-    build.carry_out(pack, plan, stack, folders, build.in_the_open(tree, env, _say))
+    ldd = linkage.on_this_machine(dict(stack.env))
+    site = build.Site(folders, build.in_the_open(tree, env, _say), ldd)
+    build.carry_out(pack, plan, stack, tree, site)
 
 
 def _release(tree: Path) -> None:

@@ -50,6 +50,10 @@ _KNOWN = (
         r"The library \1 is not installed on the receiver's machine.",
     ),
     Advice(
+        re.compile(r"Killed signal terminated program|java\.lang\.OutOfMemoryError"),
+        "The build ran out of memory: containers.build_memory in the receiver's settings is its limit.",
+    ),
+    Advice(
         re.compile(r"No targets specified and no makefile found"),
         "There is no Makefile beside mpi.xml; one in a folder is meant by `build: make -C that/folder`.",
     ),

@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from buildpacks import layout, linkage
+from buildpacks import layout, linkage, program
 from buildpacks.detect import Buildpack
 from buildpacks.errors import BuildpackError
 from buildpacks.plan import Plan, Step
@@ -25,31 +25,46 @@ class Folders:
     env: Path
 
 
-def carry_out(pack: Buildpack, plan: Plan, stack: Stack, folders: Folders, execute: Execute) -> Plan:
+@dataclass(frozen=True)
+class Site:
+    """Where steps are executed: this machine, or a container that has the same folders under other names.
+
+    `folders` and `python` are given as the steps there see them.
+    """
+
+    folders: Folders
+    execute: Execute
+    ldd: linkage.Ldd
+    python: str = sys.executable
+
+
+def carry_out(pack: Buildpack, plan: Plan, stack: Stack, tree: Path, site: Site) -> Plan:
     """Builds the tree in place; the plan, completed by what was built.
 
     Raises:
         BuildpackError: a step fails, or the program is not there, or of another MPI.
     """
     if plan.lands_first:
-        layout.land(folders.tree)
+        layout.land(tree)
     for step in plan.steps:
-        execute(step, command(step, folders))
-    completed = pack.release(folders.tree, plan)
+        site.execute(step, command(step, site))
+    completed = pack.release(tree, plan)
     if not plan.lands_first:
-        layout.land(folders.tree)
+        layout.land(tree)
     for name in completed.products:
-        linkage.check(layout.find_product(folders.tree, name), stack)
-    return completed
+        linkage.check(layout.find_product(tree, name), stack, site.ldd)
+    if completed.manifest is None:
+        return completed
+    return replace(completed, manifest=program.with_file(completed.manifest, tree))
 
 
-def command(step: Step, folders: Folders) -> tuple[str, ...]:
+def command(step: Step, site: Site) -> tuple[str, ...]:
     """The argv of a step, with its placeholders filled in."""
     places = {
-        "{tree}": str(folders.tree.absolute()),
-        "{cache}": str(folders.cache.absolute()),
-        "{env}": str(folders.env.absolute()),
-        "{python}": sys.executable,
+        "{tree}": str(site.folders.tree.absolute()),
+        "{cache}": str(site.folders.cache.absolute()),
+        "{env}": str(site.folders.env.absolute()),
+        "{python}": site.python,
     }
     return tuple(places.get(word, word) for word in step.argv)
 

@@ -38,7 +38,7 @@ class Profile:
         """A tree with a profile."""
         return profile.find(tree) is not None
 
-    def run(self, tree: Path) -> Run:
+    def run(self, tree: Path, _compiles: bool) -> Run:
         """The profile's processes."""
         name = profile.find(tree) or profile.NAMES[0]
         return Run(name, processes=profile.read(tree, name))
@@ -62,7 +62,7 @@ class Composed:
     def plan(self, tree: Path) -> Plan:
         """How `tree` is built and run."""
         layout.check(tree)
-        run = self.runner.run(tree) if self.runner else Run()
+        run = self.runner.run(tree, self._compiles) if self.runner else Run()
         build = self.builder.build(tree, run.manifest) if self.builder else Build()
         return Plan(
             built_by=build.built_by,
@@ -79,6 +79,11 @@ class Composed:
             pack=build.pack,
         )
 
+    @property
+    def _compiles(self) -> bool:
+        """Whether the file that says how to run says how to build too."""
+        return self.builder is None or self.builder.name == Mpi.name
+
     def release(self, tree: Path, plan: Plan) -> Plan:
         """The plan completed with what the builder finds in the built `tree`."""
         if self.builder is None:
@@ -92,7 +97,7 @@ class Composed:
 
 
 def detect(tree: Path, folders: Sequence[Path] = (), chosen: str | None = None) -> Buildpack:
-    """The buildpack of `tree`; `folders` holds folder packs, `chosen` names the one asked first.
+    """The buildpack of `tree`; `folders` holds folder packs, `chosen` names the one of all asked first.
 
     Folder packs build what no built-in one does: they are asked before "nothing has to be built".
 
@@ -100,7 +105,7 @@ def detect(tree: Path, folders: Sequence[Path] = (), chosen: str | None = None) 
         BuildpackError: nothing in the tree says how to build and run it, or no pack is so named.
     """
     packs: tuple[Builder, ...] = folder.packs(folders)
-    first = (_chosen(packs, chosen),) if chosen else ()
+    first = (_chosen((*BUILDERS, *packs), chosen),) if chosen else ()
     builder = next((pack for pack in (*first, *BUILDERS, *packs) if pack.builds(tree)), None)
     runner = next((runner for runner in RUNNERS if runner.runs(tree)), None)
     if builder is None and runner is None:
@@ -134,7 +139,7 @@ def _chosen(packs: Sequence[Builder], chosen: str) -> Builder:
     known = ", ".join(pack.name for pack in packs)
     raise BuildpackError(
         f"the app's settings name the buildpack `{chosen}`, and there is none of that name",
-        f"There are {known}." if known else "Put its folder into $NAP_HOME/buildpacks/.",
+        f"There are {known}; folders in $NAP_HOME/buildpacks/ are further ones.",
     )
 
 

@@ -87,7 +87,12 @@ def packs(folders: Sequence[Path]) -> tuple[Pack, ...]:
 
 
 def command(process: Process, pack: str | None) -> tuple[str, ...]:
-    """The argv a profile's line runs as in the app's folder, after a pack's `.profile.d/*.sh`."""
+    """The argv a profile's line runs as in the app's folder, after a pack's `.profile.d/*.sh`.
+
+    Empty for an image's own command.
+    """
+    if not process.command:
+        return ()
     if pack is None:
         return ("sh", "-c", process.command)
     return ("bash", "-c", _SOURCED, "nap", process.command)

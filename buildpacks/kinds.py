@@ -62,5 +62,5 @@ class Runner(Protocol):
     def runs(self, tree: Path) -> bool:
         """Whether it can run `tree`; only looks at files."""
 
-    def run(self, tree: Path) -> Run:
-        """How it runs `tree`."""
+    def run(self, tree: Path, compiles: bool, /) -> Run:
+        """How it runs `tree`; `compiles` when nothing else builds it."""

@@ -3,11 +3,14 @@
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from buildpacks.errors import BuildpackError
 from buildpacks.stack import Stack
+
+Ldd = Callable[[Path], str]
+"""What `ldd` prints of a program of the tree, where the program is to run."""
 
 _SECONDS = 20
 _LINE = re.compile(r"^\s*(libmpi(?:ch|_abi)?\.so\S*) => (not found|/\S.*?)(?: \(0x\w+\))?$", re.M)
@@ -21,30 +24,38 @@ _OWNERS = {
 }
 
 
-def linked_mpi(program: Path, env: Mapping[str, str]) -> Path | None:
-    """The MPI library `program` loads in `env`; None for scripts and programs without one.
+def on_this_machine(env: Mapping[str, str]) -> Ldd:
+    """`ldd` as programs of the machine itself are loaded in `env`."""
+
+    def ldd(program: Path) -> str:
+        return subprocess.run(
+            ["ldd", str(program)], env={**os.environ, **env, "LC_ALL": "C"}, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=_SECONDS, check=False,
+        ).stdout  # fmt: skip
+
+    return ldd
+
+
+def linked_mpi(program: Path, ldd: Ldd) -> Path | None:
+    """The MPI library `program` loads; None for scripts and programs without one.
 
     A library that cannot be found is given by its bare name.
     """
     with program.open("rb") as file:
         if file.read(4) != b"\x7fELF":
             return None
-    answer = subprocess.run(
-        ["ldd", str(program)], env={**os.environ, **env, "LC_ALL": "C"}, stdin=subprocess.DEVNULL,
-        capture_output=True, text=True, timeout=_SECONDS, check=False,
-    )  # fmt: skip
-    match = _LINE.search(answer.stdout)
+    match = _LINE.search(ldd(program))
     if match is None:
         return None
     return Path(match[1] if match[2] == "not found" else match[2])
 
 
-def check(program: Path, stack: Stack) -> None:
+def check(program: Path, stack: Stack, ldd: Ldd) -> None:
     """Raises BuildpackError when `program` is linked to another MPI than the stack's.
 
     Its ranks would not find each other: each would be rank 0 of 1.
     """
-    library = linked_mpi(program, dict(stack.env)) if stack.libmpi else None
+    library = linked_mpi(program, ldd) if stack.libmpi else None
     if library is None or _same(library, Path(stack.libmpi)):
         return
     wrong = f"{_owner(library)} ({library})" if library.is_absolute() else f"{library}, not found"

@@ -59,7 +59,7 @@ def parse(data: bytes, compiles: bool = True) -> Manifest:
     return manifest
 
 
-def read(tree: Path) -> Manifest:
+def read(tree: Path, compiles: bool = True) -> Manifest:
     """The manifest of `tree`, with the files it names checked to be there.
 
     Raises:
@@ -69,7 +69,6 @@ def read(tree: Path) -> Manifest:
     sources.refuse_link(tree, NAME)
     with path.open("rb") as file:
         data = file.read(_LARGEST + 1)
-    compiles = not any((tree / other).is_file() for other in ("Dockerfile", "pom.xml"))
     manifest = parse(data, compiles)
     sources.check(tree, manifest.source, manifest.to)
     return manifest
@@ -95,18 +94,21 @@ def override(manifest: Manifest, options: Mapping[str, str]) -> Manifest:
     return changed
 
 
-def layout(manifest: Manifest, free_slots: int | None = None) -> tuple[int, ...]:
+def layout(manifest: Manifest) -> tuple[int, ...]:
     """Ranks of each slave, in slave order: `hosts: 4, np: 10` gives 3, 3, 2, 2.
 
-    `free_slots` is the most that are free on one node; without it an `np` without `hosts` is one
-    slave.
+    An `np` alone is one slave: see `may_be_split`.
     """
     if manifest.np is None:
         return (manifest.slots or 1,) * (manifest.hosts or 1)
-    per_slave = manifest.slots or max(1, free_slots or manifest.np)
-    slaves = manifest.hosts or -(-manifest.np // per_slave)
+    slaves = manifest.hosts or -(-manifest.np // (manifest.slots or manifest.np))
     share, more = divmod(manifest.np, slaves)
     return (share + 1,) * more + (share,) * (slaves - more)
+
+
+def may_be_split(manifest: Manifest) -> bool:
+    """Whether nothing but the number of ranks is given: they go to whatever slaves there is room for."""
+    return manifest.np is not None and manifest.hosts is None and manifest.slots is None
 
 
 def _text(data: bytes) -> str:

@@ -41,9 +41,9 @@ class Mpi:
         """A tree with an mpi.xml."""
         return self.builds(tree)
 
-    def run(self, tree: Path) -> Run:
+    def run(self, tree: Path, compiles: bool) -> Run:
         """The manifest, with everything in it checked."""
-        return Run(self.name, manifest=manifest.read(tree))
+        return Run(self.name, manifest=manifest.read(tree, compiles))
 
 
 def _steps(tree: Path, manifest: Manifest) -> tuple[Step, ...]:

@@ -23,7 +23,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Process:
-    """A line of a profile: `command` is shell text the user wrote."""
+    """A line of a profile: `command` is shell text the user wrote, "" for the image's own command."""
 
     name: str
     command: str

@@ -1,6 +1,7 @@
 """What runs on the ranks: the argv of a manifest's program, in the app's folder."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from buildpacks import sources
@@ -25,18 +26,23 @@ def name_of(manifest: Manifest) -> str:
     return next(named, manifest.source[0])
 
 
-def script(manifest: Manifest, app: Path) -> tuple[str, ...]:
-    """The argv of the manifest's `run:`, once on the master, in the app's folder `app`.
+def script(manifest: Manifest) -> tuple[str, ...]:
+    """The argv of the manifest's `run:`, once on the master, in the app's folder."""
+    return ("sh", "-ec", manifest.run)
 
-    A `run:` that starts with the name of a file of the app means that file, executable or not.
+
+def with_file(manifest: Manifest, app: Path) -> Manifest:
+    """The manifest whose `run:` says how its file is run, when it starts with one of the app's.
+
+    Such a `run:` means that file, executable or not, also where PATH has a command of that name.
     """
-    first = manifest.run.split(maxsplit=1)[0]
+    first = next(iter(manifest.run.split(maxsplit=1)), "")
     file = app / first
-    if first.startswith("/") or not file.is_file():
-        return ("sh", "-ec", manifest.run)
+    if not first or first.startswith("/") or not file.is_file():
+        return manifest
     prefix = "" if os.access(file, os.X_OK) else f"{_interpreter(file)} "
     here = "" if first.startswith("./") else "./"
-    return ("sh", "-ec", f"{prefix}{here}{manifest.run.lstrip()}")
+    return replace(manifest, run=f"{prefix}{here}{manifest.run.lstrip()}")
 
 
 def _interpreter(file: Path) -> str:

@@ -11,6 +11,12 @@ FOLDER = ".python"
 ENV = (("PYTHONPATH", "{app}/" + FOLDER),)
 _IMPORT = re.compile(rb"^\s*(?:from|import)\s+mpi4py\b", re.MULTILINE)
 _REQUIRED = re.compile(rb"^\s*mpi4py\b", re.MULTILINE | re.IGNORECASE)
+# The same libraries are to be the same bytes: pip would name its temporary folder in compiled modules, and
+# without the variable they would name the time of their source. What does not compile is not imported.
+_INSTALL = f"""\
+"$0" -m "$@"
+SOURCE_DATE_EPOCH=315532800 "${{PIP_PYTHON:-$0}}" -m compileall -qq {FOLDER} || :
+"""
 # The first release whose wheels load whichever MPI the environment names.
 _MPI4PY = "mpi4py>=4"
 
@@ -27,8 +33,8 @@ def steps(tree: Path, lands_first: bool) -> tuple[Step, ...]:
     if not wanted:
         return ()
     pip = ("pip", "install", "--target", FOLDER, *wanted)
-    quiet = ("-q", "--disable-pip-version-check", "--no-input", "--root-user-action=ignore")
-    return (Step(("{python}", "-m", *pip, *quiet), shlex.join(pip)),)
+    quiet = ("-q", "--no-compile", "--disable-pip-version-check", "--no-input", "--root-user-action=ignore")
+    return (Step(("sh", "-ec", _INSTALL, "{python}", *pip, *quiet), shlex.join(pip)),)
 
 
 def _imports_mpi4py(tree: Path) -> bool:

@@ -1,4 +1,4 @@
-"""A stack: where a tree is compiled and run. Here always the machine itself, with some MPI's tools."""
+"""A stack: where a tree is compiled and run: the machine itself with some MPI's tools, or two images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +8,10 @@ from pathlib import Path
 class Stack:
     """A place to compile and run.
 
-    `flavour` is `openmpi5`, `openmpi4`, `mpich` or `plain`, `origin` is `machine` or `wheel`. `bin` comes
-    first on PATH, `env` is for builds and runs. `libmpi` is the library programs are to be linked to (a
+    `flavour` is `openmpi5`, `openmpi4`, `mpich` or `plain`, `origin` is `machine`, `wheel` or `image`. `bin`
+    comes first on PATH, `env` is for builds and runs. `libmpi` is the library programs are to be linked to (a
     path, or a bare name where only the linker knows it). `key` changes when a build's result may.
+    `build_image` has the compilers, `run_image` does not: references by digest, empty on the machine itself.
     """
 
     name: str
@@ -21,6 +22,8 @@ class Stack:
     env: tuple[tuple[str, str], ...] = ()
     key: str = ""
     libmpi: str = ""
+    build_image: str = ""
+    run_image: str = ""
 
     @property
     def has_fortran(self) -> bool:

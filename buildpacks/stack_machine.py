@@ -41,6 +41,20 @@ def find(name: str, folder: Path) -> Stack | None:
     return None
 
 
+def identify(name: str, told: str) -> tuple[str, str] | None:
+    """Title and flavour of the MPI whose mpirun says `told` of itself; None when it is another one."""
+    version = _VERSIONS[name].search(told)
+    return (_title(name, version[1] + version[2]), _flavour(name, version[1])) if version else None
+
+
+def _title(name: str, version: str) -> str:
+    return f"{_TITLES[name]} {version}"
+
+
+def _flavour(name: str, major: str) -> str:
+    return "mpich" if name == "mpich" else f"openmpi{'5' if int(major) >= 5 else '4'}"
+
+
 def _ask(name: str, mpicc: Path, mpirun: Path) -> probe.Answer:
     """Version and library, or nothing when one of the two tools belongs to another MPI."""
     version = _VERSIONS[name].search(probe.output([str(mpirun), "--version"]))
@@ -69,8 +83,8 @@ def _stack(name: str, suffix: str, mpicc: Path, mpirun: Path, answer: probe.Answ
     tools |= {tool: mpirun.resolve().with_name(tool) for tool in _OWN_TOOLS[name]}
     return Stack(
         name=name,
-        title=f"{_TITLES[name]} {version}",
-        flavour="mpich" if name == "mpich" else f"openmpi{'5' if int(answer['major']) >= 5 else '4'}",
+        title=_title(name, version),
+        flavour=_flavour(name, answer["major"]),
         origin="machine",
         bin=_links(prefix / "bin", tools),
         env=_environment(answer["libmpi"], prefix / "lib", _LIBRARIES[name][0]),

@@ -86,6 +86,32 @@ def test_a_profile_that_is_a_link_out_of_the_tree_is_refused(tmp_path):
         detect(tree).plan(tree)
 
 
+def test_a_built_in_kind_may_be_chosen_too(tmp_path):
+    tree = plant(tmp_path, DOCKER | MPI)
+    plan = detect(tree, chosen="mpi.xml").plan(tree)
+    assert describe(plan) == "mpi.xml builds (openmpi, C), mpi.xml runs"
+    plant(tree, {"mpi.xml": "to: hello\nhosts: 2\n"})
+    assert detect(tree).plan(tree).manifest.to == "hello"
+    with pytest.raises(BuildpackError, match="has no `from`"):
+        detect(tree, chosen="mpi.xml").plan(tree)
+
+
+def test_a_dockerfile_alone_is_a_service_with_the_images_own_command(tmp_path):
+    tree = plant(tmp_path, DOCKER)
+    plan = detect(tree).release(tree, detect(tree).plan(tree))
+    assert plan.service
+    assert plan.processes == (Process("web", ""),)
+    plant(tree, PROFILE)
+    assert detect(tree).release(tree, detect(tree).plan(tree)).processes[0].command == "./serve $PORT"
+
+
+def test_a_dockerfile_that_is_a_link_out_of_the_tree_is_refused(tmp_path):
+    tree = plant(tmp_path / "tree", {"x": ""})
+    (tree / "Dockerfile").symlink_to("/etc/passwd")
+    with pytest.raises(BuildpackError, match="Dockerfile is a symlink"):
+        detect(tree).plan(tree)
+
+
 def test_a_tree_of_none_of_the_kinds_is_told_the_list(tmp_path):
     with pytest.raises(BuildpackError) as error:
         detect(plant(tmp_path, {"hello.c": ""}))

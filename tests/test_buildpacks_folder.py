@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from buildpacks_trees import THREE_KEYS, plant, refusal
 
-from buildpacks import build, folder, stacks
+from buildpacks import build, folder, linkage, stacks
 from buildpacks.detect import describe, detect
 from buildpacks.errors import BuildpackError
 from buildpacks.plan import Process, from_json, to_json
@@ -47,7 +47,8 @@ def test_a_pack_plans_builds_and_releases(tmp_path):
     stack = stacks.find(plan.stack, plan.languages, tmp_path / "stacks")
     folders = build.Folders(tree, tmp_path / "cache", env)
     execute = build.in_the_open(tree, build.environment(stack, {"PATH": "/usr/bin:/bin"}), str)
-    plan = build.carry_out(buildpack, plan, stack, folders, execute)
+    site = build.Site(folders, execute, linkage.on_this_machine({}))
+    plan = build.carry_out(buildpack, plan, stack, tree, site)
     assert plan.processes == (Process("web", "lua main.lua"),)
     assert dict(plan.env) == {"STACK": "heroku-24", "LUA_PATH": "lib"}
     assert (tmp_path / "cache/cached").read_text() == "once\n"

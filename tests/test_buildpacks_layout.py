@@ -5,25 +5,28 @@ from buildpacks_trees import plant, refusal
 
 from buildpacks.errors import BuildpackError
 from buildpacks.layout import find_product, land
-from buildpacks.manifest import Manifest, layout, override
+from buildpacks.manifest import Manifest, layout, may_be_split, override
 
 
 @pytest.mark.parametrize(
-    ("counts", "free_slots", "expected"),
+    ("counts", "expected"),
     [
-        ({"hosts": 4}, None, (1, 1, 1, 1)),
-        ({"hosts": 2, "slots": 3}, None, (3, 3)),
-        ({"hosts": 4, "np": 10}, None, (3, 3, 2, 2)),
-        ({"hosts": 4, "np": 10, "slots": 8}, None, (3, 3, 2, 2)),
-        ({"np": 6}, None, (6,)),
-        ({"np": 6}, 8, (6,)),
-        ({"np": 6}, 4, (3, 3)),
-        ({"np": 6}, 0, (6,)),
-        ({"np": 7, "slots": 2}, 8, (2, 2, 2, 1)),
+        ({"hosts": 4}, (1, 1, 1, 1)),
+        ({"hosts": 2, "slots": 3}, (3, 3)),
+        ({"hosts": 4, "np": 10}, (3, 3, 2, 2)),
+        ({"hosts": 4, "np": 10, "slots": 8}, (3, 3, 2, 2)),
+        ({"np": 6}, (6,)),
+        ({"np": 7, "slots": 2}, (2, 2, 2, 1)),
     ],
 )
-def test_ranks_are_spread_evenly_over_the_fewest_slaves(counts, free_slots, expected):
-    assert layout(Manifest(**counts), free_slots) == expected
+def test_ranks_are_spread_evenly_over_the_fewest_slaves(counts, expected):
+    assert layout(Manifest(**counts)) == expected
+
+
+@pytest.mark.parametrize("counts", [{"hosts": 1}, {"hosts": 2, "np": 4}, {"np": 4, "slots": 2}])
+def test_where_slaves_are_told_they_are_as_they_were_told(counts):
+    assert may_be_split(Manifest(np=4))
+    assert not may_be_split(Manifest(**counts))
 
 
 @pytest.mark.parametrize(

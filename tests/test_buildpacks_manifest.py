@@ -223,8 +223,10 @@ def test_a_script_needs_no_program_name_but_a_compiled_source_does():
 
 
 def test_a_tree_another_file_builds_needs_no_source(tmp_path):
-    plant(tmp_path, {"mpi.xml": "to: app.jar\nhosts: 2\n", "pom.xml": "<project/>"})
-    assert read(tmp_path).to == "app.jar"
+    plant(tmp_path, {"mpi.xml": "to: app.jar\nhosts: 2\n"})
+    assert read(tmp_path, compiles=False).to == "app.jar"
+    with pytest.raises(BuildpackError, match="has no `from`"):
+        read(tmp_path)
 
 
 @given(st.binary(max_size=300))

