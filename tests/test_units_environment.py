@@ -19,6 +19,7 @@ DAEMONS = {
         "PRTE_MCA_hwloc_default_binding_policy": "none",
         "PRTE_MCA_plm_ssh_no_tree_spawn": "1",
         "PRTE_MCA_plm_ssh_num_concurrent": "128",
+        "PRTE_MCA_odls_base_max_threads": "0",
     },
     "openmpi4": {
         "OMPI_MCA_orte_leave_session_attached": "1",
@@ -98,7 +99,7 @@ def test_the_hostfile_has_names_since_open_mpi_refuses_one_address_on_two_lines(
 @pytest.mark.parametrize(("flavour", "option"), [("openmpi5", "--hostfile"), ("mpich", "-f")])
 def test_mpirun_is_told_hosts_ranks_options_and_program(flavour: str, option: str) -> None:
     mpi = Mpi(flavour, 3, program=("./a", "1"), options=("--tag-output",))
-    assert launching.command(mpi, {}) == (
+    assert launching.command(mpi, {}, "../hostfile") == (
         "mpirun", option, "../hostfile", "-np", "3", "--tag-output", "./a", "1"
     )  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from units.errors import UnitError
-from units.local.files import keep_results, remove
+from units.running.files import keep_results, remove
 
 
 @pytest.fixture

@@ -34,15 +34,16 @@ def test_a_value_is_not_read_again() -> None:
 
 def test_arguments_and_options_are_expanded_and_a_script_is_left_to_its_shell() -> None:
     mpi = Mpi("mpich", 4, program=("./a", "$NAP_SHARE/x"), options=("-outfile-pattern", "$NAP_SHARE/%r"))
-    assert launching.command(mpi, VALUES)[-4:] == ("-outfile-pattern", "/share/%r", "./a", "/share/x")
+    words = launching.command(mpi, VALUES, "../hostfile")
+    assert words[-4:] == ("-outfile-pattern", "/share/%r", "./a", "/share/x")
     script = Mpi("mpich", 4, script=("sh", "-ec", "mpirun ./a $NAP_SHARE"))
-    assert launching.command(script, VALUES) == script.script
+    assert launching.command(script, VALUES, "../hostfile") == script.script
 
 
 def test_a_command_is_shown_as_one_may_type_it() -> None:
     mpi = Mpi("openmpi5", 2, program=("./a", "$NAP_SHARE/x", "a b", "$N 'q'"))
     shown = """mpirun --hostfile ../hostfile -np 2 ./a "$NAP_SHARE/x" 'a b' """
-    assert launching.shown(mpi) == [shown + """'$N '"'"'q'"'"''"""]
+    assert launching.shown(mpi, "../hostfile") == [shown + """'$N '"'"'q'"'"''"""]
 
 
 @pytest.mark.parametrize(("flavour", "memory"), [("openmpi5", "sm"), ("openmpi4", "vader")])

@@ -1,4 +1,4 @@
-"""Unit files of whole jobs, compared with `tests/golden/local`.
+"""Unit files of whole jobs, compared with `tests/golden/<engine>`.
 
 To write these files anew, and then look at what has changed:
 `NAP_GOLDEN=write python -m pytest tests/test_units_render.py`.
@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 
 from units import names
+from units.containers.engine import ContainersEngine
+from units.containers.runtime import Runtime
+from units.engine import Engine
 from units.job import Job, Mpi, Process, UnitFile
 from units.launching import Machine
 from units.local import engine as local
@@ -21,8 +24,17 @@ from units.local.enclosures import Namespaces
 from units.local.engine import LocalEngine
 from units.render import render
 
-GOLDEN = Path(__file__).parent / "golden" / "local"
-ENGINE = LocalEngine(Path("/home/me/.nap"), Machine(2, False, ("eth0",)), Namespaces())
+GOLDEN = Path(__file__).parent / "golden"
+HOME, MACHINE = Path("/home/me/.nap"), Machine(2, False, ("eth0",), "eth0")
+ENGINE = LocalEngine(HOME, MACHINE, Namespaces())
+PODMAN = Runtime("podman", "/usr/bin/podman", rootless=True, uid=1000)
+DOCKER = Runtime("docker", "/usr/bin/docker", rootless=False, uid=1000)
+ENGINES: dict[str, Engine] = {
+    "local": ENGINE,
+    "containers": ContainersEngine(HOME, MACHINE, DOCKER, pids=512),
+    "containers-rootless": ContainersEngine(HOME, MACHINE, PODMAN, pids=512),
+    "containers-host": ContainersEngine(HOME, MACHINE, DOCKER, pids=512, host_network=True),
+}
 ENV = (("PATH", "/usr/bin"), ("LANG", "C.UTF-8"))
 JOB = Job(
     app="hello", run=3, release=7, prefix="", image="sha256:0", tree=Path("/tree"), stack="openmpi", env=ENV
@@ -31,9 +43,18 @@ SLAVES = tuple(
     replace(slave, key=f"/services/mpi/hello/slaves/slave{slave.index}", member='{"ip": "127.64.0.1"}')
     for slave in names.slaves("hello", 3, (2, 1))
 )
+LIMITED = tuple(replace(slave, cpus=4, memory=64 << 20) for slave in SLAVES)
 JOBS = {
     "mpi": replace(JOB, slaves=SLAVES, mpi=Mpi("openmpi5", 3, ("./hello", 'a "b" ü', "$NAP_SHARE/x"))),
     "mpich": replace(JOB, slaves=SLAVES, mpi=Mpi("mpich", 3, script=("sh", "-ec", "mpirun ./a\nmpirun ./b"))),
+    "limited": replace(JOB, slaves=LIMITED, mpi=Mpi("openmpi4", 3, ("./hello",), env=(("SECRET", "a b"),))),
+    "own-image": replace(
+        JOB,
+        stack="dockerfile",
+        service=True,
+        workdir="/srv",
+        processes=(Process("web", (), 5001, "/services/web/hello/x", '{"port": 5001}'),),
+    ),
     "profile": replace(
         JOB,
         service=True,
@@ -45,20 +66,23 @@ JOBS = {
 }
 
 
-def rendered(job: Job) -> str:
+def rendered(engine: str, job: Job) -> str:
     """All of a job's files as one text; nap's own folder is not the same everywhere."""
-    units = {unit.name: json.loads(unit.content) for unit in ENGINE.units(job)}
+    units = {unit.name: json.loads(unit.content) for unit in ENGINES[engine].units(job)}
     here = str(Path(local.__file__).parent)
     return json.dumps(units, indent=1, ensure_ascii=False).replace(here, "{units/local}") + "\n"
 
 
-@pytest.mark.parametrize("name", JOBS)
-def test_a_whole_job_is_rendered_as_it_always_was(name: str) -> None:
-    path = GOLDEN / f"{name}.json"
+WHOLE = [(engine, name) for engine in ENGINES for name in JOBS if (engine, name) != ("local", "own-image")]
+
+
+@pytest.mark.parametrize(("engine", "name"), WHOLE)
+def test_a_whole_job_is_rendered_as_it_always_was(engine: str, name: str) -> None:
+    path = GOLDEN / engine / f"{name}.json"
     if os.environ.get("NAP_GOLDEN") == "write":
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(rendered(JOBS[name]))
-    assert rendered(JOBS[name]) == path.read_text()
+        path.write_text(rendered(engine, JOBS[name]))
+    assert rendered(engine, JOBS[name]) == path.read_text()
 
 
 @pytest.mark.parametrize("name", JOBS)
@@ -79,7 +103,7 @@ def test_what_is_quoted_in_a_unit_is_json() -> None:
 
 def test_a_value_that_was_forgotten_is_an_error() -> None:
     with pytest.raises(TypeError, match="StrictUndefined"):
-        render("x", "local/discovery.json.j2", {"name": "x", "announces": "y", "value": "z"})
+        render("x", "discovery.json.j2", {"name": "x", "announces": "y", "value": "z"})
 
 
 def test_rendering_writes_nothing(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from units.local import children, descendants, processes
-from units.local.announcer import Announcer
-from units.local.ending import Ending
-from units.local.exitcode import exit_code, mpich_signal
-from units.local.restarts import LONGEST, Restarts
-from units.local.unit import Unit, read_units
+from units.local import descendants
+from units.running import children, processes
+from units.running.announcer import Announcer
+from units.running.ending import Ending
+from units.running.exitcode import exit_code, mpich_signal
+from units.running.restarts import LONGEST, Restarts
+from units.running.unit import Unit, read_units
 
 
 class Clock:

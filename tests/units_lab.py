@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from units import launching, names
+from units.engine import Engine
 from units.job import Handle, Job, Mpi, Outcome, Process
 from units.launching import Machine
 from units.local.enclosures import Enclosure
@@ -102,13 +103,18 @@ class EngineLab:
             self.engine.start_master(handle, {"hostfile": launching.hostfile(job.mpi, job.slaves)})
 
     def finish(self, handle: Handle, within: float = WITHIN) -> Ended:
-        try:
-            assert self.engine.wait(handle, within), f"still runs: {handle.output.read_text()}"
-        finally:
-            self.engine.stop(handle, Outcome(130, "the test is over", "cancelled"))
-        outcome = self.engine.outcome(handle)
-        text = handle.output.read_text(errors="replace") if handle.output.exists() else ""
-        return Ended(outcome, text, handle.folder, self.engine.results(handle))
+        return finished(self.engine, handle, within)
 
     def run(self, job: Job, within: float = WITHIN) -> Ended:
         return self.finish(self.begin(job), within)
+
+
+def finished(engine: Engine, handle: Handle, within: float) -> Ended:
+    """What came of a run that ends within so many seconds."""
+    try:
+        assert engine.wait(handle, within), f"still runs: {handle.output.read_text()}"
+    finally:
+        engine.stop(handle, Outcome(130, "the test is over", "cancelled"))
+    outcome = engine.outcome(handle)
+    text = handle.output.read_text(errors="replace") if handle.output.exists() else ""
+    return Ended(outcome, text, handle.folder, engine.results(handle))

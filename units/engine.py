@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -16,11 +16,36 @@ class Engine(Protocol):
     """
 
     name: str
-    note: str
-    """What whoever pushes has to know of this engine here; empty when all is as it should be."""
+    hostfile: str
+    """Where mpirun finds the hostfile."""
+    makes_room: bool
+    """Whether a service has to be stopped before the next one is started in its place."""
 
     def units(self, job: Job) -> tuple[UnitFile, ...]:
         """What would be submitted, without running anything."""
+
+    def note(self, job: Job) -> str:
+        """What whoever pushes has to know of this engine here; empty when all is as it should be."""
+
+    def never_fits(self, job: Job) -> str:
+        """Why there never will be room for the job; empty where there may be."""
+
+    def place(
+        self, job: Job, handle: Handle, told: Callable[[str], None], given_up: Callable[[], bool]
+    ) -> Job | None:
+        """The job with a node for each slave, where an engine has nodes; None when it was given up.
+
+        One that was submitted is where it is.
+
+        While there is no room for it `told` hears a sentence, and it waits in the order in which jobs came.
+        UnitError when there never will be room.
+        """
+
+    def begin(self) -> None:
+        """The receiver is up: look after what earlier ones left to be done."""
+
+    def adopt(self, handle: Handle) -> None:
+        """Take a run that an earlier receiver has submitted into account."""
 
     def submit(self, job: Job, folder: Path) -> Handle:
         """Start the job's slaves, or its processes, in `folder`: all, or UnitError and none."""
@@ -37,6 +62,9 @@ class Engine(Protocol):
     def wait(self, handle: Handle, seconds: float | None) -> bool:
         """Wait for the run's end, `None` for as long as it takes; whether it has ended."""
 
+    def answers(self, handle: Handle, port: int) -> bool:
+        """Whether the run's web process answers, and is what `port` leads to where it is found."""
+
     def outcome(self, handle: Handle) -> Outcome:
         """How an ended run ended."""
 
@@ -45,6 +73,9 @@ class Engine(Protocol):
 
     def states(self, handle: Handle) -> tuple[UnitState, ...]:
         """The run's units as they are now."""
+
+    def forget(self, image: str) -> None:
+        """No release has the image any more: it goes from wherever the engine has copies of it."""
 
     def results(self, handle: Handle) -> tuple[Path, ...]:
         """Keep the files that match the job's `results` and throw the run's other files away."""

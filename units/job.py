@@ -12,7 +12,9 @@ Pairs = tuple[tuple[str, str], ...]
 class Slave:
     """One place of a job's ranks. `index` counts from 1, `slots` is its number of ranks.
 
-    While it is alive `member` stands in etcd at `key`; both are given, not made up here.
+    While it is alive `member` stands in etcd at `key`; both are given, not made up here. `cpus` are the
+    cores and `memory` the bytes it may use, where there is a limit. `node` is the machine it was placed on,
+    and `port` where its sshd listens there; both are of engines that have nodes.
     """
 
     index: int
@@ -21,17 +23,28 @@ class Slave:
     slots: int
     key: str = ""
     member: str = ""
+    cpus: int | None = None
+    memory: int | None = None
+    node: str = ""
+    port: int = 0
 
 
 @dataclass(frozen=True)
 class Process:
-    """One process of a `profile`. `port` is what a `web` process listens on."""
+    """One process of a service or a `profile`. `port` is where a `web` process is found, at `address`.
+
+    An empty `argv` is the image's own command. `node` is the machine it was placed on, and `inner` the port
+    it listens on there, which leads on from `port`; both are of engines that have nodes.
+    """
 
     name: str
     argv: tuple[str, ...]
     port: int | None = None
     key: str = ""
     member: str = ""
+    address: str = "127.0.0.1"
+    node: str = ""
+    inner: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,7 +70,9 @@ class Job:
     """One run of one release, whole: what an engine needs to know, and nothing it does not.
 
     `prefix` is empty for the default home, else the home's short id. `tree` holds the image's files
-    (read only), `visible` are further folders of the home that a program may see (its MPI).
+    (read only; None where a container runtime has them), `visible` are further folders of the home that a
+    program may see (its MPI).
+    `splits`: `slaves` is one for all ranks, which may be several, wherever there is room for some.
     `service` processes are restarted when they end; others end the run. `timeout` is in seconds.
     """
 
@@ -66,16 +81,18 @@ class Job:
     release: int
     prefix: str
     image: str
-    tree: Path
+    tree: Path | None
     stack: str
     env: Pairs = ()
     visible: tuple[Path, ...] = ()
     slaves: tuple[Slave, ...] = ()
+    splits: bool = False
     mpi: Mpi | None = None
     processes: tuple[Process, ...] = ()
     service: bool = False
     timeout: int | None = None
     results: tuple[str, ...] = ()
+    workdir: str = "/app"
 
 
 @dataclass(frozen=True)
@@ -101,6 +118,15 @@ class Handle:
     def log(self) -> Path:
         """What the units themselves said, for whoever looks for a fault."""
         return self.folder / "units.log"
+
+    @property
+    def remarks(self) -> Path:
+        """What an engine has to say of what became of the run's files, in lines; mostly not there."""
+        return self.folder / "remarks"
+
+    @property
+    def remarked(self) -> list[str]:
+        return self.remarks.read_text().splitlines() if self.remarks.exists() else []
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,8 @@ class Machine:
     cores: int
     rdma: bool
     interfaces: tuple[str, ...]
+    outward: str = "lo"
+    """The interface its default route leads to."""
 
     @classmethod
     def here(cls) -> Machine:
@@ -44,12 +46,18 @@ class Machine:
             cores=len(os.sched_getaffinity(0)),
             rdma=any(Path("/sys/class/infiniband").glob("*")),
             interfaces=_interfaces_up(),
+            outward=_outward(),
         )
 
     @property
     def only_loopback(self) -> bool:
         """Open MPI's mpirun finds no way to its own daemons then, and ends with 213."""
         return not self.interfaces
+
+
+def _outward() -> str:
+    routes = (line.split() for line in Path("/proc/net/route").read_text().splitlines()[1:])
+    return next((name for name, destination, *_ in routes if int(destination, 16) == 0), "lo")
 
 
 def _interfaces_up() -> tuple[str, ...]:
@@ -80,20 +88,23 @@ def hostfile(mpi: Mpi, slaves: Iterable[Slave]) -> str:
     return "".join(form.format(slave) for slave in slaves)
 
 
-def command(mpi: Mpi, values: Mapping[str, str]) -> tuple[str, ...]:
-    """The master's argv, run in /app: a script, or mpirun with `$NAME`s replaced by their `values`."""
-    return mpi.script or tuple(expand(word, values) for word in _mpirun(mpi))
+def command(mpi: Mpi, values: Mapping[str, str], hosts: str) -> tuple[str, ...]:
+    """The master's argv, run in the app's folder: a script, or mpirun over the hostfile `hosts`.
+
+    `$NAME`s of mpirun's words are replaced by their `values`.
+    """
+    return mpi.script or tuple(expand(word, values) for word in _mpirun(mpi, hosts))
 
 
-def _mpirun(mpi: Mpi) -> tuple[str, ...]:
-    """As it was written, over the hostfile beside the app's folder."""
-    hosts = "-f" if mpi.flavour == "mpich" else "--hostfile"
-    return ("mpirun", hosts, "../hostfile", "-np", str(mpi.np), *mpi.options, *mpi.program)
+def _mpirun(mpi: Mpi, hosts: str) -> tuple[str, ...]:
+    """As it was written."""
+    option = "-f" if mpi.flavour == "mpich" else "--hostfile"
+    return ("mpirun", option, hosts, "-np", str(mpi.np), *mpi.options, *mpi.program)
 
 
-def shown(mpi: Mpi) -> list[str]:
+def shown(mpi: Mpi, hosts: str) -> list[str]:
     """The command as a person would have typed it, a line each."""
-    return mpi.script[-1].splitlines() if mpi.script else [" ".join(map(_typed, _mpirun(mpi)))]
+    return mpi.script[-1].splitlines() if mpi.script else [" ".join(map(_typed, _mpirun(mpi, hosts)))]
 
 
 def _typed(word: str) -> str:
@@ -107,25 +118,31 @@ def expand(word: str, values: Mapping[str, str]) -> str:
     return _REFERENCE.sub(lambda found: values.get(found[1] or found[2], found[0]), word)
 
 
-def environment(mpi: Mpi, slaves: tuple[Slave, ...], machine: Machine, agent: str, hosts: str) -> Pairs:
-    """What makes a plain `mpirun` mean "over this run's slaves". Paths: nap's agent, the hostfile."""
+def environment(
+    mpi: Mpi, slaves: tuple[Slave, ...], machine: Machine, agent: str, hosts: str, over: str = ""
+) -> Pairs:
+    """What makes a plain `mpirun` mean "over this run's slaves".
+
+    Paths: nap's agent, the hostfile. `over` is the interface at which slaves reach each other that share
+    no memory.
+    """
     crowded = sum(slave.slots for slave in slaves) > machine.cores
     if mpi.flavour == "mpich":
-        return _mpich(agent, hosts, crowded)
+        return _mpich(agent, hosts, crowded, over)
     daemons, memory = (_openmpi5, "sm") if mpi.flavour == "openmpi5" else (_openmpi4, "vader")
-    return (*daemons(len(slaves), agent, hosts), *_openmpi_transports(machine, memory, crowded))
+    return (*daemons(len(slaves), agent, hosts), *_openmpi_transports(machine, memory, crowded, over))
 
 
-def _openmpi_transports(machine: Machine, memory: str, crowded: bool) -> Pairs:
+def _openmpi_transports(machine: Machine, memory: str, crowded: bool, over: str) -> Pairs:
     """`memory` is what this Open MPI calls the ranks' shared memory within a slave."""
     root = (("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"))
     plain = (("OMPI_MCA_pml", "ob1"), ("OMPI_MCA_btl", f"self,{memory},tcp"))
-    # Container bridges are up on many machines, and an Allreduce over one of them hangs.
-    loopback = (("OMPI_MCA_btl_tcp_if_include", "lo"),)
+    # Container bridges are up on many machines, and an Allreduce over one that slaves are not on hangs.
+    tcp = (("OMPI_MCA_btl_tcp_if_include", over or "lo"),)
     # Collectives in two steps, within and between nodes, are no gain where all nodes are this machine.
     flat = (("OMPI_MCA_coll", "^han"),)
     idle = (("OMPI_MCA_mpi_yield_when_idle", "1"),)
-    return root + (() if machine.rdma else plain) + loopback + flat + (idle if crowded else ())
+    return root + (() if machine.rdma else plain) + tcp + flat + (idle if crowded else ())
 
 
 def _openmpi5(slaves: int, agent: str, hosts: str) -> Pairs:
@@ -136,6 +153,9 @@ def _openmpi5(slaves: int, agent: str, hosts: str) -> Pairs:
         # Above 64 daemons the launch becomes a tree, and slaves would have to call the agent.
         ("PRTE_MCA_plm_ssh_no_tree_spawn", "1"),
         ("PRTE_MCA_plm_ssh_num_concurrent", str(max(128, slaves))),
+        # Launched by a thread, a rank that ends at once may be told as running after it was told as ended:
+        # mpirun then waits for it for ever (PRRTE up to 3.0.14).
+        ("PRTE_MCA_odls_base_max_threads", "0"),
     )
 
 
@@ -151,7 +171,7 @@ def _openmpi4(slaves: int, agent: str, hosts: str) -> Pairs:
     )
 
 
-def _mpich(agent: str, hosts: str, crowded: bool) -> Pairs:
+def _mpich(agent: str, hosts: str, crowded: bool, over: str) -> Pairs:
     # Its ranks spin while they wait, and without this they keep the cores from those they wait for.
     idle = (
         ("MPIR_CVAR_CH4_PROGRESS_THROTTLE", "1"),
@@ -162,7 +182,17 @@ def _mpich(agent: str, hosts: str, crowded: bool) -> Pairs:
         ("HYDRA_LAUNCHER", "ssh"),
         ("HYDRA_LAUNCHER_EXEC", agent),
         ("NAP_AGENT_STATUS", "ignore"),
-        # Over UCX's tcp one rank can wait in MPI_Finalize for another that has left; memory is shared here.
-        ("UCX_TLS", "^tcp"),
+        *_over(over),
         *(idle if crowded else ()),
     )
+
+
+def _over(interface: str) -> Pairs:
+    """Where the ranks reach each other, and the daemons mpiexec.
+
+    Where memory is shared no tcp: over UCX's, a rank can wait in MPI_Finalize for one that has left.
+    Elsewhere daemons are told an address, since names can take a while to be known on a new network.
+    """
+    if not interface:
+        return (("UCX_TLS", "^tcp"),)
+    return (("UCX_NET_DEVICES", interface), ("HYDRA_IFACE", interface))

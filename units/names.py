@@ -29,10 +29,22 @@ def master_unit(job: Job) -> str:
     return _prefixed(job, f"master_{job.app}")
 
 
-def process_unit(job: Job, process: str) -> str:
-    """A service may have two generations at a time, so its name carries the release."""
+def process_unit(job: Job, process: str, number: int = 1) -> str:
+    """A service may have two generations at a time, so its name carries the release.
+
+    Where all units of a machine share one folder `number` is the run's, which may be another of that release.
+    """
+    return _prefixed(job, _process(job, process, number))
+
+
+def process_discovery_unit(job: Job, process: str, number: int) -> str:
+    """The name of what announces a process where all units of a machine share one folder."""
+    return _prefixed(job, f"discovery_{_process(job, process, number)}")
+
+
+def _process(job: Job, process: str, number: int) -> str:
     generation = f".v{job.release}" if job.service else ""
-    return _prefixed(job, f"{process}_{job.app}{generation}@1")
+    return f"{process}_{job.app}{generation}@{number}"
 
 
 def slaves(app: str, run: int, ranks: tuple[int, ...], seed: str = "") -> tuple[Slave, ...]:
@@ -42,12 +54,34 @@ def slaves(app: str, run: int, ranks: tuple[int, ...], seed: str = "") -> tuple[
     """
     first = block(f"{seed}/{app}/{run}", len(ranks))
     return tuple(
-        Slave(index, f"{app}-slave{index}", str(first + index), slots)
+        Slave(index, slave(app, index), str(first + index), slots)
         for index, slots in enumerate(ranks, start=1)
     )
+
+
+def slave(app: str, index: int) -> str:
+    return f"{app}-slave{index}"
 
 
 def block(key: str, size: int) -> ipaddress.IPv4Address:
     span = 256 * (1 + size // 255)
     blocks = POOL.num_addresses // span
     return ipaddress.IPv4Address(POOL[zlib.crc32(key.encode()) % blocks * span])
+
+
+def slave_container(job: Job, index: int) -> str:
+    """Free when a run starts: the MPI runs of one app follow each other."""
+    return _prefixed(job, f"{job.app}_slave{index}")
+
+
+def master_container(job: Job) -> str:
+    return _prefixed(job, f"{job.app}_master")
+
+
+def process_container(job: Job, process: str) -> str:
+    """A service's next generation is up before the one before it goes."""
+    return _prefixed(job, f"{job.app}_{process}.{job.run}")
+
+
+def network(job: Job) -> str:
+    return _prefixed(job, f"{job.app}_net")

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from units.job import UnitFile
+from units import quoting
+from units.job import Pairs, UnitFile
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -29,6 +30,9 @@ def _environment() -> Environment:
         autoescape=False,
     )
     environment.filters["json"] = _json
+    environment.filters["compose"] = quoting.compose
+    environment.filters["key"] = quoting.key
+    environment.filters["systemd"] = quoting.systemd
     return environment
 
 
@@ -39,3 +43,14 @@ def _json(value: object) -> str:
 def render(name: str, template: str, values: Mapping[str, object]) -> UnitFile:
     """The unit `name` from a template such as `local/slaves.json.j2`; an unknown value is an error."""
     return UnitFile(name, _environment().get_template(template).render(values))
+
+
+def discovery(name: str, announces: str, key: str, value: str) -> UnitFile:
+    """The unit that has `value` stand at `key` in etcd while the unit `announces` is alive."""
+    values = {"name": name, "announces": announces, "key": key, "value": value}
+    return render(name, "discovery.json.j2", values)
+
+
+def by_name(env: Pairs) -> list[tuple[str, str]]:
+    """Variables in their names' order, the last one of a name counting: the same job, the same bytes."""
+    return sorted(dict(env).items())

@@ -15,7 +15,7 @@ from typing import NoReturn
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from units.local import descendants, namespaces
-from units.local.exitcode import exit_code
+from units.running.exitcode import exit_code
 
 
 def main(argv: list[str]) -> NoReturn:

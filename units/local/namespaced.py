@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from units.local import namespaces, network
 from units.local.copying import copy
-from units.local.unit import Unit
+from units.running.unit import Unit
 
 
 class Namespaced:

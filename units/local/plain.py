@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from units.local import descendants, namespaces
 from units.local.copying import copy
-from units.local.unit import Unit
+from units.running.unit import Unit
 
 MARK = "NAP_SLAVE_FOLDER"
 _SHARED_MEMORY = ("OMPI_MCA_btl_sm_backing_directory", "OMPI_MCA_btl_vader_backing_directory")

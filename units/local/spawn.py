@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from units.local import namespaces
 from units.local.capsule import Capsule
-from units.local.unit import Unit
+from units.running.unit import Unit
 
 # Where Open MPI 5's launcher is told to put its remarks to itself, such as a warning when a child of its
 # was faster than it is; what it has to say to people does not go there.

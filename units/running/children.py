@@ -7,18 +7,15 @@ import os
 import signal
 from collections.abc import Iterator
 
-from units.local.exitcode import exit_code
+from units.running.exitcode import exit_code
 
 _PF_EXITING = 0x4
 
 
-def signals() -> int:
-    """A descriptor that can be read whenever a child changed; other signals are not for the runner."""
-    readable, writable = os.pipe()
-    os.set_blocking(writable, False)
+def wake(writable: int) -> None:
+    """Write to a descriptor whenever a child changed; other signals are not for the runner."""
     signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
-    return readable
 
 
 def changes() -> Iterator[tuple[int, int | None, bool]]:

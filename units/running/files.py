@@ -1,4 +1,4 @@
-"""A run's folder on the local engine: made before the run, kept in part after it."""
+"""A run's folder: made before the run, kept in part after it."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any
 from units.errors import UnitError
 from units.job import UnitFile
 
-_THROWN_AWAY = ("places", "share", "app", "tmp", "control", "lock", "pid", "hostfile", "hosts")
+_THROWN_AWAY = ("places", "share", "app", "tmp", "files", "control", "lock", "pid", "hostfile", "hosts")
 
 
-def make(folder: Path, units: tuple[UnitFile, ...], spec: str, hosts: str) -> None:
-    """All of it anew: a receiver that died while it submitted may have left a part."""
+def make(folder: Path, units: tuple[UnitFile, ...], spec: str, others: Mapping[str, str]) -> None:
+    """All of it anew: a receiver that died while it submitted may have left a part. `others` by name."""
     clear(folder)
     for name in ("units", "exit", "units.log", "pids"):
         remove(folder / name)
@@ -27,7 +27,8 @@ def make(folder: Path, units: tuple[UnitFile, ...], spec: str, hosts: str) -> No
     for unit in units:
         (folder / "units" / f"{unit.name}.json").write_text(unit.content)
     (folder / "run.json").write_text(spec)
-    (folder / "hosts").write_text(hosts)
+    for name, content in others.items():
+        (folder / name).write_text(content)
     os.mkfifo(folder / "control", 0o600)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from units.local.unit import Unit
+from units.running.unit import Unit
 
 STEADY = 60.0
 LONGEST = 60.0

@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 
 
 class Unit(NamedTuple):
-    """`kind` is `slave`, `master` or `process`; while it is alive `value` is to stand at `key`."""
+    """`kind` is `slave`, `master` or `process`; while it is alive `value` is to stand at `key`.
+
+    `place` is where it is: a folder, or a container.
+    """
 
     kind: str
     name: str
@@ -17,6 +20,7 @@ class Unit(NamedTuple):
     argv: list[str]
     env: dict[str, str]
     mpich: bool = False
+    port: int | None = None
     key: str = ""
     value: str = ""
 

@@ -23,6 +23,16 @@ def find(identity: str) -> int | None:
     return None
 
 
+def of_session(leader: int) -> list[int]:
+    """The processes of the session that process began, itself ended or not."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, IndexError):
+            if int((path / "stat").read_text().rpartition(")")[2].split()[3]) == leader:
+                found.append(int(path.name))
+    return found
+
+
 def wait(pid: int, seconds: float | None) -> bool:
     """Whether the process has ended, waiting for that up to `seconds`."""
     try:
@@ -53,12 +63,17 @@ def state(pid: int) -> str:
 
 def numbers(runner: int, record: Path) -> dict[str, int]:
     """The machine's numbers of a runner's units by name, from the `pids` it wrote in its own counting."""
+    outer = {inside: pid for pid in _children(runner) if (inside := _inner_number(pid))}
+    return {name: outer[pid] for name, pid in written(record).items() if pid in outer}
+
+
+def written(record: Path) -> dict[str, int]:
+    """The numbers of a runner's units by name, as it wrote them."""
     try:
         lines = [line.rpartition(" ") for line in record.read_text().splitlines()]
     except FileNotFoundError:
         return {}
-    outer = {inside: pid for pid in _children(runner) if (inside := _inner_number(pid))}
-    return {name: outer[int(pid)] for name, _, pid in lines if int(pid) in outer}
+    return {name: int(pid) for name, _, pid in lines}
 
 
 def _children(pid: int) -> list[int]:

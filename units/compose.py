@@ -1,0 +1,95 @@
+"""Export: a job as a compose file, which runs without nap and without etcd. There is no way back."""
+
+from __future__ import annotations
+
+from units import launching
+from units.containers.words import OWN_IMAGES
+from units.errors import UnitError
+from units.job import Job, Mpi, Pairs, Process, Slave, UnitFile
+from units.launching import Machine
+from units.render import render
+
+NAME = "compose"
+_SHARE = "/share"
+_HOSTFILE = "/tmp/hostfile"
+# Of which machine nobody knows yet: there may be more ranks than cores, and each slave has an address.
+_SOME = Machine(cores=0, rdma=False, interfaces=("eth0",))
+# For slaves that share this machine's loopback, users who are root, and nap's own agent.
+_OF_PROCESSES = {
+    "HYDRA_LAUNCHER_EXEC", "NAP_AGENT_STATUS", "OMPI_ALLOW_RUN_AS_ROOT",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMPI_MCA_btl_tcp_if_include", "UCX_TLS",
+}  # fmt: skip
+
+
+def units(job: Job) -> tuple[UnitFile]:
+    """`compose.yaml`, and nothing else: a master and its slaves, or a service for each process.
+
+    Raises:
+        UnitError: the job's image is not one that containers can be made of.
+    """
+    if "@sha256:" not in job.image:
+        sentence = f"the image of {job.app} v{job.release} is not an image of containers"
+        raise UnitError(sentence, "nap up --engine containers, and push it again")
+    template = "nodes" if job.mpi else "services"
+    values = _nodes(job, job.mpi) if job.mpi else _services(job)
+    known = {"app": job.app, "release": job.release, "image": job.image, "workdir": job.workdir}
+    return (render("compose.yaml", f"compose/{template}.yaml.j2", {**known, **values}),)
+
+
+def _nodes(job: Job, mpi: Mpi) -> dict[str, object]:
+    slaves = job.slaves
+    env = {**dict(_environment(job, mpi.env)), **dict(_launch(mpi, slaves))}
+    slots = [slave.slots for slave in slaves]
+    return {
+        "env": sorted(env.items()),
+        "count": len(slots),
+        "slots": slots,
+        "even": len(set(slots)) == 1,
+        "form": ":" if mpi.flavour == "mpich" else " slots=",
+        "command": (*_limit(job), *_command(mpi, env)),
+        "memory": max(slave.memory or 0 for slave in slaves),
+    }
+
+
+def _launch(mpi: Mpi, slaves: tuple[Slave, ...]) -> Pairs:
+    """What makes a plain `mpirun` mean "over all slaves", through a plain `ssh`."""
+    pairs = launching.environment(mpi, slaves, _SOME, "ssh", _HOSTFILE)
+    return tuple((name, value) for name, value in pairs if name not in _OF_PROCESSES)
+
+
+def _command(mpi: Mpi, env: dict[str, str]) -> tuple[str, ...]:
+    """Without a number of ranks: mpirun fills the slots it finds, of as many slaves as there are."""
+    known = {name: env[name] for name in ("NAP_APP", "NAP_SHARE", *dict(mpi.env))}
+    words = ("mpirun", *mpi.options, *mpi.program)
+    return mpi.script or tuple(launching.expand(word, known) for word in words)
+
+
+def _limit(job: Job) -> tuple[str, ...]:
+    return ("timeout", "--kill-after=10", str(job.timeout)) if job.timeout else ()
+
+
+def _services(job: Job) -> dict[str, object]:
+    return {
+        "processes": [_process(job, process) for process in job.processes],
+        "restart": "unless-stopped" if job.service else "no",
+    }
+
+
+def _process(job: Job, process: Process) -> dict[str, object]:
+    """Without words of its own it is the image's command, as whoever the image says."""
+    port = (("PORT", str(process.port)),) if process.port else ()
+    return {
+        "name": process.name,
+        "argv": (*_limit(job), *process.argv) if process.argv else (),
+        "rights": () if process.argv else OWN_IMAGES,
+        "env": sorted(dict((*_environment(job), *port)).items()),
+        "port": process.port,
+    }
+
+
+def _environment(job: Job, written: Pairs = ()) -> Pairs:
+    """What the program finds: its own settings first, the manifest's next, nap's words last."""
+    places = {"NAP_APP": job.workdir, "NAP_SHARE": _SHARE}
+    given = {name: value.replace("{app}", job.workdir) for name, value in job.env}
+    given |= {name: launching.expand(value, places) for name, value in written}
+    return tuple({**given, **places}.items())

@@ -1,0 +1,86 @@
+"""A job's units as files of the local engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from units import launching, names
+from units.job import Job, Pairs, Process, Slave, UnitFile
+from units.render import by_name, discovery, render
+
+_HERE = Path(__file__).parent
+_AGENT = _HERE / "agent.sh"
+# As it is seen from the app's folder, where mpirun is started.
+HOSTFILE = "../hostfile"
+
+
+def render_all(job: Job, folder: Path, machine: launching.Machine) -> tuple[UnitFile, ...]:
+    """Slaves and master, or processes, each beside what announces it; `folder` is the run's."""
+    if job.mpi is None:
+        return tuple(unit for process in job.processes for unit in _process_units(job, process, folder))
+    hosts = str(folder / "hostfile")
+    launch = launching.environment(job.mpi, job.slaves, machine, str(_AGENT), hosts)
+    env = (*_run_env(job, folder), *launch, ("NAP_SLAVES", str(folder / "places")))
+    slaves = [unit for slave in job.slaves for unit in _slave_units(job, slave, env, folder)]
+    return (*slaves, _master_unit(job, env))
+
+
+def _process_units(job: Job, process: Process, folder: Path) -> tuple[UnitFile, ...]:
+    name = names.process_unit(job, process.name)
+    port = (("PORT", str(process.port)),) if process.port else ()
+    values = {
+        "name": name,
+        "hostname": f"{job.app}-{process.name}",
+        "argv": process.argv,
+        "env": by_name((*_run_env(job, folder), *port)),
+    }
+    unit = render(name, "local/process.json.j2", values)
+    announcer = names.discovery_unit(job, 1, process.name)
+    return (unit, discovery(announcer, name, process.key, process.member))
+
+
+def _slave_units(job: Job, slave: Slave, env: Pairs, folder: Path) -> tuple[UnitFile, ...]:
+    name = names.slaves_unit(job, slave.index)
+    own = (("NAP_SLAVE_FOLDER", str(folder / "places" / slave.name)),)
+    values = {
+        "name": name,
+        "slave": slave,
+        "argv": ("sh", str(_HERE / "slave.sh"), slave.name),
+        "env": by_name((*env, *own)),
+    }
+    unit = render(name, "local/slaves.json.j2", values)
+    return (unit, discovery(names.discovery_unit(job, slave.index), name, slave.key, slave.member))
+
+
+def _master_unit(job: Job, env: Pairs) -> UnitFile:
+    assert job.mpi is not None
+    name = names.master_unit(job)
+    values = {
+        "name": name,
+        "hostname": f"{job.app}-master",
+        "place": job.slaves[0].name,
+        "mpich": job.mpi.flavour == "mpich",
+        "argv": launching.command(job.mpi, _words(job, env), HOSTFILE),
+        "env": by_name(env),
+    }
+    return render(name, "local/master.json.j2", values)
+
+
+def _run_env(job: Job, folder: Path) -> Pairs:
+    """What a program of this engine finds: its own settings first, nap's words last."""
+    app = str(folder / "app")
+    given = tuple((key, value.replace("{app}", app)) for key, value in job.env)
+    places = {"NAP_APP": app, "NAP_SHARE": str(folder / "share")}
+    written = tuple((key, launching.expand(value, places)) for key, value in _written(job))
+    return (*given, *written, *places.items(), ("PWD", app), ("TMPDIR", str(folder / "tmp")))
+
+
+def _written(job: Job) -> Pairs:
+    """The manifest's own variables."""
+    return job.mpi.env if job.mpi else ()
+
+
+def _words(job: Job, env: Pairs) -> dict[str, str]:
+    """What a `$NAME` in the master's argv may stand for."""
+    known = {"NAP_APP", "NAP_SHARE", *dict(_written(job))}
+    return {name: value for name, value in env if name in known}

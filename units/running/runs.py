@@ -1,0 +1,136 @@
+"""The daemon's side of runs: starts a runner, speaks to it, finds it again by its folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from units.errors import UnitError
+from units.job import Handle, Job, Outcome
+from units.running import files, processes
+
+_READY_WITHIN = 120.0
+_STOP_WITHIN = 15.0
+
+
+class Runs:
+    """What engines whose runs have a runner answer alike; see `units.engine.Engine` for the methods."""
+
+    def __init__(self) -> None:
+        self._children: dict[Path, subprocess.Popen[bytes]] = {}
+
+    def never_fits(self, _job: Job) -> str:
+        """A machine that is small is only slow."""
+        return ""
+
+    def place(
+        self, job: Job, _handle: Handle, _told: Callable[[str], None], _given_up: Callable[[], bool]
+    ) -> Job | None:
+        """All of it is on this machine."""
+        return job
+
+    def begin(self) -> None:
+        """Nothing is left to be done."""
+
+    def adopt(self, handle: Handle) -> None:
+        """It has its runner."""
+
+    def forget(self, image: str) -> None:
+        """What is on this machine is the receiver's to remove."""
+
+    def start_runner(self, handle: Handle, argv: Sequence[str]) -> None:
+        """UnitError, with nothing left, when the units do not all start."""
+        with handle.log.open("ab") as log:
+            runner = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=handle.folder,
+                start_new_session=True,
+            )
+        self._children[handle.folder] = runner
+        assert runner.stdout is not None
+        with runner.stdout as answer:
+            ready = select.select([answer], [], [], _READY_WITHIN)[0] and answer.readline()
+        if ready != b"ready\n":
+            why = self._why_not(handle)
+            self.stop(handle, Outcome(1))
+            raise UnitError(f"the units did not start: {why}", f"the whole of it: {handle.log}")
+
+    def _why_not(self, handle: Handle) -> str:
+        processes.wait(self._children[handle.folder].pid, _STOP_WITHIN)
+        reason = self.outcome(handle).reason if self.has_ended(handle) else ""
+        last = handle.log.read_text(errors="replace").strip().splitlines()[-1:]
+        return reason or "".join(last) or "no answer from the runner"
+
+    def start_master(self, handle: Handle, files: Mapping[str, str]) -> None:
+        for name, content in files.items():
+            (handle.folder / name).write_text(content)
+        self.command(handle, "start")
+
+    def command(self, handle: Handle, line: str) -> bool:
+        """Whether somebody was there to read it."""
+        try:
+            control = os.open(handle.folder / "control", os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            return False
+        with os.fdopen(control, "w") as fifo:
+            fifo.write(f"{line}\n")
+        return True
+
+    def running(self, handle: Handle) -> bool:
+        """The runner holds a lock for as long as it lives."""
+        try:
+            with (handle.folder / "lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def has_ended(self, handle: Handle) -> bool:
+        return (handle.folder / "exit").exists()
+
+    def wait(self, handle: Handle, seconds: float | None) -> bool:
+        pid = self.runner(handle)
+        return processes.wait(pid, seconds) if pid else not self.running(handle)
+
+    def runner(self, handle: Handle) -> int | None:
+        with contextlib.suppress(FileNotFoundError):
+            return processes.find((handle.folder / "pid").read_text())
+        return None
+
+    def outcome(self, handle: Handle) -> Outcome:
+        if child := self._children.pop(handle.folder, None):
+            child.wait()
+        try:
+            found = json.loads((handle.folder / "exit").read_text())
+        except FileNotFoundError:
+            return Outcome(137, "its processes were killed from outside, or the machine went down", "lost")
+        return Outcome(**found)
+
+    def stop(self, handle: Handle, outcome: Outcome) -> None:
+        self.command(handle, f"stop {json.dumps(asdict(outcome))}")
+        pid = self.runner(handle)
+        if pid and not processes.wait(pid, _STOP_WITHIN):
+            processes.kill(pid)
+            processes.wait(pid, _STOP_WITHIN)
+
+    def results(self, handle: Handle) -> tuple[Path, ...]:
+        try:
+            spec = json.loads((handle.folder / "run.json").read_text())
+        except FileNotFoundError:
+            return ()
+        try:
+            return files.keep_results(handle.folder, spec)
+        finally:
+            files.clear(handle.folder)
