@@ -1,0 +1,241 @@
+"""Parts of the containers engine that need no runtime."""
+
+from __future__ import annotations
+
+import json
+import socket
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from units.containers import access, container, results
+from units.containers.container import Memory
+from units.containers.front import Front
+from units.containers.member import announced
+from units.containers.runtime import Runtime
+from units.running.answering import answers, greets, keeps
+
+
+@dataclass(frozen=True)
+class Told(Runtime):
+    """A runtime whose client gives prepared answers; `asked` is what it was called with."""
+
+    replies: dict[str, str] = field(default_factory=dict)
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    def run(self, *words: str, seconds: float = 0, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        self.asked.append(words)
+        reply = self.replies.get(words[0])
+        return subprocess.CompletedProcess(words, reply is None, reply or "", "")
+
+
+def told(**replies: str) -> Told:
+    return Told("podman", "podman", rootless=False, uid=1000, replies=replies)
+
+
+@dataclass
+class Server:
+    """Answers each connection with its name."""
+
+    name: bytes
+
+    def __post_init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        host, port = self.listener.getsockname()
+        return host, port
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.sendall(self.name)
+
+
+@pytest.fixture
+def servers() -> Iterator[tuple[Server, Server]]:
+    made = Server(b"first"), Server(b"second")
+    yield made
+    for server in made:
+        server.listener.close()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def said_at(port: int) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        return connection.recv(100)
+
+
+def test_a_port_leads_to_the_next_generation_without_being_closed(
+    tmp_path: Path, servers: tuple[Server, Server]
+) -> None:
+    port, (old_server, new_server) = free_port(), servers
+    old = Front(port, tmp_path / "front.sock", old_server.address)
+    assert said_at(port) == b"first"
+    new = Front(port, tmp_path / "front.sock", new_server.address)
+    old.drain(10)
+    assert [said_at(port) for _ in range(20)] == [b"second"] * 20
+    old.close()
+    assert said_at(port) == b"second"
+    new.close()
+    assert not answers("127.0.0.1", port)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_connection_is_lost_while_a_port_changes_hands(
+    tmp_path: Path, servers: tuple[Server, ...]
+) -> None:
+    port, over, said = free_port(), threading.Event(), []
+    front = Front(port, tmp_path / "front.sock", servers[0].address)
+
+    def ask() -> None:
+        while not over.is_set():
+            try:
+                said.append(said_at(port))
+            except OSError as error:
+                said.append(repr(error).encode())
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    for number in range(1, 9):
+        before, front = front, Front(port, tmp_path / "front.sock", servers[number % 2].address)
+        before.drain(10)
+        before.close()
+    over.set()
+    asking.join()
+    front.close()
+    assert set(said) == {b"first", b"second"}
+
+
+def test_a_port_that_others_have_is_not_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as foreign, pytest.raises(OSError, match="in use"):
+        Front(foreign.getsockname()[1], tmp_path / "front.sock", ("127.0.0.1", 1))
+
+
+def test_a_front_whose_owner_died_leaves_the_port_to_the_next(
+    tmp_path: Path, servers: tuple[Server, ...]
+) -> None:
+    (tmp_path / "front.sock").touch()
+    port = free_port()
+    front = Front(port, tmp_path / "front.sock", servers[0].address)
+    assert said_at(port) == b"first"
+    front.close()
+
+
+def test_a_greeting_tells_a_server_from_who_forwards_to_nobody(servers: tuple[Server, ...]) -> None:
+    assert greets(*servers[0].address, b"first")
+    assert not greets(*servers[0].address, b"SSH-2")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = silent.getsockname()
+        assert keeps(*address)
+    assert not keeps(*address)
+
+
+def test_keys_of_a_run_are_pinned_both_ways() -> None:
+    made = access.files([("a-slave1", "", 2222), ("a-slave2", "127.0.0.1", 40001)], forgiving=False)
+    assert made["a-slave1/authorized_keys"] == made["a-slave2/authorized_keys"]
+    assert made["a-slave1/host_key"] != made["a-slave2/host_key"]
+    first, second = made["master/known_hosts"].splitlines()
+    assert (first.split()[0], second.split()[0]) == ("a-slave1", "a-slave2")
+    assert "Port 40001\nListenAddress 127.0.0.1\n" in made["a-slave2/sshd_config"]
+
+
+def test_each_run_has_new_keys() -> None:
+    first, second = (access.files([("a-slave1", "", 2222)], forgiving=True) for _ in range(2))
+    assert first["master/id_ed25519"] != second["master/id_ed25519"]
+
+
+def test_an_agent_that_forgives_answers_0() -> None:
+    made = access.files([], forgiving=True)
+    assert made["master/agent"].endswith("exit 0\n")
+
+
+def test_only_what_is_secret_is_closed_to_others(tmp_path: Path) -> None:
+    contents = access.files([("a-slave1", "", 2222)], forgiving=False) | {
+        "master/environment": "export A=b\n"
+    }
+    secrets = access.write(tmp_path, contents)
+    assert {path.name for path in secrets} == {"id_ed25519", "host_key", "environment"}
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    assert modes["host_key"] == modes["id_ed25519"] == modes["environment"] == 0o600
+    assert modes["agent"] == 0o755
+    assert modes["known_hosts"] == modes["sshd_config"] == 0o644
+
+
+def test_every_value_reaches_a_shell_as_it_is(tmp_path: Path) -> None:
+    env = (("A", 'it\'s $HOME `x` \\ "q"'), ("B", "two\nlines"), ("C", ""))
+    file = tmp_path / "environment"
+    file.write_text(access.environment(env))
+    shown = subprocess.run(
+        ["sh", "-c", f'. {file}; printf \'%s|%s|%s\' "$A" "$B" "$C"'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout == 'it\'s $HOME `x` \\ "q"|two\nlines|'
+
+
+def test_slaves_are_found_by_name_at_their_addresses() -> None:
+    text = access.ssh_config({"a-slave1": ("10.0.0.2", 2222)})
+    assert text.startswith("Host a-slave1\n  HostName 10.0.0.2\n  Port 2222\n  HostKeyAlias a-slave1\n")
+    assert "StrictHostKeyChecking yes" in text
+
+
+def test_a_member_is_announced_with_the_address_it_was_given() -> None:
+    member = '{"ip":"","port":0,"slots":2,"node":"here","release":1,"run":1}'
+    assert json.loads(announced(member, "10.0.0.2", 2222)) == {
+        "ip": "10.0.0.2", "port": 2222, "slots": 2, "node": "here", "release": 1, "run": 1,
+    }  # fmt: skip
+    assert announced("", "10.0.0.2", 2222) == ""
+
+
+@pytest.mark.parametrize(
+    "networks", [{"net": {"IPAddress": "10.0.0.2"}}, {"a": {"IPAddress": ""}, "b": {"IPAddress": "10.0.0.2"}}]
+)
+def test_both_runtimes_tell_where_a_container_is(networks: dict[str, object]) -> None:
+    state = {"Pid": 7, "Status": "running", "ExitCode": 0, "OOMKilled": False, "StartedAt": "2026-01-01"}
+    ports = {"2222/tcp": [{"HostIp": "127.0.0.1", "HostPort": "40001"}], "80/tcp": None}
+    network = {"Networks": networks, "Ports": ports}
+    seen = container.look(told(container=json.dumps([{"State": state, "NetworkSettings": network}])), "x")
+    assert seen is not None
+    assert (seen.pid, seen.address, seen.forwarded) == (7, "10.0.0.2", {2222: 40001})
+
+
+def test_a_container_that_is_not_there_is_none() -> None:
+    assert container.look(told(), "x") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["oom_kill_disable 0\nunder_oom 0\noom_kill 2\n", "low 0\noom 3\noom_kill 2\n"]
+)
+def test_the_kernel_tells_what_it_killed_for_memory(tmp_path: Path, text: str) -> None:
+    (tmp_path / "account").write_text(text)
+    assert Memory(tmp_path / "account").kills() == 2
+    assert Memory(tmp_path / "gone").kills() == 0
+
+
+def test_of_a_container_only_what_matches_is_copied(tmp_path: Path) -> None:
+    lines = (
+        "C /app\nA /app/out\nA /app/out/a.txt\nA /app/b.log\nC /app/in.txt\nD /app/old.txt\nA /tmp/c.txt\n"
+    )
+    runtime = told(diff=lines, cp="")
+    spec = {"labels": {"x_slave1": "slave1"}, "workdir": "/app", "results": ["out", "*.txt"]}
+    results.fetch(runtime, tmp_path, spec)
+    copied = [words[1] for words in runtime.asked if words[0] == "cp"]
+    assert copied == ["x_slave1:/app/in.txt", "x_slave1:/app/out"]
+    assert list((tmp_path / "places/x_slave1/app").iterdir()) == []

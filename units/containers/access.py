@@ -1,0 +1,134 @@
+"""How a run's master gets into its slaves, and nobody else does: keys of the run, pinned both ways.
+
+All of it is files of the run, each for one container; none of it is in an image, an argv or the
+environment of a container.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from units.job import Pairs
+from units.ssh_keys import new_key
+
+INSIDE = "/run/nap"
+SSH_PORT = 2222
+USER = "app"
+# Readable by the containers' user alone; what else there is holds no secret.
+SECRETS = ("id_ed25519", "host_key", "environment")
+# Both are executed by containers' shells; the second is what an ssh login is, whatever it asks for.
+_AGENT = f'#!/bin/sh\nexec ssh -F {INSIDE}/ssh_config "$@"\n'
+# Hydra takes any other answer than 0 for its own failure, and hangs over it.
+_FORGIVING_AGENT = f'#!/bin/sh\nssh -F {INSIDE}/ssh_config "$@"\nexit 0\n'
+_LOGIN = f'. {INSIDE}/environment\ncd "$NAP_APP" && exec sh -c "$SSH_ORIGINAL_COMMAND"\n'
+
+_SSHD = f"""\
+HostKey {INSIDE}/host_key
+AuthorizedKeysFile {INSIDE}/authorized_keys
+AllowUsers {USER}
+ForceCommand exec sh {INSIDE}/login
+PidFile none
+UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+AllowAgentForwarding no
+AllowTcpForwarding no
+X11Forwarding no
+PrintMotd no
+UseDNS no
+MaxStartups 1024
+LogLevel ERROR
+"""
+
+_SSH = f"""\
+Host *
+  User {USER}
+  IdentityFile {INSIDE}/id_ed25519
+  IdentitiesOnly yes
+  UserKnownHostsFile {INSIDE}/known_hosts
+  GlobalKnownHostsFile none
+  StrictHostKeyChecking yes
+  CheckHostIP no
+  BatchMode yes
+  ConnectTimeout 20
+  LogLevel ERROR
+"""
+
+
+def files(slaves: Iterable[tuple[str, str, int]], forgiving: bool) -> dict[str, str]:
+    """What the containers of a run find in `INSIDE`, by `master/NAME` and `<slave>/NAME`.
+
+    `slaves` are names with the address (empty for any) and the port that their sshd is to listen at;
+    an agent that is `forgiving` answers 0 whatever became of the command.
+    """
+    identity, authorized = new_key()
+    agent = _FORGIVING_AGENT if forgiving else _AGENT
+    made = {
+        "master/id_ed25519": identity,
+        "master/agent": agent,
+        "master/ssh_config": "",
+        "master/hostfile": "",
+    }
+    known = []
+    for name, address, port in slaves:
+        private, public = new_key()
+        listen = f"ListenAddress {address}\n" if address else ""
+        made[f"{name}/host_key"] = private
+        made[f"{name}/authorized_keys"] = f"{authorized}\n"
+        made[f"{name}/sshd_config"] = f"Port {port}\n{listen}{_SSHD}"
+        made[f"{name}/login"] = _LOGIN
+        # Open MPI 4's daemons look whether there is one, and end when there is none.
+        made[f"{name}/agent"] = agent
+        known.append(f"{name} {public}\n")
+    return {**made, "master/known_hosts": "".join(known)}
+
+
+def ssh_config(addresses: Mapping[str, tuple[str, int]], away: int = 0) -> str:
+    """ssh's settings in the master, with each slave's address and port by name.
+
+    A slave that has been silent for `away` seconds is lost, unless that is 0.
+    """
+    alive = f"  ServerAliveInterval {-(-away // 3)}\n  ServerAliveCountMax 3\n" if away else ""
+    form = "Host {0}\n  HostName {1}\n  Port {2}\n  HostKeyAlias {0}\n"
+    return "".join(form.format(name, *address) for name, address in addresses.items()) + _SSH + alive
+
+
+def environment(env: Pairs) -> str:
+    """`env` as lines a shell reads."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in env)
+
+
+def listed(env: Pairs) -> str:
+    """`env` as runtimes read a file of variables: a line each."""
+    return "".join(f"{name}={value}\n" for name, value in env)
+
+
+def passwd(uid: int) -> str:
+    """Who there is in the containers of a run, whatever the image says: sshd asks for names."""
+    return (
+        "root:x:0:0:root:/root:/usr/sbin/nologin\n"
+        f"{USER}:x:{uid}:{uid}:{USER}:/tmp:/bin/sh\n"
+        "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"
+    )
+
+
+def group(uid: int) -> str:
+    return f"root:x:0:\n{USER}:x:{uid}:\nnogroup:x:65534:\n"
+
+
+def write(folder: Path, contents: Mapping[str, str]) -> list[Path]:
+    """Write them for containers to mount; those that have yet to be given to the containers' user."""
+    secrets = []
+    for name, content in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.chmod(0o755)
+        path.touch(mode=0o600)
+        path.write_text(content)
+        if path.name in SECRETS:
+            secrets.append(path)
+        else:
+            path.chmod(0o755 if path.name == "agent" else 0o644)
+    return secrets

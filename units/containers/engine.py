@@ -1,0 +1,161 @@
+"""The containers engine, the daemon's side: submits jobs to the machine's container runtime."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from units import names
+from units.containers import access, container, unit_files
+from units.containers.runtime import Runtime
+from units.containers.unit_files import MPI
+from units.containers.words import HOSTFILE, Conditions, Place, is_own_image
+from units.job import Handle, Job, Outcome, UnitFile, UnitState
+from units.launching import Machine
+from units.running import files, processes
+from units.running.runs import Runs
+
+_HERE = Path(__file__).parent
+_CLEANINGS, _CLIENT_WITHIN = 3, 10.0
+# There where cgroups v2 alone are in use.
+_UNIFIED = Path("/sys/fs/cgroup/cgroup.controllers")
+
+
+class ContainersEngine(Runs):
+    """Slaves and master as containers of this machine, on a network of their app's own.
+
+    `pids` is how many processes a container may have; with `host_network` all are on the machine's.
+    """
+
+    name = "containers"
+    hostfile = HOSTFILE
+    makes_room = False
+
+    def __init__(
+        self, home: Path, machine: Machine, runtime: Runtime, pids: int = 4096, host_network: bool = False
+    ) -> None:
+        super().__init__()
+        self._home = home
+        self._runtime = runtime
+        self._at = Conditions(
+            home=str(home), machine=machine, uid=runtime.uid, pids=pids,
+            forwarded=runtime.rootless, host_network=host_network,
+        )  # fmt: skip
+
+    def units(self, job: Job) -> tuple[UnitFile, ...]:
+        return unit_files.render_all(job, Place(Path("{run}")), self._at)
+
+    def note(self, job: Job) -> str:
+        limited = any(slave.memory or slave.cpus for slave in job.slaves)
+        if limited and self._runtime.rootless and not _UNIFIED.exists():
+            return "memory and cores are not limited: Podman without root needs this machine's cgroups v2"
+        return ""
+
+    def submit(self, job: Job, folder: Path) -> Handle:
+        handle = Handle(folder)
+        ports = self._ports(job)
+        with ThreadPoolExecutor() as beside:
+            swept = beside.submit(self._sweep, job)
+            env, user = container.image_says(self._runtime, job.image)
+            swept.result()
+        place = Place(folder, env, ports, user)
+        units = unit_files.render_all(job, place, self._at)
+        files.make(folder, units, json.dumps(self._spec(job, ports)), {})
+        self._hand_out(job, folder, units, ports)
+        command = (sys.executable, "-I", "-S", str(_HERE / "runner.py"), str(folder))
+        self.start_runner(handle, command)
+        return handle
+
+    def _spec(self, job: Job, ports: dict[str, int]) -> dict[str, Any]:
+        """What the runner has to know that is in no unit."""
+        runtime = {**asdict(self._runtime), "logins": None}
+        return {
+            "runtime": runtime,
+            "home": str(self._home),
+            "app": job.app,
+            "run": job.run,
+            "network": "" if self._at.host_network else names.network(job),
+            "ports": ports,
+            "port": next((process.port for process in job.processes if process.port), None),
+            "memory": {slave.name: slave.memory for slave in job.slaves if slave.memory},
+            "service": job.service,
+            "timeout": job.timeout,
+            "workdir": job.workdir,
+            "own_image": is_own_image(job),
+            "tree": "/nonexistent",
+            "results": job.results,
+            "labels": {names.slave_container(job, one.index): f"slave{one.index}" for one in job.slaves},
+        }
+
+    def _sweep(self, job: Job) -> None:
+        """What a run of this app left that was killed with its runner."""
+        if job.mpi:
+            found = {"home": str(self._home), "app": job.app, "kind": MPI}
+            container.remove(self._runtime, *container.labelled(self._runtime, **found))
+
+    def _ports(self, job: Job) -> dict[str, int]:
+        """On a network of their own all slaves have the same port; on the machine's each one that is free."""
+        if not self._at.host_network:
+            return {slave.name: access.SSH_PORT for slave in job.slaves}
+        with ExitStack() as held:
+            sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in job.slaves]
+            return {slave.name: one.getsockname()[1] for slave, one in zip(job.slaves, sockets, strict=True)}
+
+    def _hand_out(self, job: Job, folder: Path, units: tuple[UnitFile, ...], ports: dict[str, int]) -> None:
+        """Each container's files, which it mounts: keys, settings, its environment."""
+        contents = {"passwd": access.passwd(self._at.uid), "group": access.group(self._at.uid)}
+        if job.mpi:
+            at = "127.0.0.1" if self._at.host_network else ""
+            slaves = [(slave.name, at, ports[slave.name]) for slave in job.slaves]
+            contents |= access.files(slaves, forgiving=job.mpi.flavour == "mpich")
+        for unit in map(json.loads, (unit.content for unit in units)):
+            if "env" in unit:
+                form = access.listed if is_own_image(job) else access.environment
+                contents[f"{unit['files']}/environment"] = form(tuple(unit["env"].items()))
+        handle = Handle(folder)
+        handle.output.touch()
+        handle.output.chmod(0o666)  # of who is inside and of the runner; its folder is closed to others
+        secrets = access.write(folder / "files", contents)
+        (folder / "share").chmod(0o700)
+        self._runtime.give(*secrets, folder / "share", handle.output)
+
+    def answers(self, handle: Handle, _port: int) -> bool:
+        return (handle.folder / "answers").exists()
+
+    def stop(self, handle: Handle, outcome: Outcome) -> None:
+        super().stop(handle, outcome)
+        if not self.has_ended(handle) and (handle.folder / "run.json").exists():
+            self._clean_up_after(handle)
+
+    def _clean_up_after(self, handle: Handle) -> None:
+        """Remove what a killed runner has left, also what clients it had called were just then making."""
+        spec = json.loads((handle.folder / "run.json").read_text())
+        found = {"home": str(self._home), "app": spec["app"], "run": str(spec["run"])}
+        runner = (handle.folder / "pid").read_text().partition(" ")[0]
+        for _ in range(_CLEANINGS):
+            container.remove(self._runtime, *container.labelled(self._runtime, **found))
+            clients = processes.of_session(int(runner))
+            for pid in clients:
+                processes.wait(pid, _CLIENT_WITHIN)
+            if not clients:
+                break
+        if spec["network"]:
+            container.remove_network(self._runtime, spec["network"])
+
+    def states(self, handle: Handle) -> tuple[UnitState, ...]:
+        """What runs, by what the runner wrote down of it."""
+        pids = processes.written(handle.folder / "pids")
+        units = [json.loads(path.read_text()) for path in (handle.folder / "units").glob("*.json")]
+        states = [_state(unit, pids.get(unit["name"], 0)) for unit in units if "argv" in unit]
+        return tuple(sorted(states, key=lambda state: (len(state.name), state.name)))
+
+
+def _state(unit: dict[str, Any], pid: int) -> UnitState:
+    state = processes.state(pid) if pid else "ended"
+    return UnitState(unit["name"], unit["place"], unit.get("slots", 0), state, pid)

@@ -1,0 +1,129 @@
+"""A service's port on this machine: it leads to one container, later to the next one, without a gap.
+
+Whoever has the port hands the listening socket itself to the next run that asks for it, over a
+socket beside the app's runs: no connection is refused in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+_ADDRESS = "127.0.0.1"
+_BLOCK = 1 << 16
+_WITHIN = 5.0
+_LOOK = 0.2
+
+
+class Front:
+    """Takes connections at `port` of this machine and carries them to `target`, an address and a port."""
+
+    def __init__(self, port: int, door: Path, target: tuple[str, int]) -> None:
+        """From whoever listens there for the same app, else anew; OSError when others have the port."""
+        self._door = os.path.relpath(door)  # a socket's path may have 108 bytes
+        self.target = target
+        self._listener = _asked_for(self._door) or _listener(port)
+        self._given = threading.Event()
+        self._carrying: list[threading.Thread] = []
+        self._successor = self._open_door()
+        threading.Thread(target=self._hand_over, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
+
+    def _open_door(self) -> socket.socket:
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        unfinished = f"{self._door}.{os.getpid()}"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(unfinished)
+        door.bind(unfinished)
+        door.listen()
+        os.rename(unfinished, self._door)
+        return door
+
+    def _hand_over(self) -> None:
+        """Once: who asked takes the connections from now on; those there are go on."""
+        with contextlib.suppress(OSError):
+            asking, _ = self._successor.accept()
+            with asking:
+                self._given.set()
+                socket.send_fds(asking, [b"+"], [self._listener.fileno()])
+
+    def _accept(self) -> None:
+        """A connection that comes just when the port is handed over is still carried on."""
+        self._listener.settimeout(_LOOK)
+        while not self._given.is_set():
+            try:
+                connection, _ = self._listener.accept()
+            except TimeoutError:
+                continue
+            except OSError:
+                return
+            carrying = threading.Thread(target=self._carry, args=(connection,), daemon=True)
+            self._carrying = [*filter(threading.Thread.is_alive, self._carrying), carrying]
+            carrying.start()
+
+    def _carry(self, connection: socket.socket) -> None:
+        with (
+            connection,
+            contextlib.suppress(OSError),
+            socket.create_connection(self.target, timeout=_WITHIN) as onward,
+        ):
+            onward.settimeout(None)
+            connection.settimeout(None)
+            back = threading.Thread(target=_pump, args=(onward, connection), daemon=True)
+            back.start()
+            _pump(connection, onward)
+            back.join()
+
+    def drain(self, seconds: float) -> None:
+        """Once another run takes the connections: wait for those that are here to end, so long at most."""
+        if not self._given.is_set():
+            return
+        end = time.monotonic() + seconds
+        self._accepting.join(seconds)
+        for thread in self._carrying:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def close(self) -> None:
+        """Take no more connections, unless another run does."""
+        self._successor.close()
+        if not self._given.is_set():
+            self._given.set()
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._door)
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
+        self._listener.close()
+
+
+def _pump(source: socket.socket, target: socket.socket) -> None:
+    """Until one side ends what it says."""
+    with contextlib.suppress(OSError):
+        while data := source.recv(_BLOCK):
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
+def _asked_for(door: str) -> socket.socket | None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        asking.settimeout(_WITHIN)
+        try:
+            asking.connect(door)
+            _, descriptors, _, _ = socket.recv_fds(asking, 1, 1)
+        except OSError:
+            return None
+    return socket.socket(fileno=descriptors[0]) if descriptors else None
+
+
+def _listener(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((_ADDRESS, port))
+    listener.listen(128)
+    return listener

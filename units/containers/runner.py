@@ -1,0 +1,23 @@
+"""The first process of a run in containers: `runner.py FOLDER`, on the standard library alone.
+
+Its containers outlive it when it is killed; the engine then finds them by their labels.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+
+from units.containers.ground import Containers
+from units.running.runner import Runner, take_folder
+
+
+def main(folder: str) -> None:
+    spec, streams = take_folder(folder)
+    Runner(spec, streams, Containers(folder, spec, streams)).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

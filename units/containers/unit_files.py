@@ -1,0 +1,110 @@
+"""A job's units as containers: for each one the words a runtime is called with."""
+
+from __future__ import annotations
+
+from units import launching, names
+from units.containers import access
+from units.containers.access import INSIDE
+from units.containers.words import (
+    AGENT,
+    ENTER,
+    HOSTFILE,
+    RANKS,
+    REMARKS,
+    Conditions,
+    Place,
+    Words,
+    as_app,
+    as_its_own,
+    command,
+    confined,
+    is_own_image,
+    limits,
+    mounts,
+    output,
+    process_env,
+    run_env,
+    share,
+    whatever,
+)  # fmt: skip
+from units.job import Job, Pairs, Process, Slave, UnitFile
+from units.render import by_name, discovery, render
+
+MPI, SERVICE = "mpi", "service"
+
+
+def render_all(job: Job, place: Place, at: Conditions) -> tuple[UnitFile, ...]:
+    """Slaves and master, or processes, each beside what announces it."""
+    if job.mpi is None:
+        return tuple(unit for process in job.processes for unit in _process_units(job, process, place, at))
+    launch = launching.environment(job.mpi, job.slaves, at.machine, AGENT, HOSTFILE, at.interface)
+    env = (*place.image_env, *run_env(job, job.mpi.env))
+    slaves = [unit for slave in job.slaves for unit in _slave_units(job, slave, env, place, at)]
+    # Open MPI 5's launcher warns itself when a child of its was faster than it is.
+    aside = ("PMIX_OUTPUT_STDERR_FD", str(REMARKS))
+    return (*slaves, _master_unit(job, (*env, *launch, aside), place, at))
+
+
+def _slave_units(job: Job, slave: Slave, env: Pairs, place: Place, at: Conditions) -> tuple[UnitFile, ...]:
+    name = names.slaves_unit(job, slave.index)
+    container = names.slave_container(job, slave.index)
+    port = place.ports.get(slave.name, access.SSH_PORT)
+    words = (
+        "run", "--detach", *_identity(job, container, MPI), *_network(job, slave.name, at, port),
+        *confined(at), *limits(slave, at), *as_app(at, place), *mounts(place, slave.name),
+        *share(place), *RANKS, *whatever(job.image), "/usr/sbin/sshd", "-D", "-e",
+        "-f", f"{INSIDE}/sshd_config",
+    )  # fmt: skip
+    values = {"name": name, "slave": slave, "container": container, "port": port, "argv": words}
+    unit = render(name, "containers/slaves.json.j2", {**values, "env": by_name(env)})
+    return (unit, discovery(names.discovery_unit(job, slave.index), name, slave.key, slave.member))
+
+
+def _master_unit(job: Job, env: Pairs, place: Place, at: Conditions) -> UnitFile:
+    assert job.mpi is not None
+    name, hostname = names.master_unit(job), f"{job.app}-master"
+    container = names.master_container(job)
+    known = {"NAP_APP", "NAP_SHARE", *dict(job.mpi.env)}
+    words = {name: value for name, value in env if name in known}
+    argv = (
+        "create", *_identity(job, container, MPI), *_network(job, hostname, at),
+        *confined(at), *as_app(at, place), *mounts(place, "master"), *output(place), *share(place),
+        "--workdir", job.workdir, *whatever(job.image), "/bin/sh", "-c", ENTER, "nap",
+        *launching.command(job.mpi, words, HOSTFILE),
+    )  # fmt: skip
+    values = {"name": name, "hostname": hostname, "container": container, "argv": argv}
+    mpich = job.mpi.flavour == "mpich"
+    return render(name, "containers/master.json.j2", {**values, "mpich": mpich, "env": by_name(env)})
+
+
+def _process_units(job: Job, process: Process, place: Place, at: Conditions) -> tuple[UnitFile, ...]:
+    name, hostname = names.process_unit(job, process.name), f"{job.app}-{process.name}"
+    container = names.process_container(job, process.name)
+    env = by_name(process_env(job, place.image_env, process.port))
+    who = as_its_own(place, process) if is_own_image(job) else (*as_app(at, place), *output(place))
+    argv = (
+        "create", *_identity(job, container, SERVICE), *_network(job, hostname, at, process.port),
+        *confined(at), *who, *mounts(place, process.name), *command(job, process),
+    )  # fmt: skip
+    values = {"name": name, "hostname": hostname, "container": container, "process": process.name}
+    unit = render(
+        name, "containers/process.json.j2", {**values, "port": process.port, "argv": argv, "env": env}
+    )
+    return (unit, discovery(names.discovery_unit(job, 1, process.name), name, process.key, process.member))
+
+
+def _identity(job: Job, container: str, kind: str) -> Words:
+    labels = {"nap.app": job.app, "nap.run": str(job.run), "nap.kind": kind}
+    return ("--name", container, *(word for item in labels.items() for word in ("--label", "=".join(item))))
+
+
+def _network(job: Job, hostname: str, at: Conditions, port: int | None = None) -> Words:
+    """Where all of a run know each other by hostname; on the machine's network, the master's alone.
+
+    There a slave's name would stand for this machine, and MPICH would start the slave's ranks in the master.
+    """
+    if at.host_network:
+        return ("--network", "host", "--hostname", hostname, "--add-host", f"{job.app}-master:127.0.0.1")
+    forwarded = ("--publish", f"127.0.0.1::{port}") if port and at.forwarded else ()
+    own = ("--network", names.network(job), "--network-alias", hostname)
+    return (*own, "--hostname", hostname, *forwarded)
