@@ -1,0 +1,116 @@
+"""What runs have on nodes, and in what nodes share: owed until it is removed, the shared part at last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from test_units_systemd import ONE, TWO
+
+from units.errors import UnitError
+from units.systemd.debts import Debts
+from units.systemd.links import Links
+from units.systemd.node import Node
+from units.systemd.placed import Placed, Share
+
+SHARED = "/srv/share/nap/default/hello/3/share"
+SHARES = tuple(Share(node.name, node.runtime, ("slaves_hello@.service",), ()) for node in (ONE, TWO))
+OWN = Placed(
+    "hello", 3, "/run/nap/default/hello/3", "node1", "openmpi5", ("nap.run=3",), SHARES, shared="/own"
+)  # fmt: skip
+IN_COMMON = replace(OWN, shared=SHARED, sharer=1000)
+
+
+class FakeLinks:
+    """Every node is there, but for those that are `away`; `asked` is what was to be removed where.
+
+    Nothing comes of what they have in common while that is `stuck`.
+    """
+
+    def __init__(self) -> None:
+        self.away: set[str] = set()
+        self.stuck = False
+        self.asked: list[tuple[str, str, str]] = []
+
+    def each(self, nodes: Iterable[Node], step: Callable[[Node, Any], None]) -> dict[str, UnitError | None]:
+        return {node.name: self._attempt(node, step) for node in nodes}
+
+    def _attempt(self, node: Node, step: Callable[[Node, Any], None]) -> UnitError | None:
+        try:
+            step(node, self.to(node))
+        except UnitError as error:
+            return error
+        return None
+
+    def to(self, node: Node) -> FakeLink:
+        return FakeLink(self, node.name)
+
+
+class FakeLink:
+    def __init__(self, links: FakeLinks, node: str) -> None:
+        self._links = links
+        self._node = node
+
+    def ask(self, argv: tuple[str, ...], within: float) -> str:
+        if self._node in self._links.away:
+            raise UnitError("it does not answer")
+        words = argv[argv.index("-c") + 2 :] if "-c" in argv else argv
+        if words[0] == "remove":
+            self._links.asked.append((self._node, "remove", words[3]))
+        if words[0] == "unshare":
+            self._links.asked.append((self._node, f"unshare as {argv[1]}", words[1]))
+            if self._links.stuck:
+                raise UnitError("it did not end in time")
+        return ""
+
+
+@pytest.fixture
+def links() -> FakeLinks:
+    return FakeLinks()
+
+
+@pytest.fixture
+def debts(tmp_path: Path, links: FakeLinks) -> Debts:
+    return Debts(tmp_path / "owed", cast(Links, links), lambda: (ONE, TWO), 1)
+
+
+def test_each_node_removes_a_folder_of_its_own(debts: Debts, links: FakeLinks, tmp_path: Path) -> None:
+    debts.owe(OWN)
+    debts.pay(["node1", "node2"])
+    assert links.asked == [("node1", "remove", "/own"), ("node2", "remove", "/own")]
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_one_node_removes_what_all_have_in_common_when_nobody_writes_there(
+    debts: Debts, links: FakeLinks, tmp_path: Path
+) -> None:
+    links.away = {"node2"}
+    debts.owe(IN_COMMON)
+    debts.pay(["node1", "node2"])
+    assert links.asked == [("node1", "remove", "")]
+
+    links.away = set()
+    debts.clear(TWO, cast(Any, links.to(TWO)))
+    debts.pay(["node1", "node2"])
+    assert links.asked[1] == ("node2", "remove", "")
+    assert [asked[1:] for asked in links.asked[2:]] == [("unshare as --reuid=1000", SHARED)]
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_what_is_used_anew_is_not_removed(debts: Debts, links: FakeLinks) -> None:
+    debts.owe(IN_COMMON)
+    debts.keep_shared(IN_COMMON)
+    debts.pay(["node1", "node2"])
+    assert [how for _, how, _ in links.asked] == ["remove", "remove"]
+
+
+def test_who_ends_a_run_waits_once_for_what_is_stuck(debts: Debts, links: FakeLinks, tmp_path: Path) -> None:
+    links.stuck = True
+    debts.owe(IN_COMMON)
+    debts.pay(["node1", "node2"])
+    debts.pay(["node1", "node2"])
+    assert [how for _, how, _ in links.asked].count("unshare as --reuid=1000") == 1
+    assert [path.name for path in tmp_path.rglob("*.json")] == ["hello.3.json"]

@@ -1,0 +1,151 @@
+"""What is to be removed from nodes: on record here from before the first try until it is done.
+
+A folder a node, with a file a run; beside these folders a file for each run that has something in the
+directory that is the same on all nodes.
+
+A node that does not answer keeps what a run has there; when it is back it is cleaned before anything else
+is put on it.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from units import durable
+from units.errors import UnitError
+from units.systemd import sharing
+from units.systemd.links import Link, Links
+from units.systemd.node import Node
+from units.systemd.placed import Placed
+from units.systemd.scripts import script
+
+_REMOVE_WITHIN, _ANSWERS_WITHIN = 60.0, 5.0
+
+
+class Debts:
+    """One a daemon; any thread may use it."""
+
+    def __init__(self, folder: Path, links: Links, nodes: Callable[[], Sequence[Node]], every: float) -> None:
+        self._folder = folder
+        self._links = links
+        self._nodes = nodes
+        self._every = every
+        self._away = set(self._debtors())
+        # By the name of a node, or of a record of what nodes have in common.
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        # Whether that could not be cleared when it was tried last: who ends a run does not wait for it then.
+        self._stuck = False
+        self._due = threading.Event()
+
+    def owe(self, placed: Placed) -> None:
+        """All that a run has on its nodes."""
+        labels = " ".join(f"--filter label={label}" for label in placed.labels)
+        for share in placed.shares:
+            own = placed.shared if placed.sharer is None else ""
+            words = (share.runtime, placed.folder, own, labels, *share.units)
+            _write(self._folder / share.node / _name(placed), words)
+        if placed.sharer is not None:
+            _write(self._folder / _name(placed), (placed.shared, placed.sharer))
+
+    def keep_shared(self, placed: Placed) -> None:
+        """What it has in the directory that is the same on all nodes is not to be removed, for now."""
+        with self._locks[_name(placed)]:
+            (self._folder / _name(placed)).unlink(missing_ok=True)
+
+    def pay(self, names: Sequence[str]) -> dict[str, UnitError]:
+        """Try it at once, where a node is not known to be away; what is left is tried again later.
+
+        The nodes of which it is news that something is left there, and why.
+        """
+        present = [node for node in self._nodes() if node.name in names and node.name not in self._away]
+        answers = self._links.each(present, self.clear)
+        if not self._stuck:
+            self._clear_shared(present)
+        self._due.set()
+        return {name: answer for name, answer in answers.items() if isinstance(answer, UnitError)}
+
+    def clear(self, node: Node, link: Link) -> None:
+        """Remove all that is to be removed there. UnitError when the node does not answer."""
+        with self._locks[node.name]:
+            try:
+                if node.name in self._away:
+                    link.ask(("true",), within=_ANSWERS_WITHIN)
+                for record in sorted((self._folder / node.name).glob("*.json")):
+                    link.ask(script("remove", *json.loads(record.read_text())), within=_REMOVE_WITHIN)
+                    record.unlink()
+            except UnitError:
+                self._away.add(node.name)
+                raise
+            self._away.discard(node.name)
+
+    def _clear_shared(self, nodes: Iterable[Node]) -> None:
+        """Remove what is to be removed from what all nodes have in common; one of these does, any of them."""
+        present = [node for node in nodes if node.name not in self._away]
+        if not present:
+            return
+        node = random.choice(present)
+        try:
+            for record in self._folder.glob("*.json"):
+                self._remove_shared(node, record)
+            self._stuck = False
+        except UnitError:
+            self._stuck = True
+
+    def _remove_shared(self, node: Node, record: Path) -> None:
+        """Once no node has anything of the run any more, and so nobody writes there."""
+        lock = self._locks[record.name]
+        if any(self._folder.glob(f"*/{record.name}")) or not lock.acquire(blocking=False):
+            return
+        try:
+            if record.exists():
+                sharing.remove(self._links.to(node), *json.loads(record.read_text()))
+                record.unlink()
+        finally:
+            lock.release()
+
+    def absent(self, node: Node) -> None:
+        """It does not answer: nothing is tried there but now and then."""
+        self._away.add(node.name)
+
+    def away(self) -> frozenset[str]:
+        """The nodes that did not answer when they were asked last."""
+        return frozenset(self._away)
+
+    def begin(self) -> None:
+        """Try again, from now on as long as this process lives."""
+        threading.Thread(target=self._keep, name="debts", daemon=True).start()
+
+    def _keep(self) -> None:
+        while True:
+            known = {node.name: node for node in self._nodes()}
+            owing = set(self._debtors()) | self._away
+            for gone in owing - known.keys():
+                self._forget(gone)
+            self._links.each([known[name] for name in sorted(owing & known.keys())], self.clear)
+            self._clear_shared(known.values())
+            self._due.wait(self._every if owing or any(self._folder.glob("*.json")) else None)
+            self._due.clear()
+
+    def _debtors(self) -> list[str]:
+        return [record.parent.name for record in self._folder.glob("*/*.json")]
+
+    def _forget(self, name: str) -> None:
+        """The node was removed."""
+        self._away.discard(name)
+        for record in (self._folder / name).glob("*.json"):
+            record.unlink(missing_ok=True)
+
+
+def _name(placed: Placed) -> str:
+    """Of a run's record."""
+    return f"{placed.app}.{placed.run}.json"
+
+
+def _write(path: Path, words: Sequence[object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    durable.write(path, json.dumps(words))

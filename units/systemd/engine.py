@@ -1,0 +1,330 @@
+"""The systemd engine, the daemon's side: units of several machines, which live without the receiver.
+
+A run's record is in its folder here: `run.json` once its units are sent, `exit` once it has ended. Nothing
+of this process has to last: whoever comes next goes on from there, and from what `output` has.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path, PurePosixPath
+
+from units.containers import container
+from units.containers.words import HOSTFILE
+from units.errors import UnitError
+from units.job import Handle, Job, Outcome, UnitFile, UnitState
+from units.room import Use
+from units.running.exitcode import mpich_signal
+from units.systemd import following, process_units, results, sharing, states, unit_files
+from units.systemd.belongings import Belongings
+from units.systemd.following import Followed, Whole
+from units.systemd.links import Link
+from units.systemd.node import Node
+from units.systemd.parcel import Sent, pack
+from units.systemd.parts import Parts
+from units.systemd.placed import Placed
+from units.systemd.places import Held, seated
+from units.systemd.process_belongings import ProcessBelongings
+from units.systemd.processes import Processes, lead
+from units.systemd.scripts import script
+from units.systemd.turns import alone
+from units.systemd.watching import Finding, Watch, look
+
+_SENT = "sent"
+_SETTLE_WITHIN = 20.0
+
+
+class SystemdEngine:
+    """See `units.engine.Engine` for the methods."""
+
+    name = "systemd"
+    hostfile = HOSTFILE
+    makes_room = False
+    _of_ranks: type[Belongings] = Belongings
+
+    def __init__(self, parts: Parts) -> None:
+        self._site = parts.site
+        self._links = parts.links
+        self._nodes = parts.nodes
+        self._etcd = parts.etcd
+        self._registry = parts.registry
+        self._runtime = parts.runtime
+        self._timing = parts.timing
+        self._places = parts.places
+        self._debts = parts.debts
+        self._arch = parts.arch
+        self._ending = threading.Lock()
+        self._processes: dict[Path, Processes] = {}
+        self._watch = Watch(parts.links, parts.nodes, parts.timing.away, self._lost, self._away)
+
+    def begin(self) -> None:
+        self._debts.begin()
+
+    def never_fits(self, job: Job) -> str:
+        return self._places.never_fits(job, self._arch)
+
+    def place(
+        self, job: Job, handle: Handle, told: Callable[[str], None], given_up: Callable[[], bool]
+    ) -> Job | None:
+        if placed := Placed.read(handle.folder):
+            return seated(job, placed.uses(), [port for _, port in placed.ports()], self._nodes())
+        if never := self.never_fits(job):
+            raise UnitError(never, "see: nap nodes")
+        return self._places.take(str(handle.folder), job, self._arch, told, given_up)
+
+    def adopt(self, handle: Handle) -> None:
+        placed = Placed.read(handle.folder)
+        if placed is None:
+            return
+        if not (handle.folder / _SENT).exists() and not self.has_ended(handle):
+            # It was killed while it sent units: they are sent anew.
+            self._debts.owe(placed)
+            Placed.forget(handle.folder)
+            return
+        self._places.hold(str(handle.folder), Held.of(placed, time.monotonic()))
+        self._look_after(handle, placed, there=True)
+
+    def uses(self) -> list[Use]:
+        """What runs have of the nodes."""
+        return self._places.uses()
+
+    def units(self, job: Job) -> tuple[UnitFile, ...]:
+        planned = self._called(self._places.planned(job, self._arch))
+        render = unit_files.render_all if job.mpi else process_units.render_all
+        return render(planned, self._nodes(), self._site)
+
+    def _called(self, job: Job) -> Job:
+        """With its image as nodes call it."""
+        return replace(job, image=self._registry().called(job.image))
+
+    def note(self, _job: Job) -> str:
+        return ""
+
+    def submit(self, job: Job, folder: Path) -> Handle:
+        handle = Handle(folder)
+        etcd, registry = self._etcd(), self._registry()
+        belongings = self._belongings(job)
+        handle.output.touch()
+        handle.log.touch()
+        placed = belongings.record()
+        placed.write(folder)
+        self._look_after(handle, placed, there=False)
+
+        def install(node: Node, link: Link) -> None:
+            argv = script("install", placed.folder, placed.common, *belongings.started(node))
+            parcel = belongings.parcel(node, etcd, registry, self._timing)
+            try:
+                self._debts.clear(node, link)
+                done = link.run(argv, parcel, unit_files.FETCH_WITHIN)
+            except UnitError as error:
+                raise UnitError(f"{_not_started(node, placed)}: {error.message}", error.hint) from error
+            if done.code:
+                raise UnitError(f"{_not_started(node, placed)}: {done.last}")
+
+        try:
+            self._share(placed)
+            self._links.every(belongings.placed, install)
+            self._start(handle, placed)
+        except UnitError as error:
+            self.stop(handle, Outcome(1, error.message))
+            raise
+        (folder / _SENT).touch()
+        self._look_after(handle, placed, there=True)
+        return handle
+
+    def _belongings(self, job: Job) -> Belongings | ProcessBelongings:
+        env, user = container.image_says(self._runtime, job.image)
+        here = self._called(job)
+        if job.mpi is None:
+            return ProcessBelongings.of(here, self._nodes(), self._site, env, user)
+        return self._of_ranks.of(here, self._nodes(), self._site, env, self._timing.away)
+
+    def _look_after(self, handle: Handle, placed: Placed, there: bool) -> None:
+        """See to it that its end is noticed; a service has none, and may be on a node that is away."""
+        if not placed.service:
+            self._watch.begin(handle.folder, placed, there)
+        if there and not placed.has_ranks:
+            processes = Processes(handle, placed, self._link)
+            self._processes[handle.folder] = processes
+            processes.begin(lambda outcome: self._end(handle, outcome))
+
+    def _start(self, handle: Handle, placed: Placed) -> None:
+        """What is to be done once all nodes have their files: here, nothing."""
+
+    def _share(self, placed: Placed) -> None:
+        """Make its folder in the directory that is the same on all nodes, where there is one."""
+        if placed.sharer is not None:
+            self._links.every(self._nodes_of(placed), self._debts.clear)
+            self._debts.keep_shared(placed)
+            sharing.make(self._link(placed.master), placed.master, placed.shared, placed.sharer)
+
+    def start_master(self, handle: Handle, files: Mapping[str, str]) -> None:
+        placed = self._known(handle)
+        folder = PurePosixPath(placed.folder, "files", "master")
+        parcel = pack(Sent(folder / name, text) for name, text in files.items())
+        argv = ("tar", "--extract", "--directory", "/", "--file", "-")
+        self._link(placed.master).ask(argv, parcel)
+
+    def running(self, handle: Handle) -> bool:
+        """Units live by themselves: what was submitted and has not ended is there."""
+        return Placed.read(handle.folder) is not None and not self.has_ended(handle)
+
+    def has_ended(self, handle: Handle) -> bool:
+        return (handle.folder / "exit").exists()
+
+    def wait(self, handle: Handle, seconds: float | None) -> bool:
+        """Follows a master for as long as it takes: only services are waited for less."""
+        placed = self._known(handle)
+        if self.has_ended(handle):
+            return True
+        if not placed.has_ranks:
+            return self._processes[handle.folder].over.wait(seconds)
+        link = self._link(placed.master)
+        master = Followed(link, placed.folder, placed.master_unit, Whole(handle.output))
+        ended = following.follow(master, lambda: self.has_ended(handle))
+        if ended:
+            self._end(handle, self._why(handle, placed, ended))
+        return True
+
+    def _why(self, handle: Handle, placed: Placed, ended: following.Ended) -> Outcome:
+        outcome = ended.outcome(placed.timeout, placed.master)
+        if placed.flavour == "mpich":
+            code = mpich_signal(outcome.exit_code, str(handle.output))
+            outcome = replace(outcome, exit_code=code)
+        if outcome.state == "ended":
+            return self._befell(placed, outcome.exit_code) or outcome
+        return outcome
+
+    def _befell(self, placed: Placed, code: int) -> Outcome | None:
+        """What mpirun ended over, where that was a slave or a node: it may answer 0 all the same."""
+
+        def settled(node: Node, link: Link) -> list[Finding]:
+            return look(link, node.name, [placed.folder], "settle look", _SETTLE_WITHIN)
+
+        for name, found in self._links.each(self._nodes_of(placed), settled).items():
+            if isinstance(found, UnitError):
+                if code:
+                    return Outcome(137, f"the node {name} does not answer: {found.message}", "lost")
+            elif found:
+                return found[0].outcome(placed.app)
+        return None
+
+    def _lost(self, run: Path, outcome: Outcome) -> None:
+        handle = Handle(run)
+        if not self.has_ended(handle):
+            with handle.log.open("a") as log:
+                log.write(f"{outcome.reason}\n")
+            self._end(handle, outcome)
+
+    def _away(self, node: Node) -> None:
+        """Whoever waits for its answer is told that it is lost."""
+        self._debts.absent(node)
+        self._links.to(node).close()
+
+    def miss_nodes(self) -> None:
+        """Services end whose node was taken out of the book; runs with an end are looked after anyway."""
+        there = {node.name for node in self._nodes()}
+        for run, processes in list(self._processes.items()):
+            gone = [share.node for share in processes.placed.shares if share.node not in there]
+            if gone:
+                self._lost(run, Outcome(137, f"the node {gone[0]} was removed", "lost"))
+
+    def answers(self, handle: Handle, port: int) -> bool:
+        """On the node that its web process is on, where the app's port leads to it from then on."""
+        placed = self._known(handle)
+        node = next((node for node in self._nodes_of(placed) if node.name == placed.web), None)
+        if node is None or self.has_ended(handle):
+            return False
+        return lead(self._links.to(node), node.name, placed.folder, port)
+
+    def outcome(self, handle: Handle) -> Outcome:
+        try:
+            return Outcome(**json.loads((handle.folder / "exit").read_text()))
+        except FileNotFoundError:
+            return Outcome(137, "its units were lost", "lost")
+
+    def stop(self, handle: Handle, outcome: Outcome) -> None:
+        self._end(handle, outcome)
+        if placed := Placed.read(handle.folder):
+            self._watch.end(placed)
+            with alone(handle.folder):
+                try:
+                    self._halt(handle, placed)
+                    self._bring_results(handle, placed)
+                finally:
+                    self._debts.owe(placed)
+                    self._remove(handle, placed)
+        self._places.give_back(str(handle.folder))
+
+    def _remove(self, handle: Handle, placed: Placed) -> None:
+        """From its nodes; of each where that fails it is said why."""
+        left = self._debts.pay([share.node for share in placed.shares])
+        lines = [f"what is left on {name} is removed later: {why.message}\n" for name, why in left.items()]
+        if lines:
+            with handle.remarks.open("a") as remarks:
+                remarks.writelines(lines)
+
+    def _halt(self, handle: Handle, placed: Placed) -> None:
+        """End its processes, where it has some, and have all they wrote; once."""
+        processes = self._processes.pop(handle.folder, None) or Processes(handle, placed, self._link)
+        halted = handle.folder / "halted"
+        if (handle.folder / _SENT).exists() and not placed.has_ranks and not halted.exists():
+            processes.halt(self._present(placed), self._links)
+            halted.touch()
+
+    def _bring_results(self, handle: Handle, placed: Placed) -> None:
+        if (handle.folder / _SENT).exists():
+            results.Results(handle, placed, self._present(placed), self._links).bring()
+
+    def _present(self, placed: Placed) -> list[Node]:
+        return [node for node in self._nodes_of(placed) if node.name not in self._debts.away()]
+
+    def _nodes_of(self, placed: Placed) -> list[Node]:
+        names = {share.node for share in placed.shares}
+        return [node for node in self._nodes() if node.name in names]
+
+    def _end(self, handle: Handle, outcome: Outcome) -> None:
+        """Keep how the run ended; the first word counts."""
+        with self._ending:
+            if self.has_ended(handle) or Placed.read(handle.folder) is None:
+                return
+            with handle.output.open("ab") as output:
+                os.fsync(output.fileno())
+            unfinished = handle.folder / "exit.new"
+            unfinished.write_text(json.dumps(asdict(outcome)))
+            unfinished.rename(handle.folder / "exit")
+        if processes := self._processes.get(handle.folder):
+            processes.over.set()
+
+    def states(self, handle: Handle) -> tuple[UnitState, ...]:
+        placed = Placed.read(handle.folder)
+        return states.states(placed, self._nodes_of(placed), self._links) if placed else ()
+
+    def forget(self, image: str) -> None:
+        """From the nodes that answer; one that a container uses stays."""
+        called = self._registry().called(image)
+        self._links.each(self._nodes(), lambda node, link: link.run((node.runtime, "rmi", called)))
+
+    def results(self, handle: Handle) -> tuple[Path, ...]:
+        return results.keep(handle, Placed.read(handle.folder), self.outcome(handle))
+
+    def _known(self, handle: Handle) -> Placed:
+        placed = Placed.read(handle.folder)
+        if placed is None:
+            raise UnitError("nothing of the run was submitted")
+        return placed
+
+    def _link(self, name: str) -> Link:
+        found = next((node for node in self._nodes() if node.name == name), None)
+        if found is None:
+            raise UnitError(f"the node {name} is gone", "see: nap nodes")
+        return self._links.to(found)
+
+
+def _not_started(node: Node, placed: Placed) -> str:
+    return f"the node {node.name} could not start its {'slaves' if placed.has_ranks else 'processes'}"

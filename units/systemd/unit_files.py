@@ -1,0 +1,211 @@
+"""A job's units as systemd's: templates and what they start, for each node that has slaves of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from units import launching, names
+from units.containers import access
+from units.containers.access import INSIDE
+from units.containers.words import (
+    AGENT,
+    ENTER,
+    HOSTFILE,
+    OUTPUT,
+    RANKS,
+    REMARKS,
+    SHARE,
+    Conditions,
+    Place,
+    Words,
+    as_app,
+    confined,
+    limits,
+    mounts,
+    run_env,
+    whatever,
+)  # fmt: skip
+from units.errors import UnitError
+from units.job import Job, Mpi, Pairs, Process, Slave, UnitFile
+from units.render import render
+from units.systemd.node import Node
+
+# Seconds that a node has for getting an image.
+FETCH_WITHIN = 900
+_SCRIPTS = Path(__file__).parent.parent / "templates" / "systemd"
+# What a run has in its folder on a node, to be run by the node's shell.
+SCRIPTS = ("fetch", "keep", "end", "follow", "last")
+Seated = TypeVar("Seated", Slave, Process)
+
+
+@dataclass(frozen=True)
+class Site:
+    """What holds for all of a home's runs: its path, its id (empty: the default one), who programs are.
+
+    `share` is a directory that is the same on all nodes; empty where there is none.
+    """
+
+    home: str
+    prefix: str
+    uid: int
+    pids: int
+    share: str = ""
+
+    def folder(self, job: Job) -> PurePosixPath:
+        """Where a run has its files on a node; it is gone after the run. Only a service's is on a disk."""
+        root = PurePosixPath("/var/lib/nap" if job.service else "/run/nap")
+        return root / (self.prefix or "default") / job.app / str(job.run)
+
+    def labels(self, job: Job) -> tuple[str, ...]:
+        """What a run's containers are found by."""
+        return (f"nap.home={self.home}", f"nap.app={job.app}", f"nap.run={job.run}")
+
+    def shared(self, job: Job) -> PurePosixPath:
+        """What a run sees as /share: on a disk, for much is written there; it is gone after the run too."""
+        root = PurePosixPath(self.share or "/var/lib", "nap", self.prefix or "default")
+        return root / job.app / str(job.run) / "share"
+
+
+def by_node(seated: Iterable[Seated], nodes: Iterable[Node]) -> dict[Node, tuple[Seated, ...]]:
+    """A job's slaves, or its processes, by where they were placed; the master is on the first node."""
+    known = {node.name: node for node in nodes}
+    placed: dict[Node, list[Seated]] = {}
+    for one in seated:
+        if one.node not in known:
+            raise UnitError(f"the node {one.node} of {one.name} is not there any more", "see: nap nodes")
+        placed.setdefault(known[one.node], []).append(one)
+    return {node: tuple(ones) for node, ones in placed.items()}
+
+
+def render_all(job: Job, nodes: Iterable[Node], site: Site) -> tuple[UnitFile, ...]:
+    """Every node's units of an MPI job, named `NODE/UNIT.service`."""
+    assert job.mpi is not None
+    placed = by_node(job.slaves, nodes)
+    units = [unit for node, slaves in placed.items() for unit in _node_units(job, node, slaves, site)]
+    return (*units, _master(job, job.mpi, next(iter(placed)), site))
+
+
+def _node_units(job: Job, node: Node, slaves: tuple[Slave, ...], site: Site) -> tuple[UnitFile, UnitFile]:
+    template = slaves_template(job)
+    values = {
+        **common(job, node, site),
+        **each_slave(job),
+        "slaves": [(slave, limits_of(slave, node, site)) for slave in slaves],
+        "words": slave_words(job, conditions(node, site), site),
+        "announces": template.removesuffix("@.service"),
+        "what": "slave %i",
+        "which": "%i",
+    }
+    return (
+        render(f"{node.name}/{template}", "systemd/slaves.service.j2", values),
+        render(f"{node.name}/{discovery_template(job)}", "systemd/discovery.service.j2", values),
+    )
+
+
+def each_slave(job: Job) -> dict[str, object]:
+    """What a template of all slaves is made of, beside its words."""
+    return {
+        "image": job.image,
+        "container": names.slave_container(job, 0).removesuffix("0"),
+        "hostname": f"{job.app}-slave",
+        "inside": INSIDE,
+        "fetch_within": FETCH_WITHIN,
+    }
+
+
+def limits_of(slave: Slave, node: Node, site: Site) -> str:
+    """What a runtime is told of this slave alone; as one text, for its words are names and numbers."""
+    return " ".join(limits(slave, conditions(node, site)))
+
+
+def slave_words(job: Job, at: Conditions, site: Site) -> Words:
+    """What a runtime is told of every slave."""
+    place = Place(Path(site.folder(job)))
+    return (
+        *identity(job), *_network(job), *confined(at), *as_app(at, place),
+        *_share(job, site), *RANKS, *whatever(job.image), "/usr/sbin/sshd", "-D", "-e",
+        "-f", f"{INSIDE}/sshd_config",
+    )  # fmt: skip
+
+
+def _master(job: Job, mpi: Mpi, node: Node, site: Site) -> UnitFile:
+    name, words = names.master_unit(job), master_words(job, mpi, conditions(node, site), site)
+    values = {**common(job, node, site), "name": name, "words": words, "timeout": job.timeout}
+    return render(f"{node.name}/{name}.service", "systemd/master.service.j2", values)
+
+
+def master_words(job: Job, mpi: Mpi, at: Conditions, site: Site) -> Words:
+    """What a runtime is told of the container that mpirun runs in."""
+    place, own = Place(Path(site.folder(job))), dict(run_env(job, mpi.env))
+    known = {variable: own[variable] for variable in ("NAP_APP", "NAP_SHARE", *dict(mpi.env))}
+    return (
+        "--name", names.master_container(job), "--hostname", f"{job.app}-master",
+        *identity(job), *_network(job), *confined(at), *as_app(at, place), *mounts(place, "master"),
+        "--volume", f"{place.folder}/pipe:{OUTPUT}", *_share(job, site), "--workdir", job.workdir,
+        *whatever(job.image), "/bin/sh", "-c", ENTER, "nap", *launching.command(mpi, known, HOSTFILE),
+    )  # fmt: skip
+
+
+def common(job: Job, node: Node, site: Site) -> dict[str, object]:
+    """What all templates are made of."""
+    return {
+        "app": job.app,
+        "run": job.run,
+        "folder": str(site.folder(job)),
+        "runtime": node.runtime,
+        "kind": node.kind,
+    }
+
+
+def conditions(node: Node, site: Site) -> Conditions:
+    return Conditions(site.home, _together([node]), site.uid, site.pids, host_network=True)
+
+
+def identity(job: Job) -> Words:
+    return ("--label", f"nap.app={job.app}", "--label", f"nap.run={job.run}")
+
+
+def _network(job: Job) -> Words:
+    """The node's own, on which slaves differ by their ports; the master's name leads to itself."""
+    return ("--network", "host", "--add-host", f"{job.app}-master:127.0.0.1")
+
+
+def _share(job: Job, site: Site) -> Words:
+    return ("--volume", f"{site.shared(job)}:{SHARE}")
+
+
+def slaves_template(job: Job) -> str:
+    return names.slaves_unit(job, 0).removesuffix("0") + ".service"
+
+
+def discovery_template(job: Job) -> str:
+    return names.discovery_unit(job, 0).removesuffix("0") + ".service"
+
+
+def environments(job: Job, nodes: Iterable[Node], image_env: Pairs) -> dict[str, str]:
+    """What ranks, and mpirun, find in their environment: files by slave's name, and `master`."""
+    assert job.mpi is not None
+    env = (*image_env, *run_env(job, job.mpi.env))
+    placed = by_node(job.slaves, nodes)
+    over = next(iter(placed))
+    # Open MPI takes a network's address, which is the same on all nodes; interfaces may differ in name.
+    where = over.interface if job.mpi.flavour == "mpich" else over.subnet
+    launch = launching.environment(job.mpi, job.slaves, _together(placed), AGENT, HOSTFILE, where)
+    aside = ("PMIX_OUTPUT_STDERR_FD", str(REMARKS))
+    ranks = {slave.name: access.environment(env) for slave in job.slaves}
+    return {**ranks, "master": access.environment((*env, *launch, aside))}
+
+
+def _together(nodes: Iterable[Node]) -> launching.Machine:
+    """The nodes as launching sees them: one machine with all of their cores."""
+    nodes = tuple(nodes)
+    cores, rdma = sum(node.cores for node in nodes), all(node.rdma for node in nodes)
+    return launching.Machine(cores, rdma, (nodes[0].interface,), nodes[0].interface)
+
+
+def scripts(*names: str) -> Mapping[str, str]:
+    """The texts of scripts, by name."""
+    return {name: (_SCRIPTS / f"{name}.sh").read_text() for name in names}

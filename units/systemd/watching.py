@@ -1,0 +1,155 @@
+"""Looks after the nodes that have runs: which slaves have ended there, and which nodes answer no more."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from units.errors import UnitError
+from units.job import Outcome
+from units.systemd.following import Ended
+from units.systemd.links import Link, Links
+from units.systemd.node import Node
+from units.systemd.placed import Placed
+from units.systemd.scripts import script
+
+_BETWEEN_LOOKS = 1.0
+_ANSWERS_WITHIN = 5.0
+# Seconds in which units mostly are sent: to connect meanwhile would only hold that up.
+_SENT_WITHIN = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A slave of a run that has ended on a node, or, without an `ended`, that the run has no files there."""
+
+    folder: str
+    node: str
+    slave: str = ""
+    ended: Ended | None = None
+    words: str = ""
+
+    def outcome(self, app: str) -> Outcome:
+        if self.ended is None:
+            reason = f"the node {self.node} has lost what it had of the run: was it started anew?"
+            return Outcome(137, reason, "lost")
+        code = self.ended.code
+        words = f": {self.words}" if self.words else ""
+        reason = f"the slave {app}-slave{self.slave} on {self.node} was lost (exit {code}){words}"
+        return Outcome(code or 1, reason, "lost")
+
+
+def look(
+    link: Link, node: str, folders: Sequence[str], how: str = "look", within: float = _ANSWERS_WITHIN
+) -> list[Finding]:
+    """What is to be said of runs, by their folders there. UnitError when the node does not answer."""
+    said = link.ask(script(how, *folders), within=within)
+    return [_finding(node, line.split(" ", 5)) for line in said.splitlines()]
+
+
+def _finding(node: str, words: list[str]) -> Finding:
+    if len(words) == 1:
+        return Finding(words[0], node)
+    folder, slave, *how, last = words
+    return Finding(folder, node, slave, Ended(how[0], how[1], how[2]), last)
+
+
+@dataclass
+class _Watched:
+    """A run on a node; `there` once it was seen there."""
+
+    run: Path
+    app: str
+    there: bool
+
+
+class Watch:
+    """One a daemon, with a thread and a connection for each node that has runs.
+
+    `lost` hears of each run, by its folder here, that cannot come to a good end; `away` of nodes that
+    have not answered for that many seconds. Both may hear it several times.
+    """
+
+    def __init__(
+        self,
+        links: Links,
+        nodes: Callable[[], Sequence[Node]],
+        patience: float,
+        lost: Callable[[Path, Outcome], None],
+        away: Callable[[Node], None],
+    ) -> None:
+        self._links = links
+        self._nodes = nodes
+        self._patience = patience
+        self._lost = lost
+        self._away = away
+        self._watched: dict[str, dict[str, _Watched]] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, run: Path, placed: Placed, there: bool) -> None:
+        """`there` is whether its files are on the nodes already."""
+        with self._lock:
+            for share in placed.shares:
+                if share.node not in self._watched:
+                    self._watched[share.node] = {}
+                    name = f"watch of {share.node}"
+                    threading.Thread(target=self._keep, args=(share.node,), name=name, daemon=True).start()
+                self._watched[share.node][placed.folder] = _Watched(run, placed.app, there)
+
+    def end(self, placed: Placed) -> None:
+        with self._lock:
+            for share in placed.shares:
+                self._watched.get(share.node, {}).pop(placed.folder, None)
+
+    def _keep(self, name: str) -> None:
+        """Look until there is nothing to look after."""
+        heard = time.monotonic()
+        link: Link | None = None
+        while runs := self._awaited(name):
+            if link is None and time.monotonic() - heard < _SENT_WITHIN and not _any_there(runs):
+                continue
+            node = next((node for node in self._nodes() if node.name == name), None)
+            if node and (link is None or link.login != node.login):
+                link = self._links.apart(node)
+            try:
+                if node is None or link is None:
+                    raise UnitError(f"the node {name} is gone")
+                self._hear(runs, look(link, name, list(runs)))
+                heard = time.monotonic()
+            except UnitError:
+                if time.monotonic() - heard > self._patience:
+                    self._give_up(name, node, runs)
+        if link:
+            link.close()
+
+    def _awaited(self, name: str) -> dict[str, _Watched]:
+        """The runs of a node, a while from now."""
+        threading.Event().wait(_BETWEEN_LOOKS)
+        with self._lock:
+            if not self._watched[name]:
+                del self._watched[name]
+                return {}
+            return dict(self._watched[name])
+
+    def _hear(self, runs: dict[str, _Watched], findings: Sequence[Finding]) -> None:
+        gone = {finding.folder for finding in findings if finding.ended is None}
+        for finding in findings:
+            watched = runs[finding.folder]
+            if finding.ended or watched.there:
+                self._lost(watched.run, finding.outcome(watched.app))
+        for folder in runs.keys() - gone:
+            runs[folder].there = True
+
+    def _give_up(self, name: str, node: Node | None, runs: dict[str, _Watched]) -> None:
+        reason = f"the node {name} has not answered for {self._patience:.0f} s"
+        for watched in runs.values():
+            self._lost(watched.run, Outcome(137, reason, "lost"))
+        if node:
+            self._away(node)
+
+
+def _any_there(runs: dict[str, _Watched]) -> bool:
+    return any(watched.there for watched in runs.values())
