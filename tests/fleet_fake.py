@@ -1,0 +1,290 @@
+"""A small cluster of fleet's behind its documented HTTP API, over TCP or a Unix socket.
+
+Units are taken, placed by their [X-Fleet] options and brought one state further each time the cluster is
+looked at; what comes of it on a machine is its agent's to do.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+from urllib.parse import parse_qs, unquote, urlsplit
+
+STATES = ("inactive", "loaded", "launched")
+_PREFIX = "/fleet/v1"
+
+
+@dataclass
+class Held:
+    """A unit: what is wanted of it, where it is, and how far it has come."""
+
+    name: str
+    options: list[dict[str, str]]
+    wanted: str
+    current: str = "inactive"
+    machine: str = ""
+
+    def asks(self, option: str) -> list[str]:
+        """The values of an option of [X-Fleet]; `%i` is the instance's name."""
+        instance = self.name.partition("@")[2].rpartition(".")[0]
+        own = (one for one in self.options if (one["section"], one["name"]) == ("X-Fleet", option))
+        return [one["value"].replace("%i", instance) for one in own]
+
+    def text(self) -> str:
+        """As it is written out on its machine."""
+        sections: dict[str, list[str]] = {}
+        for one in self.options:
+            sections.setdefault(one["section"], []).append(f"{one['name']}={one['value']}\n")
+        return "\n".join(f"[{section}]\n{''.join(lines)}" for section, lines in sections.items())
+
+
+# What is to be done, with which unit, and the unit's text.
+Order = tuple[str, str, str]
+# Load, active and sub state, by unit.
+Known = dict[str, tuple[str, str, str]]
+_VERBS = {
+    ("inactive", "loaded"): "load",
+    ("loaded", "launched"): "start",
+    ("launched", "loaded"): "stop",
+    ("loaded", "inactive"): "unload",
+}
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Agent(Protocol):
+    """What carries out on a machine what was decided for it."""
+
+    def carry_out(self, orders: list[Order]) -> None:
+        """In this order."""
+
+    def states(self, names: list[str]) -> Known:
+        """As its systemd has them."""
+
+
+class Nothing:
+    """The agent of a machine that is not there: whatever it is told to do has happened."""
+
+    def __init__(self) -> None:
+        self._started: set[str] = set()
+
+    def carry_out(self, orders: list[Order]) -> None:
+        for verb, name, _ in orders:
+            (self._started.add if verb == "start" else self._started.discard)(name)
+
+    def states(self, names: list[str]) -> Known:
+        running, dead = ("loaded", "active", "running"), ("loaded", "inactive", "dead")
+        return {name: running if name in self._started else dead for name in names}
+
+
+@dataclass
+class Machine:
+    metadata: dict[str, str]
+    address: str = "10.0.0.1"
+    agent: Agent = field(default_factory=Nothing)
+
+
+@dataclass
+class Cluster:
+    """`machines` by id. One that is `silent` answers nothing; after `puts` further PUTs it falls silent."""
+
+    machines: dict[str, Machine]
+    units: dict[str, Held] = field(default_factory=dict)
+    silent: bool = False
+    puts: int | None = None
+    page_size: int = 2
+    seen: dict[str, str] = field(default_factory=dict)
+    """Where each unit was that ever was somewhere."""
+    emptied: threading.Event = field(default_factory=threading.Event)
+    """Its last unit was destroyed."""
+    _destroyed: list[Held] = field(default_factory=list)
+
+    def step(self) -> None:
+        """Every unit one state nearer to what is wanted of it."""
+        orders: dict[str, list[Order]] = {}
+        for unit in self._destroyed:
+            orders.setdefault(unit.machine, []).append(("unload", unit.name, ""))
+        self._destroyed.clear()
+        for unit in self.units.values():
+            before = unit.current
+            self._move(unit)
+            if unit.current != before:
+                order = (_VERBS[before, unit.current], unit.name, unit.text())
+                orders.setdefault(unit.machine, []).append(order)
+                self.seen[unit.name] = unit.machine
+            if unit.wanted == unit.current == "inactive":
+                unit.machine = ""
+        self._on_each(orders, lambda agent, given: agent.carry_out(given))
+
+    def _move(self, unit: Held) -> None:
+        now, then = STATES.index(unit.current), STATES.index(unit.wanted)
+        if then > 0 and not unit.machine:
+            unit.machine = next((machine for machine in self.machines if self._takes(machine, unit)), "")
+        if unit.machine:
+            unit.current = STATES[now + (then > now) - (then < now)]
+
+    def _on_each(self, what: dict[str, T], do: Callable[[Agent, T], R]) -> dict[str, R]:
+        """By machine, at the same time."""
+        with ThreadPoolExecutor() as pool:
+            agents = [self.machines[machine].agent for machine in what]
+            return dict(zip(what, pool.map(do, agents, what.values()), strict=True))
+
+    def _takes(self, machine: str, unit: Held) -> bool:
+        there = [other for other in self.units.values() if other.machine == machine and other is not unit]
+        metadata = {f"{name}={value}" for name, value in self.machines[machine].metadata.items()}
+        apart = not any(
+            fnmatchcase(b.name, glob) for a, b in _pairs(unit, there) for glob in a.asks("Conflicts")
+        )
+        beside = set(unit.asks("MachineOf")) <= {other.name for other in there}
+        return apart and beside and set(unit.asks("MachineMetadata")) <= metadata
+
+    def put(self, name: str, body: dict[str, Any]) -> tuple[int, Any]:
+        unit, state = self.units.get(name), body.get("desiredState", "")
+        if body.get("name", name) != name or (state and state not in STATES) or "." not in name:
+            return _error(400, "the unit is not valid")
+        if unit is None:
+            if not body.get("options"):
+                return _error(409, "unit does not exist and options field empty")
+            self.units[name] = Held(name, body["options"], state)
+            return 201, None
+        if not state:
+            return _error(409, "must provide DesiredState to update existing unit")
+        unit.wanted = state
+        return 204, None
+
+    def get(self, name: str) -> tuple[int, Any]:
+        self.step()
+        unit = self.units.get(name)
+        return (200, _entity(unit)) if unit else _error(404, "unit does not exist")
+
+    def delete(self, name: str) -> tuple[int, Any]:
+        unit = self.units.pop(name, None)
+        if unit and unit.machine:
+            self._destroyed.append(unit)
+        if unit and not self.units:
+            self.emptied.set()
+        return (204, None) if unit else _error(404, "unit does not exist")
+
+    def page(self, resource: str, query: dict[str, str]) -> tuple[int, Any]:
+        self.step()
+        if resource == "units":
+            key, found = "units", [_entity(unit) for unit in self.units.values()]
+        elif resource == "state":
+            key, found = "states", self._states(query.get("unitName"))
+        elif resource == "machines":
+            key, found = "machines", [_machine(*pair) for pair in self.machines.items()]
+        else:
+            return _error(404, "there is no such resource")
+        if not query.get("nextPageToken", "0").isdigit():
+            return _error(400, "invalid value of nextPageToken query parameter")
+        first = int(query.get("nextPageToken", "0"))
+        last = first + self.page_size
+        more = {"nextPageToken": str(last)} if last < len(found) else {}
+        return 200, {key: found[first:last], **more}
+
+    def _states(self, only: str | None) -> list[dict[str, Any]]:
+        asked: dict[str, list[str]] = {}
+        for unit in self.units.values():
+            if unit.machine and only in (None, unit.name):
+                asked.setdefault(unit.machine, []).append(unit.name)
+        answers = self._on_each(asked, lambda agent, names: agent.states(names))
+        return [
+            _state(name, machine, known) for machine, said in answers.items() for name, known in said.items()
+        ]
+
+
+def _pairs(unit: Held, others: list[Held]) -> Iterator[tuple[Held, Held]]:
+    """Both ways: who is there may mind the new one, too."""
+    for other in others:
+        yield unit, other
+        yield other, unit
+
+
+def _entity(unit: Held) -> dict[str, Any]:
+    said = {"name": unit.name, "options": unit.options, "desiredState": unit.wanted}
+    return {**said, "currentState": unit.current, **({"machineID": unit.machine} if unit.machine else {})}
+
+
+def _state(name: str, machine: str, known: tuple[str, str, str]) -> dict[str, str]:
+    states = zip(("systemdLoadState", "systemdActiveState", "systemdSubState"), known, strict=True)
+    return {"name": name, "hash": "0", "machineID": machine, **dict(states)}
+
+
+def _machine(id_: str, machine: Machine) -> dict[str, Any]:
+    return {"id": id_, "primaryIP": machine.address, "metadata": machine.metadata}
+
+
+def _error(code: int, message: str) -> tuple[int, Any]:
+    return code, {"error": {"code": code, "message": message}}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    cluster: Cluster
+    alone: threading.Lock
+
+    def address_string(self) -> str:
+        return ""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def _answer(self) -> None:
+        with self.alone:
+            if self.command == "PUT" and self.cluster.puts is not None:
+                self.cluster.puts -= 1
+                self.cluster.silent |= self.cluster.puts < 0
+            if not self.cluster.silent:
+                self._say()
+
+    def _say(self) -> None:
+        parts = urlsplit(self.path)
+        resource, _, name = unquote(parts.path.removeprefix(_PREFIX)).strip("/").partition("/")
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if not name:
+            query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+            code, value = self.cluster.page(resource, query)
+        elif self.command == "PUT" and self.headers.get("Content-Type") != "application/json":
+            code, value = _error(415, "only application/json is taken")
+        elif self.command == "PUT":
+            code, value = self.cluster.put(name, json.loads(body))
+        else:
+            code, value = (self.cluster.get if self.command == "GET" else self.cluster.delete)(name)
+        said = b"" if value is None else json.dumps(value).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    do_GET = do_PUT = do_DELETE = _answer
+
+
+class _UnixServer(ThreadingHTTPServer):
+    address_family = socket.AF_UNIX
+
+    def server_bind(self) -> None:
+        self.socket.bind(str(self.server_address))
+
+
+@contextmanager
+def serving(cluster: Cluster, path: Path | None = None) -> Iterator[str]:
+    """The URL that the cluster answers at: a Unix socket's where it has a `path`."""
+    handler = type("Handler", (_Handler,), {"cluster": cluster, "alone": threading.Lock()})
+    server = _UnixServer(str(path), handler) if path else ThreadingHTTPServer(("127.0.0.1", 0), handler)  # type: ignore[arg-type]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"unix://{path}" if path else f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,30 @@
+"""The files of a run whose units fleet brings: all that systemd's units find beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+from units.fleet import unit_files
+from units.job import Job, UnitFile
+from units.systemd.belongings import Belongings
+from units.systemd.node import Node
+from units.systemd.parcel import Sent
+from units.systemd.unit_files import Site
+
+
+class FleetsBelongings(Belongings):
+    """Which units a node has is known; their texts are sent to fleet."""
+
+    @staticmethod
+    def _rendered(_job: Job, _nodes: Iterable[Node], _site: Site) -> tuple[UnitFile, ...]:
+        return ()
+
+    def unit_names(self, node: Node) -> tuple[str, ...]:
+        return unit_files.names_of(self.job, self.placed[node])
+
+    def started(self, _node: Node) -> tuple[str, ...]:
+        return ()
+
+    def _units(self, node: Node, folder: PurePosixPath) -> Iterator[Sent]:
+        yield Sent(folder / unit_files.RUNTIME, unit_files.runtime(node))

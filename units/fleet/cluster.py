@@ -1,0 +1,110 @@
+"""What runs have in fleet: on record from before the first unit is submitted until the last one is destroyed.
+
+A record is in the run's folder while the run may need its units, and then among those that are owed; a fleet
+that does not answer is asked again until nothing is owed.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+
+from units import durable
+from units.errors import UnitError
+from units.fleet import waiting
+from units.fleet.client import Client, Machine, State
+from units.job import UnitFile
+from units.systemd.turns import alone
+
+_RECORD = "fleet.json"
+_GONE_WITHIN = 10.0
+
+
+class Cluster:
+    """One a daemon; any thread may use it.
+
+    `within` are the seconds that fleet has for finding machines, `every` those between two tries to have it
+    destroy what is owed.
+    """
+
+    def __init__(self, client: Client, owed: Path, within: float, every: float) -> None:
+        self._client = client
+        self._owed = owed
+        self._within = within
+        self._every = every
+        self._paying = threading.Lock()
+        self._due = threading.Event()
+
+    def load(
+        self, run: Path, units: Sequence[UnitFile], given_up: Callable[[], bool]
+    ) -> Mapping[str, Machine] | None:
+        """The machine that fleet has put each unit on, by its name; None when it was given up.
+
+        Raises:
+            UnitError: fleet does not answer, has a unit of such a name already, or no machine for one.
+        """
+        with alone(run):
+            self._give_up(run)
+            self.pay()
+            self._refuse_taken(units)
+            durable.write(run / _RECORD, json.dumps([unit.name for unit in units]))
+            for unit in units:
+                self._client.submit(unit, "loaded")
+        return waiting.until_loaded(self._client, units, self._within, given_up)
+
+    def launch(self, names: Collection[str]) -> None:
+        for name in names:
+            self._client.want(name, "launched")
+
+    def until_active(
+        self, names: Collection[str], within: float, given_up: Callable[[], bool]
+    ) -> State | None:
+        """See `waiting.until_active`."""
+        return waiting.until_active(self._client, names, within, given_up)
+
+    def destroy(self, run: Path) -> None:
+        """All that the run has in fleet; what fleet does not answer to is tried again."""
+        with alone(run):
+            self._give_up(run)
+        try:
+            self.pay()
+        except UnitError:
+            self._due.set()
+
+    def pay(self) -> None:
+        """Destroy what is owed. UnitError when fleet does not answer."""
+        with self._paying:
+            for record in sorted(self._owed.glob("*.json")):
+                names = json.loads(record.read_text())
+                for name in names:
+                    self._client.destroy(name)
+                waiting.until_gone(self._client, names, _GONE_WITHIN)
+                record.unlink()
+
+    def begin(self) -> None:
+        """Try again, from now on as long as this process lives."""
+        self._due.set()
+        threading.Thread(target=self._keep, name="fleet", daemon=True).start()
+
+    def _keep(self) -> None:
+        while self._due.wait():
+            self._due.clear()
+            try:
+                self.pay()
+            except UnitError:
+                threading.Event().wait(self._every)
+                self._due.set()
+
+    def _give_up(self, run: Path) -> None:
+        """From here on its units are owed."""
+        self._owed.mkdir(exist_ok=True)
+        if (run / _RECORD).exists():
+            (run / _RECORD).rename(self._owed / f"{run.parent.name}.{run.name}.json")
+
+    def _refuse_taken(self, units: Sequence[UnitFile]) -> None:
+        """Before any is submitted: what is somebody else's must never be destroyed."""
+        there = {unit.name for unit in self._client.units()}
+        if taken := next((unit.name for unit in units if unit.name in there), ""):
+            raise UnitError(f"fleet has a unit {taken} already", f"fleetctl destroy {taken}")

@@ -1,0 +1,101 @@
+"""The fleet engine: the systemd engine's runs, where fleet says which machine has which unit and starts it.
+
+Every machine of fleet is a node of nap's as well: fleet cannot bring a run's files, and what it is told
+everybody may read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from units import names
+from units.errors import UnitError
+from units.fleet import unit_files
+from units.fleet.belongings import FleetsBelongings
+from units.fleet.client import Machine, State
+from units.fleet.cluster import Cluster
+from units.job import Handle, Job, Outcome, UnitFile
+from units.systemd.engine import SystemdEngine
+from units.systemd.node import Node
+from units.systemd.parts import Parts
+from units.systemd.placed import Placed
+from units.systemd.unit_files import FETCH_WITHIN
+from units.systemd.watching import look
+
+
+class FleetEngine(SystemdEngine):
+    """See `units.engine.Engine` for the methods."""
+
+    name = "fleet"
+    _of_ranks = FleetsBelongings
+
+    def __init__(self, parts: Parts, cluster: Cluster) -> None:
+        super().__init__(parts)
+        self._cluster = cluster
+
+    def begin(self) -> None:
+        super().begin()
+        self._cluster.begin()
+
+    def units(self, job: Job) -> tuple[UnitFile, ...]:
+        return unit_files.units(self._called(self._chosen(job)), self._site, self._arch)
+
+    def _chosen(self, job: Job) -> Job:
+        """With the slaves that nodes' slots call for, where the job leaves that open."""
+        return self._places.planned(job, self._arch) if job.splits else job
+
+    def never_fits(self, job: Job) -> str:
+        """Fleet does not count slots, but keeps an app's slaves apart."""
+        if job.splits:
+            return super().never_fits(job)
+        machines = sum(node.arch == self._arch for node in self._nodes())
+        if len(job.slaves) <= machines:
+            return ""
+        needs = f"fleet puts each of {len(job.slaves)} slaves on a machine of its own"
+        return f"{needs}, and there are {machines} nodes with the image's processor"
+
+    def place(
+        self, job: Job, handle: Handle, told: Callable[[str], None], given_up: Callable[[], bool]
+    ) -> Job | None:
+        """Fleet has units on their machines afterwards, and not started: it tells in no other way where."""
+        if Placed.read(handle.folder):
+            return super().place(job, handle, told, given_up)
+        job = self._chosen(job)
+        units = unit_files.instances(job, self.units(job))
+        machines = self._cluster.load(handle.folder, units, given_up)
+        if machines is None:
+            return None
+        slaves = (f"{names.slaves_unit(job, slave.index)}.service" for slave in job.slaves)
+        where = [self._node(machines[slave]).name for slave in slaves]
+        return self._places.seat(str(handle.folder), job, where)
+
+    def _node(self, machine: Machine) -> Node:
+        for node in self._nodes():
+            if node.address == machine.address:
+                return node
+        sentence = f"fleet put a slave on {machine.address}, which is no node of nap's"
+        raise UnitError(sentence, f"nap nodes add USER@{machine.address}, as for each of fleet's machines")
+
+    def _start(self, handle: Handle, placed: Placed) -> None:
+        """Slaves, and what announces them, on all machines at the same time."""
+        own = [name for share in placed.shares for name in share.units if name != placed.master_unit]
+        self._cluster.launch(own)
+        if failed := self._cluster.until_active(own, FETCH_WITHIN, lambda: self.has_ended(handle)):
+            self._lost(handle.folder, self._why_failed(placed, failed))
+
+    def _why_failed(self, placed: Placed, failed: State) -> Outcome:
+        (share,) = (share for share in placed.shares if failed.name in share.units)
+        if found := look(self._link(share.node), share.node, [placed.folder]):
+            return found[0].outcome(placed.app)
+        return Outcome(1, f"{failed.name} failed on {share.node}", "lost")
+
+    def start_master(self, handle: Handle, files: Mapping[str, str]) -> None:
+        super().start_master(handle, files)
+        self._cluster.launch([self._known(handle).master_unit])
+
+    def stop(self, handle: Handle, outcome: Outcome) -> None:
+        """On the nodes first: a fleet that does not answer keeps nobody from that."""
+        try:
+            super().stop(handle, outcome)
+        finally:
+            self._cluster.destroy(handle.folder)

@@ -1,0 +1,25 @@
+"""A unit file as fleet's API takes it: an option with its section, its name and its value."""
+
+from __future__ import annotations
+
+from units.job import UnitFile
+
+Option = dict[str, str]
+
+
+def options(unit: UnitFile) -> list[Option]:
+    """In their order. A value over several lines keeps them: fleet writes it out as it came."""
+    found: list[Option] = []
+    section, goes_on = "", False
+    for line in unit.content.split("\n"):
+        if goes_on:
+            found[-1]["value"] += f"\n{line}"
+        elif line.startswith("["):
+            section = line.strip("[]")
+        elif line and line[0] not in "#;":
+            name, _, value = line.partition("=")
+            found.append({"section": section, "name": name, "value": value})
+        else:
+            continue
+        goes_on = line.endswith("\\")
+    return found
