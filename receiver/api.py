@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from typing import Any
@@ -22,9 +22,11 @@ from receiver.dispatcher import Dispatcher, Prelude
 from receiver.errors import ReceiverError
 from receiver.ledger import Release, Run
 from receiver.parts import Parts
+from receiver.rendering import renderer
 from receiver.streaming import kept_alive
 from receiver.version import VERSION
-from units.job import Handle
+from units.job import Handle, Job
+from units.systemd.engine import SystemdEngine
 
 _NUMBER = "[0-9]{1,18}"  # what SQLite counts with
 
@@ -34,16 +36,19 @@ Answer = Callable[[Request], Awaitable[Any]]
 class Api:
     """One method a resource; each returns a JSON value, or a response of its own."""
 
-    def __init__(self, parts: Parts, dispatcher: Dispatcher, etcd: dict[str, str]) -> None:
+    def __init__(self, parts: Parts, dispatcher: Dispatcher, uses: Mapping[str, Any]) -> None:
+        """`uses` is what the status says of etcd, and of what else the receiver needs."""
         self._parts = parts
         self._dispatcher = dispatcher
-        self._etcd = etcd
+        self._uses = uses
 
     def application(self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]]) -> Starlette:
         run = "/apps/{app}/runs/{number}"
         routes: list[tuple[str, str, Answer]] = [
             ("GET", "/status", self.status),
             ("GET", "/ps", self.ps),
+            ("GET", "/nodes/uses", self.node_uses),
+            ("POST", "/nodes/changed", self.nodes_changed),
             ("GET", "/apps", self.apps),
             ("POST", "/apps", self.create),
             ("DELETE", "/apps/{app}", self.destroy),
@@ -71,14 +76,14 @@ class Api:
             "pid": os.getpid(),
             "home": str(self._parts.home.root),
             "engine": self._parts.engine.name,
-            "etcd": self._etcd,
+            **self._uses,
             "apps": len(self._parts.ledger.apps()),
             "running": len(running),
         }
 
     async def ps(self, _request: Request) -> Any:
         started = [run for run in self._parts.ledger.unfinished() if run.state in ("starting", "running")]
-        return [self._units(run) for run in started]
+        return await asyncio.gather(*(asyncio.to_thread(self._units, run) for run in started))
 
     def _units(self, run: Run) -> dict[str, Any]:
         states = self._parts.engine.states(Handle(self._parts.home.run(run.app, run.number)))
@@ -90,6 +95,20 @@ class Api:
             "units": [asdict(state) for state in states],
             "since": run.created,
         }
+
+    async def node_uses(self, _request: Request) -> Any:
+        """What runs have of the nodes, where the engine has some."""
+        engine = self._parts.engine
+        uses = engine.uses() if isinstance(engine, SystemdEngine) else ()
+        return [{"node": use.node, "slots": use.need.slots, "memory": use.need.memory} for use in uses]
+
+    async def nodes_changed(self, _request: Request) -> Any:
+        """A command has changed the book of nodes."""
+        self._parts.publisher.changed.set()
+        engine = self._parts.engine
+        if isinstance(engine, SystemdEngine):
+            await asyncio.to_thread(engine.miss_nodes)
+        return {}
 
     async def apps(self, _request: Request) -> Any:
         return [self._app(app.name) for app in self._parts.ledger.apps()]
@@ -129,19 +148,20 @@ class Api:
         return [_release(release, runs) for release in self._parts.ledger.releases(name)]
 
     async def render(self, request: Request) -> Any:
-        name = request.path_params["app"]
-        engine = request.query_params.get("engine", self._parts.engine.name)
-        if engine != self._parts.engine.name:
-            raise ReceiverError(f"there is no engine {engine!r}", f"the engine is {self._parts.engine.name}")
+        units = renderer(self._parts, request.query_params.get("engine", self._parts.engine.name))
+        return [asdict(unit) for unit in units(self._next_job(request.path_params["app"]))]
+
+    def _next_job(self, name: str) -> Job:
+        """What would be submitted if the app's last release were run now."""
         release = self._parts.ledger.get_release(name, None)
         plan = from_json(release.plan)
         runs = self._parts.ledger.runs(name)
         run = Run(name, runs[-1].number + 1 if runs else 1, release.commit_id, release.number)
         image = self._parts.images.get(release.image)
-        stack = self._parts.preparer.stack(plan, lambda _: None)
+        stack = self._parts.builder.stack(plan, lambda _: None)
+        env = self._parts.builder.environment(plan, stack, image)
         port = ports.of(self._parts.ledger, name) if plan.service else None
-        job = jobs.make(self._parts.home, run, plan, image, stack, port)
-        return [asdict(unit) for unit in self._parts.engine.units(job)]
+        return jobs.make(self._parts.home, run, plan, image, stack, env, port)
 
     async def runs(self, request: Request) -> Any:
         return [_run(run) for run in self._parts.ledger.runs(request.path_params["app"])]
@@ -154,7 +174,8 @@ class Api:
             raise ReceiverError("a run's options are not an object of names and values", "see: nap run -h")
         words = [f"{name}={value}" if name in jobs.OPTIONS else name for name, value in options.items()]
         checked = jobs.parse_options(words)
-        jobs.check_options(from_json(release.plan), checked)
+        plan = from_json(release.plan)
+        self._parts.preparer.refuse(plan, release.app, checked)
         accept = self._dispatcher.accept
         run, _ = await asyncio.to_thread(
             accept, release.app, release.commit_id, checked, Prelude(), release.number

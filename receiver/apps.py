@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from receiver import git
+from receiver import engines, git, pruning
 from receiver.errors import ReceiverError
 from receiver.ledger import App
 from receiver.names import app_name
 from receiver.parts import Parts
-from units.local.files import remove
+from registry.errors import RegistryError
+from units.errors import UnitError
+from units.running.files import remove
 
 
 def _branch(text: str) -> str:
@@ -28,7 +31,7 @@ def _truth(text: str) -> bool:
 
 def _pack(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
-        raise ValueError("the name of a folder in $NAP_HOME/buildpacks")
+        raise ValueError("Dockerfile, pom.xml, mpi.xml or the name of a folder in $NAP_HOME/buildpacks")
     return text
 
 
@@ -93,7 +96,7 @@ def _checked(key: str, text: str) -> Any:
 
 
 def destroy(parts: Parts, name: str) -> None:
-    """Remove the app with its repository, releases, runs, logs and cache. Nothing of it may run.
+    """Remove the app with its repository, releases, images, runs, logs and cache. Nothing of it may run.
 
     Its record goes last: until then the name is taken, and what was cut short is done by doing it again.
     """
@@ -101,7 +104,19 @@ def destroy(parts: Parts, name: str) -> None:
     for folder in (parts.home.repository(name), parts.home.runs(name), parts.home.cache(name)):
         remove(folder)
     parts.publisher.gone(name, runs)
+    images = {release.image for release in parts.ledger.releases(name)}
     parts.ledger.remove_app(name)
+    _forget(parts, name, images)
+
+
+def _forget(parts: Parts, name: str, images: set[str]) -> None:
+    """Containers' images are one app's; trees of the same bytes may just be given to another one."""
+    if parts.engine.name not in engines.OF_IMAGES:
+        return
+    try:
+        pruning.prune(parts, images)
+    except (RegistryError, UnitError) as error:
+        print(f"{name} is gone, its images stay for now: {error}", file=sys.stderr)
 
 
 def mend(parts: Parts) -> None:

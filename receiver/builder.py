@@ -1,105 +1,64 @@
-"""A plan and a tree come in, an image comes out: the steps are run in a capsule on this machine."""
+"""What every builder answers to, whether it makes trees on this machine or images of containers."""
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
 from buildpacks import advice
-from buildpacks.build import Execute, Folders, carry_out
-from buildpacks.build import environment as with_stack
+from buildpacks.build import Folders
 from buildpacks.detect import Buildpack
-from buildpacks.errors import BuildpackError
-from buildpacks.plan import Plan, Step
+from buildpacks.plan import Plan
 from buildpacks.stack import Stack
-from receiver.errors import ReceiverError
-from receiver.lines import Say, stream
-from receiver.paths import Home
-from registry.images import Image, Images
-from units.local.engine import capsule_argv
-
-_PASSED_ON = ("USER", "LOGNAME", "LANG", "TZ", "JAVA_HOME")
-_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE")
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Where and within what limits things are built. `seconds` is the longest one step may take."""
-
-    home: Home
-    images: Images
-    seconds: int
-    maven: tuple[str, ...]
+from receiver.lines import Say
+from registry.images import Image, ImageStore
+from units.job import Pairs
 
 
 @dataclass(frozen=True)
 class Work:
-    """One build: its folders, who hears of it, and who may stop it (a file descriptor)."""
+    """One build: of which app, in what folders, who hears of it, and who may stop it (a file descriptor).
 
+    `name` is short and the same for the same inputs: what is made can be called so before it has a release.
+    """
+
+    app: str
+    name: str
     folders: Folders
     say: Say
     cancelled: int
 
 
-def build(bench: Bench, pack: Buildpack, plan: Plan, stack: Stack, work: Work) -> tuple[Image, Plan]:
-    """The image, and the plan completed by what was built. BuildpackError when a step fails."""
-    tree = work.folders.tree
-    try:
-        for folder in (work.folders.cache, work.folders.env):
-            folder.mkdir(parents=True, exist_ok=True)
-        completed = carry_out(pack, plan, stack, work.folders, _executor(bench, stack, work))
-        _remark(completed, work)
-        return bench.images.add(tree), completed
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise ReceiverError("the disk is full, so the build was given up", f"see: df {tree}") from error
+class Builder(Protocol):
+    """Makes images of trees; may be used by several threads at a time."""
+
+    @property
+    def images(self) -> ImageStore:
+        """What was built and not pruned."""
+
+    def stack(self, plan: Plan, say: Say, /) -> Stack:
+        """Where a plan is compiled and run; an error says what is missing for it."""
+
+    def build(self, pack: Buildpack, plan: Plan, stack: Stack, work: Work, /) -> tuple[Image, Plan]:
+        """The image, and the plan completed by what was built. BuildpackError when a step fails."""
+
+    def find(self, digest: str, say: Say, /) -> Image | None:
+        """The image that was built before, when it can be run still; None when it is to be built again."""
+
+    def released(self, app: str, number: int, image: Image, /) -> None:
+        """Call the image what people call it now: by its release's number. A failure goes to the log."""
+
+    def sweep(self) -> None:
+        """End and remove what builds of a receiver that was killed have left."""
+
+    def environment(self, plan: Plan, stack: Stack, image: Image, /) -> Pairs:
+        """What programs of the image find. In its values `{app}` stands for the app's folder."""
 
 
-def _remark(plan: Plan, work: Work) -> None:
+def remark(plan: Plan, work: Work) -> None:
     """What a student may not know of a program like this one."""
     if plan.manifest is None:
         return
     for product in plan.products:
-        if remark := advice.of_program(work.folders.tree / product, plan.manifest):
-            work.say(remark)
-
-
-def _executor(bench: Bench, stack: Stack, work: Work) -> Execute:
-    """Runs a step in a capsule of its own, its lines shown as they come."""
-    folders = work.folders
-    visible = tuple(path for path in (bench.home.stacks, bench.home.buildpacks) if path.is_dir())
-    env = {**environment(stack, folders.cache), **network(os.environ)}
-
-    def execute(step: Step, argv: tuple[str, ...]) -> None:
-        if argv[0] == "mvn":
-            argv = (argv[0], *bench.maven, *argv[1:])
-        listener = advice.Listener()
-
-        def say(line: str) -> None:
-            listener.hear(line)
-            work.say(line)
-
-        work.say(f"$ {step.shown}")
-        capsule = capsule_argv(bench.home.root, (folders.tree, folders.cache, folders.env), visible, argv)
-        code = stream(capsule, folders.tree, env, say, bench.seconds, work.cancelled)
-        if code != 0:
-            raise BuildpackError(f"`{step.shown}` ended with {code}", listener.hint)
-
-    return execute
-
-
-def environment(stack: Stack, home: Path) -> dict[str, str]:
-    """What a build and a program find: small, clean, and with the stack's tools first on PATH."""
-    own = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    path = os.environ.get("PATH", _PATH)
-    return with_stack(stack, {"LANG": "C.UTF-8", **own, "HOME": str(home), "PATH": path})
-
-
-def network(environ: Mapping[str, str]) -> dict[str, str]:
-    """How pip and mvn reach their mirrors here: for builds alone, there may be passwords in it."""
-    return {name: value for name, value in environ.items() if name in _PROXIES or name.startswith("PIP_")}
+        if sentence := advice.of_program(work.folders.tree / product, plan.manifest):
+            work.say(sentence)

@@ -10,40 +10,42 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
-from receiver import apps
+from receiver import apps, builders, engines, registries
 from receiver import settings as home_settings
 from receiver.api import Api
 from receiver.dispatcher import Dispatcher
 from receiver.hooks import Hooks
 from receiver.ledger import Ledger
+from receiver.node_news import NodeNews
+from receiver.node_states import CONNECT_WITHIN
+from receiver.nodes import NodeBook
 from receiver.parts import Parts
 from receiver.paths import Home
 from receiver.prepare import Preparer
 from receiver.publisher import Publisher
 from registry.endpoint import Settings as EtcdSettings
-from registry.images import Images
 from registry.opening import open_store
 from registry.processes import tell_starter
-from units.launching import Machine
-from units.local.engine import LocalEngine
-from units.local.files import remove
+from units.systemd.engine import SystemdEngine
+from units.systemd.links import Links
 
 
 def main(root: Path) -> None:
     os.chdir(root)
     os.umask(0o077)
     home = Home(root)
-    remove(home.scratch)
     etcd = EtcdSettings.load(home.etcd_settings)
     parts = _parts(home, etcd)
+    parts.builder.sweep()
     dispatcher = Dispatcher(parts)
-    api = Api(parts, dispatcher, {"url": etcd.endpoint.url, "api": etcd.endpoint.api})
+    api = Api(parts, dispatcher, _uses(parts, etcd))
     application = api.application(lambda _: _at_work(home, parts, dispatcher))
     config = uvicorn.Config(
         application, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=1
@@ -53,19 +55,30 @@ def main(root: Path) -> None:
 
 def _parts(home: Home, etcd: EtcdSettings) -> Parts:
     settings = home_settings.load(home.settings)
-    images = Images(home.images)
+    builder = builders.opened(home, settings)
     store = open_store(etcd.endpoint)
+    engine = engines.opened(home, settings)
     return Parts(
         home=home,
         settings=settings,
         ledger=Ledger(home.ledger),
-        engine=LocalEngine(home.root, Machine.here()),
+        engine=engine,
         store=store,
         keys=etcd.keys,
-        images=images,
-        preparer=Preparer(home, settings, images),
+        images=builder.images,
+        builder=builder,
+        preparer=Preparer(home, settings, builder, engine.never_fits),
         publisher=Publisher(store, etcd.keys),
     )
+
+
+def _uses(parts: Parts, etcd: EtcdSettings) -> dict[str, Any]:
+    """What `nap status` shows of the parts beside the receiver."""
+    uses: dict[str, Any] = {"etcd": {"url": etcd.endpoint.url, "api": etcd.endpoint.api}}
+    if parts.engine.name in engines.OF_IMAGES:
+        uses["registry"] = registries.of(parts.home, parts.settings.registry).name
+        uses["runtime"] = registries.runtime(parts.home, parts.settings).shown
+    return uses
 
 
 @asynccontextmanager
@@ -75,11 +88,25 @@ async def _at_work(home: Home, parts: Parts, dispatcher: Dispatcher) -> AsyncIte
     await asyncio.to_thread(dispatcher.recover)
     hooks = Hooks(parts, dispatcher)
     server = await hooks.serve(Path(home.hook_socket.name))
-    tell_starter()
-    yield
+    with _news_of_nodes(parts):
+        tell_starter()
+        yield
     server.close()
     hooks.give_up()
     parts.publisher.close()
+
+
+@contextmanager
+def _news_of_nodes(parts: Parts) -> Iterator[None]:
+    """Meanwhile etcd knows how they are, where the engine has some."""
+    if not isinstance(parts.engine, SystemdEngine):
+        yield
+        return
+    book = NodeBook(parts.home.nodes)
+    links = Links(book.identity, CONNECT_WITHIN)
+    NodeNews(book, links, parts.engine.uses, parts.publisher, parts.settings.nodes.away / 2).begin()
+    yield
+    links.close()
 
 
 def _listen(path: str) -> socket.socket:

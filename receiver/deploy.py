@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 from buildpacks.plan import from_json, to_json
 from receiver import jobs, ports
 from receiver.ledger import Release
 from receiver.parts import Parts
-from receiver.prepare import Push
+from receiver.prepare import Prepared, Push
 from receiver.progress import Progress
-from receiver.serving import refuse_taken_port, replace_older, wait_until_it_answers
+from receiver.serving import make_room, refuse_taken_port, stop_older, wait_until_it_answers
 from receiver.show import counted
 from receiver.silence import Silence
 from receiver.ticket import Ticket
@@ -20,33 +22,59 @@ from units.job import Handle, Job, Mpi, Outcome, Slave
 GIVEN_UP = Outcome(1, "it was given up")
 
 
-def deploy(progress: Progress, parts: Parts, ticket: Ticket) -> Outcome:
-    """From a recorded run to its outcome; picks a run up where a receiver that died has left it."""
-    release = _release(progress, parts, ticket)
-    job = _job(progress, parts, release)
+def deploy(progress: Progress, parts: Parts, ticket: Ticket, prepared: Prepared | None = None) -> Outcome:
+    """From a recorded run to its outcome; picks a run up where a receiver that died has left it.
+
+    `prepared` is what the run's commit has just become, where that is known.
+    """
+    release, prepared = _release(progress, parts, ticket, prepared)
+    job = _job(progress, parts, release, prepared)
     handle = Handle(parts.home.run(job.app, job.run))
     try:
+        placed = _place(progress, parts, ticket, job, handle)
+        if placed is None:
+            return ticket.outcome or GIVEN_UP
         if not _was_submitted(progress, parts, handle):
-            _submit(progress, parts, job, handle)
+            _submit(progress, parts, placed, handle)
         if progress.run.state != "running":
             with progress.phase("gather"):
-                _bring_up(progress, parts, ticket, job, handle)
+                _bring_up(progress, parts, ticket, placed, handle)
             progress.update(state="running")
         with progress.phase("run"):
             if not ticket.is_cancelled():
                 parts.engine.wait(handle, None)
     finally:
         parts.engine.stop(handle, ticket.outcome or GIVEN_UP)
-        parts.engine.results(handle)
+        _keep_results(progress, parts, handle)
     return parts.engine.outcome(handle)
 
 
+def _keep_results(progress: Progress, parts: Parts, handle: Handle) -> None:
+    parts.engine.results(handle)
+    for line in handle.remarked:
+        progress.say(f"       {line}")
+
+
+def _place(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: Handle) -> Job | None:
+    """The job with its slaves' nodes, once there is room for them; None when it is cancelled before."""
+
+    def told(shortage: str) -> None:
+        progress.say(f"-----> waiting for room: {shortage}")
+        progress.update(state="waiting")
+
+    placed = parts.engine.place(job, handle, told, ticket.is_cancelled)
+    if placed is None:
+        return None
+    progress.update(slaves=len(placed.slaves))
+    return jobs.announced(parts.home, placed)
+
+
 def _submit(progress: Progress, parts: Parts, job: Job, handle: Handle) -> None:
-    replace_older(progress, parts)
-    refuse_taken_port(job)
+    make_room(progress, parts)
+    refuse_taken_port(progress, parts, job)
     progress.say(f"-----> run {job.run} of {job.app} v{job.release}")
-    if parts.engine.note:
-        progress.say(f"       {parts.engine.note}")
+    if note := parts.engine.note(job):
+        progress.say(f"       {note}")
     progress.update(state="starting")
     with progress.phase("slaves"):
         parts.engine.submit(job, handle.folder)
@@ -58,38 +86,48 @@ def _bring_up(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle
         if not members:
             return
         _start_master(progress, parts, job.mpi, job, handle, members)
-    elif job.service:
-        wait_until_it_answers(progress, parts, ticket, job, handle)
+    elif job.service and wait_until_it_answers(progress, parts, ticket, job, handle):
+        stop_older(progress, parts)
 
 
-def _release(progress: Progress, parts: Parts, ticket: Ticket) -> Release:
-    """The release the run was started with, else what its commit becomes."""
+def _release(
+    progress: Progress, parts: Parts, ticket: Ticket, prepared: Prepared | None
+) -> tuple[Release, Prepared | None]:
+    """The release the run was started with, else what its commit becomes, as it was just prepared."""
     run = progress.run
     if run.release is not None:
-        return parts.ledger.get_release(run.app, run.release)
+        return parts.ledger.get_release(run.app, run.release), None
     progress.update(state="building")
-    shown = progress.say if "check" not in run.seconds else _unheard
-    push = Push(parts.ledger.app(run.app), run.commit_id, ticket.descriptor, options=run.options)
-    prepared = parts.preparer.prepare(push, shown)
+    if prepared is None:
+        shown = progress.say if "check" not in run.seconds else _unheard
+        push = Push(parts.ledger.app(run.app), run.commit_id, ticket.descriptor, options=run.options)
+        prepared = parts.preparer.prepare(push, shown)
     plan = to_json(prepared.plan)
     release = parts.ledger.release(run.app, run.commit_id, prepared.image.digest, plan)
     progress.update(release=release.number, seconds={**prepared.seconds, **run.seconds})
+    named = (release.app, release.number, prepared.image)
+    # Nothing of the run waits for what people may call its image.
+    threading.Thread(target=parts.builder.released, args=named, daemon=True).start()
     parts.publisher.release(release)
-    return release
+    return release, prepared
 
 
 def _unheard(_line: str) -> None:
     """The pusher has seen these lines already: the same inputs gave them before the push was accepted."""
 
 
-def _job(progress: Progress, parts: Parts, release: Release) -> Job:
+def _job(progress: Progress, parts: Parts, release: Release, prepared: Prepared | None) -> Job:
     plan = from_json(release.plan)
-    image = parts.images.get(release.image)
-    stack = parts.preparer.stack(plan, progress.say)
+    if prepared:
+        image, stack = prepared.image, prepared.stack
+    else:
+        image = parts.builder.find(release.image, progress.say) or parts.images.get(release.image)
+        stack = parts.builder.stack(plan, progress.say)
+    env = parts.builder.environment(plan, stack, image)
     port = ports.of(parts.ledger, progress.run.app) if plan.service else None
-    job = jobs.make(parts.home, progress.run, plan, image, stack, port)
+    job = jobs.make(parts.home, progress.run, plan, image, stack, env, port)
     np = job.mpi.np if job.mpi else len(job.processes)
-    progress.update(slaves=len(job.slaves), np=np, service=job.service)
+    progress.update(np=np, service=job.service)
     return job
 
 
@@ -120,9 +158,12 @@ def _gather(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: 
         )  # fmt: skip
     except RegistryError as error:
         if over():
-            progress.say(f"       {_last_words(handle)}")
+            if words := _last_words(handle):
+                progress.say(f"       {words}")
             return ()
-        raise RegistryError(error.message, _last_words(handle), missing=error.missing) from error
+        raise RegistryError(
+            error.message, _last_words(handle) or error.hint, missing=error.missing
+        ) from error
 
 
 def _by_member(job: Job) -> dict[str, Slave]:
@@ -131,8 +172,9 @@ def _by_member(job: Job) -> dict[str, Slave]:
 
 
 def _last_words(handle: Handle) -> str:
+    """Of the slaves; empty when they have said nothing."""
     lines = handle.log.read_text(errors="replace").splitlines()[-3:]
-    return f"the slaves' log ends with: {' / '.join(lines)}"
+    return f"the slaves' log ends with: {' / '.join(lines)}" if lines else ""
 
 
 def _start_master(
@@ -143,6 +185,6 @@ def _start_master(
     progress.say("-----> hostfile")
     for line in hostfile.splitlines():
         progress.say(f"       {line}")
-    for line in launching.shown(mpi):
+    for line in launching.shown(mpi, parts.engine.hostfile):
         progress.say(f"$ {line}")
     parts.engine.start_master(handle, {"hostfile": hostfile})

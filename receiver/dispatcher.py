@@ -15,6 +15,7 @@ from receiver.deploy import deploy
 from receiver.errors import ReceiverError
 from receiver.ledger import Run
 from receiver.parts import Parts
+from receiver.prepare import Prepared
 from receiver.progress import Progress
 from receiver.silence import Silence
 from receiver.story import Story
@@ -30,10 +31,11 @@ CANCELLED = Outcome(130, "", "cancelled")
 
 @dataclass(frozen=True)
 class Prelude:
-    """What was said and measured of a push before it was accepted."""
+    """What was said of a push before it was accepted, and what its commit became; `seconds` by phase."""
 
     lines: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
+    prepared: Prepared | None = None
 
 
 class Dispatcher:
@@ -70,7 +72,7 @@ class Dispatcher:
         run = self._parts.ledger.update(run, seconds=dict(prelude.seconds))
         if "replace" in options:
             self._replace_before(run)
-        self._begin(run)
+        self._begin(run, prelude.prepared)
         return run, cursor
 
     def _make_folder(self, run: Run) -> None:
@@ -115,6 +117,7 @@ class Dispatcher:
 
     def recover(self) -> None:
         """Take up every run that has not ended: see `deploy`. Services that went down come up again."""
+        self._parts.engine.begin()
         for run in self._parts.ledger.unfinished():
             try:
                 self._take_up(run)
@@ -130,13 +133,16 @@ class Dispatcher:
         if run.state == "running" and not self._parts.engine.running(handle):
             self._end_without(run, handle)
             return
+        if run.state in ("starting", "running"):
+            self._parts.engine.adopt(handle)
         if not serving.is_up(run):
             self._turns.enter(run.app, run.number)
         self._tickets[run.app, run.number] = Ticket()
         self._begin(run)
 
     def _end_without(self, run: Run, handle: Handle) -> None:
-        """A run whose end came while no daemon was there to see it."""
+        """A run whose end came while no daemon was there to see it; what a killed runner left goes."""
+        self._parts.engine.stop(handle, CANCELLED)
         outcome = self._parts.engine.outcome(handle)
         self._parts.engine.results(handle)
         self._progress(run).finish(outcome)
@@ -148,22 +154,23 @@ class Dispatcher:
         lines = (f"-----> v{run.release} of {run.app} again: {why}",)
         return self.accept(run.app, run.commit_id, {}, Prelude(lines), run.release)[0]
 
-    def _begin(self, run: Run) -> None:
+    def _begin(self, run: Run, prepared: Prepared | None = None) -> None:
         ticket = self._tickets[run.app, run.number]
         name = f"{run.app} run {run.number}"
-        threading.Thread(target=self._carry_out, args=(run, ticket), name=name, daemon=True).start()
+        threading.Thread(target=self._carry_out, args=(run, ticket, prepared), name=name, daemon=True).start()
 
     def _progress(self, run: Run) -> Progress:
         parts = self._parts
         folder = parts.home.run(run.app, run.number)
         return Progress(run, folder, parts.ledger, parts.publisher, self._leave)
 
-    def _carry_out(self, run: Run, ticket: Ticket) -> None:
+    def _carry_out(self, run: Run, ticket: Ticket, prepared: Prepared | None) -> None:
         """Whatever happens, the next run gets its turn."""
         progress = self._progress(run)
         try:
-            self._wait_for_turn(progress, ticket)
-            progress.finish(self._outcome(progress, ticket))
+            if self._wait_for_turn(progress, ticket):
+                prepared = None  # the image may have been pruned meanwhile
+            progress.finish(self._outcome(progress, ticket, prepared))
         except Exception:
             # Not even its end could be recorded (the disk is full): the next daemon takes it up again.
             traceback.print_exc()
@@ -174,9 +181,9 @@ class Dispatcher:
             self._bring_back(run)
         self._clean_up(run)
 
-    def _outcome(self, progress: Progress, ticket: Ticket) -> Outcome:
+    def _outcome(self, progress: Progress, ticket: Ticket, prepared: Prepared | None) -> Outcome:
         try:
-            return ticket.outcome or deploy(progress, self._parts, ticket)
+            return ticket.outcome or deploy(progress, self._parts, ticket, prepared)
         except Exception as error:
             return ticket.outcome or self._failed(error)
 
@@ -190,7 +197,8 @@ class Dispatcher:
         if replaced := serving.predecessor(self._parts, run):
             self.again(replaced, f"run {run.number} did not come up")
 
-    def _wait_for_turn(self, progress: Progress, ticket: Ticket) -> None:
+    def _wait_for_turn(self, progress: Progress, ticket: Ticket) -> bool:
+        """Whether there was anybody to wait for."""
         run = progress.run
         first = self._turns.before(run.app, run.number)
         if first:
@@ -200,6 +208,7 @@ class Dispatcher:
         silence = Silence(progress.say, f"waiting for {len(first)} runs before this one")
         while not self._turns.wait(run.app, run.number, ticket.is_cancelled, silence.patience()):
             silence.broken()
+        return bool(first)
 
     def _leave(self, run: Run) -> None:
         self._turns.leave(run.app, run.number)

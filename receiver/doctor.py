@@ -6,60 +6,24 @@ Each check is a small function from a Machine to a Finding; it looks and changes
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from receiver import doctor_containers
 from receiver.errors import ReceiverError
+from receiver.findings import Finding, Machine, tool, version_in
 
 OLDEST_PYTHON = (3, 10)
 OLDEST_GIT = (2, 29)  # the first with proc-receive hooks
 LEAST_FREE_BYTES = 1_000_000_000
-PROBE_SECONDS = 20
 CAPSULE = "unshare --user --map-current-user --keep-caps --mount --pid --fork --kill-child true"
-_SYSTEM_FOLDERS = "/usr/sbin:/sbin:/usr/local/sbin"
 _MARKS = {True: "ok", None: "-", False: "MISSING"}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What one check found.
-
-    `ok` is None where something is missing that nap works without; `hint` then says what it
-    can't do. False: nap does not work at all. `package` is the Debian package that helps.
-    """
-
-    name: str
-    ok: bool | None
-    found: str
-    hint: str = ""
-    package: str = ""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What the checks look at; tests pass a machine of their own.
-
-    `which` finds a program's path; `output` runs a command and returns what it wrote, or None
-    when it could not be run or failed.
-    """
-
-    home: Path
-    which: Callable[[str], str | None]
-    output: Callable[[Sequence[str]], str | None]
-    python: tuple[int, ...] = tuple(sys.version_info[:3])
-
-
-def this_machine(home: Path) -> Machine:
-    return Machine(home, _which, _output)
-
-
 def examine(machine: Machine) -> list[Finding]:
-    return [check(machine) for check in CHECKS]
+    found = (check(machine) for check in CHECKS)
+    return [finding for finding in found if finding]
 
 
 def report(findings: Sequence[Finding], sudo: bool) -> str:
@@ -88,7 +52,7 @@ def check_git(machine: Machine) -> Finding:
     told = machine.output(["git", "--version"])
     if told is None:
         return Finding("git", False, "not found", "nothing can be pushed without it", "git")
-    version = _version(told)
+    version = version_in(told)
     if tuple(map(int, version.split("."))) >= OLDEST_GIT:
         return Finding("git", True, version)
     hint = "nap needs git 2.29 or newer: its proc-receive hook takes the pushes"
@@ -96,7 +60,7 @@ def check_git(machine: Machine) -> Finding:
 
 
 def check_c(machine: Machine) -> Finding:
-    return _tool(
+    return tool(
         machine,
         "C compiler",
         ("cc", "gcc", "clang"),
@@ -107,11 +71,11 @@ def check_c(machine: Machine) -> Finding:
 
 
 def check_cxx(machine: Machine) -> Finding:
-    return _tool(machine, "C++ compiler", ("c++", "g++", "clang++"), "no C++ program can be compiled", "g++")
+    return tool(machine, "C++ compiler", ("c++", "g++", "clang++"), "no C++ program can be compiled", "g++")
 
 
 def check_fortran(machine: Machine) -> Finding:
-    return _tool(
+    return tool(
         machine,
         "Fortran compiler",
         ("gfortran", "flang"),
@@ -121,7 +85,7 @@ def check_fortran(machine: Machine) -> Finding:
 
 
 def check_make(machine: Machine) -> Finding:
-    return _tool(machine, "make", ("make",), "no app with its own Makefile can be built", "make")
+    return tool(machine, "make", ("make",), "no app with its own Makefile can be built", "make")
 
 
 def check_mpi(machine: Machine) -> Finding:
@@ -129,7 +93,7 @@ def check_mpi(machine: Machine) -> Finding:
     if told is not None:
         kind = "Open MPI" if "Open MPI" in told or "OpenRTE" in told else "MPICH"
         where = machine.which("mpirun")
-        return Finding("MPI", True, f"{kind} {_version(told)} of the machine ({where})")
+        return Finding("MPI", True, f"{kind} {version_in(told)} of the machine ({where})")
     stacks = sorted({path.parents[1] for path in machine.home.glob("stacks/[!.]*/bin/mpicc")})
     if stacks:
         return Finding("MPI", True, ", ".join(map(str, stacks)))
@@ -138,11 +102,11 @@ def check_mpi(machine: Machine) -> Finding:
 
 
 def check_java(machine: Machine) -> Finding:
-    return _tool(machine, "java", ("java",), "no app with a pom.xml can run", "default-jdk-headless")
+    return tool(machine, "java", ("java",), "no app with a pom.xml can run", "default-jdk-headless")
 
 
 def check_maven(machine: Machine) -> Finding:
-    return _tool(machine, "maven", ("mvn",), "no app with a pom.xml can be built", "maven")
+    return tool(machine, "maven", ("mvn",), "no app with a pom.xml can be built", "maven")
 
 
 def check_user_namespaces(machine: Machine) -> Finding:
@@ -155,11 +119,11 @@ def check_user_namespaces(machine: Machine) -> Finding:
 
 
 def check_setpriv(machine: Machine) -> Finding:
-    return _tool(machine, "setpriv", ("setpriv",), "no build can be kept apart", "util-linux", needed=True)
+    return tool(machine, "setpriv", ("setpriv",), "no build can be kept apart", "util-linux", needed=True)
 
 
 def check_iproute(machine: Machine) -> Finding:
-    return _tool(machine, "ip", ("ip",), "Open MPI does not run where only `lo` is up", "iproute2")
+    return tool(machine, "ip", ("ip",), "Open MPI does not run where only `lo` is up", "iproute2")
 
 
 def check_etcd(machine: Machine) -> Finding:
@@ -173,7 +137,7 @@ def check_etcd(machine: Machine) -> Finding:
     told = machine.output([path, "--version"])
     if told is None:
         return Finding("etcd", False, f"{path} does not run", "nap up starts it", "etcd-server")
-    return Finding("etcd", True, f"{_version(told)} ({path})")
+    return Finding("etcd", True, f"{version_in(told)} ({path})")
 
 
 def check_ssh_server(machine: Machine) -> Finding:
@@ -182,6 +146,26 @@ def check_ssh_server(machine: Machine) -> Finding:
         hint = "no ssh:// remotes; pushes from this machine work"
         return Finding("ssh server", None, "not found", hint, "openssh-server")
     return Finding("ssh server", True, path)
+
+
+def check_fleet(machine: Machine) -> Finding | None:
+    """Nothing is said of it where nobody asked for one."""
+    from receiver import engines, fleets, settings
+    from receiver.paths import Home
+    from units.errors import UnitError
+
+    home = Home(machine.home)
+    try:
+        wanted = settings.load(home.settings)
+        if engines.current(home) != "fleet" and not wanted.fleet.url:
+            return None
+        machines = fleets.client(wanted).machines()
+    except (ReceiverError, UnitError) as error:
+        return Finding("fleet", False, error.message, error.hint)
+    if absent := fleets.strangers(home, machines):
+        return Finding("fleet", False, f"its machine {absent[0].address} is no node", "see: nap nodes add")
+    addresses = ", ".join(one.address for one in machines)
+    return Finding("fleet", True, f"{wanted.fleet.url}: {addresses or 'no machines'}")
 
 
 def check_home(machine: Machine) -> Finding:
@@ -213,7 +197,7 @@ def check_receiver(machine: Machine) -> Finding:
     return Finding("receiver", True, f"running, pid {status['pid']}, engine {status['engine']}")
 
 
-CHECKS: tuple[Callable[[Machine], Finding], ...] = (
+CHECKS: tuple[Callable[[Machine], Finding | None], ...] = (
     check_python,
     check_git,
     check_c,
@@ -228,33 +212,16 @@ CHECKS: tuple[Callable[[Machine], Finding], ...] = (
     check_iproute,
     check_etcd,
     check_ssh_server,
+    doctor_containers.check_podman,
+    doctor_containers.check_docker,
+    doctor_containers.check_registry_server,
+    doctor_containers.check_mmdebstrap,
+    doctor_containers.check_registry,
+    check_fleet,
     check_home,
     check_disk,
     check_receiver,
 )
-
-
-def _tool(
-    machine: Machine,
-    name: str,
-    programs: Sequence[str],
-    without: str,
-    package: str,
-    needed: bool = False,
-) -> Finding:
-    """The first of these programs that is there, with its version."""
-    for program in programs:
-        path = machine.which(program)
-        if path is not None:
-            told = machine.output([path, "--version"])
-            return Finding(name, True, f"{_version(told)} ({path})" if told else path)
-    return Finding(name, False if needed else None, "not found", without, package)
-
-
-def _version(told: str) -> str:
-    """The first thing in a program's words that looks like a version, else `0`."""
-    match = re.search(r"\d+(\.\d+)+", told)
-    return match.group() if match else "0"
 
 
 def _how_to_allow() -> str:
@@ -272,24 +239,3 @@ def _how_to_allow() -> str:
 def _existing(path: Path) -> Path:
     """The path itself, or the nearest one above it that is there."""
     return next(place for place in (path, *path.parents) if os.access(place, os.F_OK))
-
-
-def _which(name: str) -> str | None:
-    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:{_SYSTEM_FOLDERS}")
-
-
-def _output(command: Sequence[str]) -> str | None:
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=PROBE_SECONDS,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout

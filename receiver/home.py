@@ -1,4 +1,4 @@
-"""Bring a home up and down: etcd, the node's discovery, the receiver daemon; in that order, and back."""
+"""Bring a home up and down: the registry of images, etcd, discovery, the receiver daemon; and back."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from receiver import serving
+from receiver import engines, fleets, reach, registries, serving
 from receiver import settings as home_settings
 from receiver.client import Client
 from receiver.errors import ReceiverError
 from receiver.ledger import Ledger
 from receiver.paths import Home
-from receiver.settings import EtcdSettings
-from registry import discovery, etcd_server
-from registry.endpoint import Endpoint, Secret
+from receiver.settings import EtcdSettings, Settings
+from registry import discovery, etcd_server, node_images
+from registry.endpoint import Endpoint
 from registry.endpoint import Settings as StoreSettings
 from registry.errors import RegistryError
 from registry.keys import Keys
 from registry.opening import choose_api, open_store
 from registry.processes import Detached, PidLock
+from units.errors import UnitError
 from units.job import Handle
-from units.launching import Machine
-from units.local.engine import LocalEngine, check
+from units.local.engine import check
 
 Say = Callable[[str], None]
 _HOOKS = ("pre-receive", "proc-receive", "post-receive")
@@ -38,19 +39,27 @@ def up(root: Path, engine: str | None, say: Say) -> None:
     home = Home(root)
     _refuse_odd(root)
     settings = home_settings.load(home.settings)
-    if (engine or settings.engine) != "local":
-        raise ReceiverError(f"there is no engine {engine or settings.engine!r}", "nap up --engine local")
-    check()
+    chosen = engines.choose(home, engine, settings.engine)
+    if chosen == "local":
+        check()
+    if chosen in engines.ON_NODES:
+        _refuse_v2(settings.etcd)
     _make_folders(home)
     with _nobody_else(home):
+        beyond = reach.addresses(home, settings) if chosen in engines.ON_NODES else ()
+        if chosen == "fleet":
+            fleets.check(home, settings, say)
+        if chosen in engines.OF_IMAGES:
+            _have_containers(home, settings, say)
+        engines.keep(home, chosen)
         _write_hooks(home)
-        _have_etcd(home, settings.etcd, say)
+        _have_etcd(home, settings.etcd, beyond, say)
+        if beyond:
+            _open_images(home, settings, beyond, say)
         if discovery.pid(root) is None:
             say(f"discovery started (pid {discovery.start(root, home.log / 'discovery.log')})")
         _have_daemon(home, say)
-    status = Client(root).get("/status")
-    etcd = status["etcd"]
-    say(f"nap is up: engine {status['engine']}, etcd {etcd['url']} ({etcd['api']}), home {root}")
+    say(_summary(Client(root).get("/status")))
 
 
 def down(root: Path, say: Say) -> None:
@@ -69,6 +78,17 @@ def down(root: Path, say: Say) -> None:
         if etcd_server.pid(home.etcd):
             etcd_server.stop(home.etcd)
             say("etcd stopped")
+        if node_images.pid(home.image_registry):
+            node_images.stop(home.image_registry, _images_log(home))
+            say("images for nodes stopped")
+        registries.stop(home, say)
+
+
+def _summary(status: Mapping[str, Any]) -> str:
+    engine, etcd = status["engine"], status["etcd"]
+    if "runtime" in status:
+        engine += f" ({status['runtime']}, images in {status['registry']})"
+    return f"nap is up: engine {engine}, etcd {etcd['url']} ({etcd['api']}), home {status['home']}"
 
 
 def _refuse_odd(root: Path) -> None:
@@ -79,6 +99,13 @@ def _refuse_odd(root: Path) -> None:
             f"{str(root)!r} cannot be nap's home: MPI's tools stumble over {' '.join(map(repr, odd))} in it",
             "set NAP_HOME to a folder without spaces and punctuation in its path",
         )
+
+
+def _refuse_v2(settings: EtcdSettings) -> None:
+    """The users that nodes need are the v3 API's: see `etcd_users`."""
+    if settings.api == "v2" and not settings.url:
+        sentence = "etcd.api is v2, and the etcd that nap starts speaks v3 alone to nodes"
+        raise ReceiverError(sentence, "leave etcd.api out, or name an etcd of your own: etcd.url")
 
 
 @contextlib.contextmanager
@@ -117,18 +144,40 @@ def _write_hooks(home: Home) -> None:
         unfinished.replace(script)
 
 
-def _have_etcd(home: Home, settings: EtcdSettings, say: Say) -> None:
-    """The settings of whichever etcd serves this home, in a file for every writer and reader."""
+def _have_etcd(home: Home, settings: EtcdSettings, beyond: tuple[str, ...], say: Say) -> None:
+    """The settings of whichever etcd serves this home, in a file for every writer and reader.
+
+    `beyond` is what nodes call this machine by, empty where there are none.
+    """
     if settings.url:
         endpoint = Endpoint(
             settings.url, ca=settings.ca, cert=settings.cert, key=settings.key, user=settings.user,
-            password=_password(settings.password_file),
+            password=registries.secret("etcd.password_file", settings.password_file),
         )  # fmt: skip
     else:
-        endpoint = etcd_server.start(home.etcd, say, settings.port)
+        endpoint = etcd_server.start(home.etcd, say, settings.port, beyond)
     endpoint = choose_api(endpoint) if settings.api == "auto" else replace(endpoint, api=settings.api)
     open_store(endpoint).ping()
     _keep(StoreSettings(endpoint, Keys(home.id), settings.timing), home.etcd_settings)
+
+
+def _have_containers(home: Home, settings: Settings, say: Say) -> None:
+    """A registry that answers, and a runtime that does; the rest of the home waits for them."""
+    registries.have(home, settings.registry, say)
+    registries.runtime(home, settings)
+
+
+def _open_images(home: Home, settings: Settings, beyond: tuple[str, ...], say: Say) -> None:
+    """What is in nap's own registry, for nodes."""
+    if not settings.registry.url:
+        from registry import certificates
+
+        files = certificates.ensure(home.etcd / etcd_server.CERTIFICATES, beyond)
+        node_images.start(home.image_registry, _images_log(home), files, beyond, say)
+
+
+def _images_log(home: Home) -> Path:
+    return home.log / "node-images.log"
 
 
 def _keep(settings: StoreSettings, path: Path) -> None:
@@ -139,24 +188,14 @@ def _keep(settings: StoreSettings, path: Path) -> None:
     settings.save(path)
 
 
-def _password(file: str) -> Secret:
-    if not file:
-        return Secret()
-    try:
-        return Secret(Path(file).read_text().strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ReceiverError(
-            f"etcd's password cannot be read from {file}", "see etcd.password_file in the settings"
-        ) from error
-
-
 def _daemon(home: Home) -> Detached:
     return Detached("the receiver", home.lock, home.log / "daemon.log")
 
 
 def _is_outdated(home: Home) -> bool:
     """Whether the daemon, whose lock was written when it started, has read settings that are no more."""
-    read = [path for path in (home.settings, home.etcd_settings) if path.exists()]
+    logins = (home.logins / "config.json", home.logins / "certs" / "ca.crt")
+    read = [path for path in (home.settings, home.etcd_settings, home.engine, *logins) if path.exists()]
     return home.lock.exists() and any(
         path.stat().st_mtime_ns > home.lock.stat().st_mtime_ns for path in read
     )  # fmt: skip
@@ -195,10 +234,19 @@ def _stop_runs(home: Home, say: Say) -> None:
     """End what runs. The next daemon records how; a service it starts again."""
     if not home.ledger.exists():
         return
-    engine, ledger = LocalEngine(home.root, Machine.here()), Ledger(home.ledger)
-    for run in ledger.unfinished():
+    ledger = Ledger(home.ledger)
+    unfinished = ledger.unfinished()
+    ledger.close()
+    if not unfinished:
+        return
+    engine = engines.opened(home, home_settings.load(home.settings))
+    for run in unfinished:
         handle = Handle(home.run(run.app, run.number))
         if engine.running(handle):
             engine.stop(handle, serving.WENT_DOWN)
             say(f"stopped {run.app} run {run.number}")
-    ledger.close()
+            for line in handle.remarked:
+                say(line)
+        if engine.has_ended(handle):
+            with contextlib.suppress(UnitError):
+                engine.results(handle)

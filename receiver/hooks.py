@@ -86,7 +86,7 @@ class Hooks:
         with self._building(talk) as ticket:
             push = Push(app, update.new, ticket.descriptor, call.env, options)
             prepared = await asyncio.to_thread(self._parts.preparer.prepare, push, talk.sayer(lines))
-        self._preludes[call.session] = Prelude(lines, prepared.seconds)
+        self._preludes[call.session] = Prelude(lines, prepared.seconds, prepared)
         return 0
 
     @contextmanager

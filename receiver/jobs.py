@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from buildpacks import folder, program
-from buildpacks.manifest import Manifest, layout, override
+from buildpacks.manifest import Manifest, layout, may_be_split, override
 from buildpacks.plan import WEB, Plan
 from buildpacks.stack import Stack
-from receiver import builder
 from receiver.errors import ReceiverError
 from receiver.ledger import Run
-from receiver.paths import Home, users_home
+from receiver.paths import Home
 from registry.images import Image
 from registry.keys import Keys
 from registry.services import Member
@@ -60,76 +59,94 @@ def _over(manifest: Manifest, options: Mapping[str, str]) -> Manifest:
     return override(manifest, {name: value for name, value in options.items() if name in OPTIONS})
 
 
-def make(home: Home, run: Run, plan: Plan, image: Image, stack: Stack, port: int | None) -> Job:
-    """The job of `run`, whose release is known. The same run gives the same job, also after a restart."""
-    assert run.release is not None
+def make(home: Home, run: Run, plan: Plan, image: Image, stack: Stack, env: Pairs, port: int | None) -> Job:
+    """The job of `run`, whose release is known. The same run gives the same job, also after a restart.
+
+    `env` is what its programs find: see `Builder.environment`.
+    """
+    job = sketch(home, run, plan, port)
+    return replace(
+        job,
+        image=image.reference or image.digest,
+        tree=image.tree,
+        workdir=image.workdir,
+        env=(*env, *job.env),
+        mpi=job.mpi and replace(job.mpi, flavour=image.flavour or stack.flavour),
+    )
+
+
+def sketch(home: Home, run: Run, plan: Plan, port: int | None = None) -> Job:
+    """What can be told of the job of `run` before its image, and the MPI in it, are there."""
     job = Job(
         app=run.app,
         run=run.number,
-        release=run.release,
+        release=run.release or 0,
         prefix=home.id,
-        image=image.digest,
-        tree=image.tree,
+        image="",
+        tree=None,
         stack=plan.stack,
-        env=_environment(plan, stack),
         visible=(home.stacks,) if home.stacks.is_dir() else (),
         service=plan.service,
     )
     if plan.manifest is None:
         timeout = _over(Manifest(hosts=1), run.options).timeout
         return replace(job, processes=_processes(home, job, plan, port), timeout=timeout)
-    return _with_ranks(home, job, _over(plan.manifest, run.options), stack)
+    return _with_ranks(home, job, _over(plan.manifest, run.options))
 
 
-def _with_ranks(home: Home, job: Job, manifest: Manifest, stack: Stack) -> Job:
+def _with_ranks(home: Home, job: Job, manifest: Manifest) -> Job:
     ranks = layout(manifest)
     slaves = names.slaves(job.app, job.run, ranks, str(home.root))
-    threads = (("OMP_NUM_THREADS", str(manifest.cpus_per_rank)),)
     mpi = Mpi(
-        flavour=stack.flavour,
+        flavour="",
         np=sum(ranks),
         program=() if manifest.run else program.argv(manifest),
-        script=program.script(manifest, job.tree) if manifest.run else (),
+        script=program.script(manifest) if manifest.run else (),
         options=manifest.mpirun,
         env=manifest.env,
     )
     return replace(
         job,
-        env=(*job.env, *threads),
-        slaves=tuple(_announced(home, job, slave) for slave in slaves),
+        env=(("OMP_NUM_THREADS", str(manifest.cpus_per_rank)),),
+        slaves=tuple(_announced(home, job, _limited(slave, manifest)) for slave in slaves),
+        splits=may_be_split(manifest),
         mpi=mpi,
         timeout=manifest.timeout,
         results=manifest.results,
     )
 
 
+def _limited(slave: Slave, manifest: Manifest) -> Slave:
+    """A core a rank is what MPI takes by itself: it is a limit only where ranks are said to need more."""
+    per_rank = manifest.cpus_per_rank
+    return replace(slave, cpus=slave.slots * per_rank if per_rank > 1 else None, memory=manifest.memory)
+
+
+def announced(home: Home, job: Job) -> Job:
+    """The job whose slaves and processes say in etcd where they are now."""
+    slaves = tuple(_announced(home, job, slave) for slave in job.slaves)
+    processes = tuple(_announced_process(home, job, process) for process in job.processes)
+    return replace(job, slaves=slaves, processes=processes)
+
+
 def _announced(home: Home, job: Job, slave: Slave) -> Slave:
     member = Member(
-        name=f"slave{slave.index}", ip=slave.address, port=0, slots=slave.slots, node=_NODE,
-        release=job.release, run=job.run,
+        name=f"slave{slave.index}", ip=slave.address, port=slave.port, slots=slave.slots,
+        node=slave.node or _NODE, release=job.release, run=job.run,
     )  # fmt: skip
     return replace(slave, key=Keys(home.id).slave(job.app, slave.index), member=member.to_json())
 
 
+def _announced_process(home: Home, job: Job, process: Process) -> Process:
+    member = Member(
+        name=process.name, ip=process.address, port=process.port or 0, slots=1,
+        node=process.node or _NODE, release=job.release, run=job.run,
+    )  # fmt: skip
+    key = Keys(home.id).service(process.name, job.app, names.process_unit(job, process.name))
+    return replace(process, key=key, member=member.to_json())
+
+
 def _processes(home: Home, job: Job, plan: Plan, port: int | None) -> tuple[Process, ...]:
-    made = []
-    for process in plan.processes:
-        name = process.name
-        member = Member(
-            name=name, ip="127.0.0.1", port=(port or 0) if name == WEB else 0, slots=1, node=_NODE,
-            release=job.release, run=job.run,
-        )  # fmt: skip
-        made.append(
-            Process(
-                name=name,
-                argv=folder.command(process, plan.pack),
-                port=port if name == WEB else None,
-                key=Keys(home.id).service(name, job.app, names.process_unit(job, name)),
-                member=member.to_json(),
-            )
-        )
-    return tuple(made)
-
-
-def _environment(plan: Plan, stack: Stack) -> Pairs:
-    return (*builder.environment(stack, users_home()).items(), *plan.env)
+    commands = {process.name: folder.command(process, plan.pack) for process in plan.processes}
+    made = (Process(name, argv, port if name == WEB else None) for name, argv in commands.items())
+    return tuple(_announced_process(home, job, process) for process in made)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from receiver.builder import Builder
 from receiver.ledger import Ledger
 from receiver.paths import Home
 from receiver.prepare import Preparer
 from receiver.publisher import Publisher
 from receiver.settings import Settings
-from registry.images import Images
+from registry.images import ImageStore
 from registry.keys import Keys
 from registry.store import Store
 from units.engine import Engine
@@ -25,6 +26,7 @@ class Parts:
     engine: Engine
     store: Store
     keys: Keys
-    images: Images
+    images: ImageStore
+    builder: Builder
     preparer: Preparer
     publisher: Publisher

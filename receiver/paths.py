@@ -63,12 +63,36 @@ class Home:
         return self.root / "etcd.json"
 
     @property
+    def engine(self) -> Path:
+        """The name of the engine that this home was last up with."""
+        return self.root / "engine"
+
+    @property
+    def image_registry(self) -> Path:
+        return self.root / "registry"
+
+    @property
+    def logins(self) -> Path:
+        """How Podman and Docker log in to the registry of images: readable by their owner alone."""
+        return self.root / "logins"
+
+    @property
     def stacks(self) -> Path:
         return self.root / "stacks"
 
     @property
     def images(self) -> Path:
         return self.root / "images"
+
+    @property
+    def image_records(self) -> Path:
+        """What is known of images of containers: one file an image."""
+        return self.root / "image-records"
+
+    @property
+    def stack_records(self) -> Path:
+        """What is known of the stacks' images: one file a stack."""
+        return self.root / "stack-records"
 
     @property
     def builds(self) -> Path:
@@ -83,6 +107,21 @@ class Home:
     @property
     def buildpacks(self) -> Path:
         return self.root / "buildpacks"
+
+    @property
+    def nodes(self) -> Path:
+        """The book of nodes, and nap's own key to them."""
+        return self.root / "nodes"
+
+    @property
+    def owed(self) -> Path:
+        """What is to be removed from nodes still."""
+        return self.root / "owed"
+
+    @property
+    def owed_to_fleet(self) -> Path:
+        """What fleet is to destroy still."""
+        return self.root / "owed-to-fleet"
 
     @property
     def log(self) -> Path:

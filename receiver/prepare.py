@@ -7,26 +7,27 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from buildpacks import packages, stacks
 from buildpacks.build import Folders
 from buildpacks.detect import describe, detect
 from buildpacks.plan import Plan, from_json, to_json
 from buildpacks.stack import Stack
-from receiver import builder, git, jobs
+from receiver import engines, git, jobs
+from receiver.builder import Builder, Work
 from receiver.errors import ReceiverError
-from receiver.ledger import App
+from receiver.ledger import App, Run
 from receiver.lines import Say
 from receiver.paths import Home
 from receiver.settings import Settings
 from receiver.version import VERSION
-from registry.images import Image, Images
-from units.local.files import remove
+from registry.images import Image
+from units.job import Job
+from units.running.files import remove
 
 if TYPE_CHECKING:
     from git import Repo
@@ -59,11 +60,14 @@ class Prepared:
 class Preparer:
     """Makes images of commits, one after another or several at once."""
 
-    def __init__(self, home: Home, settings: Settings, images: Images) -> None:
+    def __init__(
+        self, home: Home, settings: Settings, builder: Builder, never_fits: Callable[[Job], str]
+    ) -> None:
+        """`never_fits` says why there never will be room for a job, in a sentence, or nothing."""
         self._home = home
         self._settings = settings
-        self._images = images
-        self._bench = builder.Bench(home, images, settings.build_timeout, settings.maven)
+        self._builder = builder
+        self._never_fits = never_fits
 
     def prepare(self, push: Push, say: Say) -> Prepared:
         """Everything that can fail because of what was pushed fails here."""
@@ -76,22 +80,12 @@ class Preparer:
             record = self._home.builds / f"{self._inputs(tree_id, push.app)}.json"
             if known := self._known(record, say):
                 plan, image, stack = known
-                jobs.check_options(plan, push.options)
+                self.refuse(plan, push.app.name, push.options)
                 say(f"-----> {describe(plan)}")
                 say(f"       built before: {image.digest[:19]}")
                 return Prepared(plan, image, stack, {"check": time.monotonic() - started, "build": 0.0})
             with self._checked_out(repo, tree_id) as tree:
                 return self._build(push, tree, record, started, say)
-
-    def stack(self, plan: Plan, say: Say) -> Stack:
-        """Where a plan is compiled and run on this machine."""
-        if plan.stack == "dockerfile":
-            raise ReceiverError(
-                "a Dockerfile app needs containers, which this version does not have yet",
-                "push without the Dockerfile; a version with them takes it after: nap up --engine containers",
-            )
-        packages.check(plan.packages)
-        return stacks.find(plan.stack, plan.languages, self._home.stacks, self._settings.mpi, say)
 
     def _check_size(self, entries: list[git.Entry], say: Say) -> None:
         size, limit = sum(entry.size for entry in entries), self._settings.push_limit
@@ -107,14 +101,25 @@ class Preparer:
                 say(f"       {entry.path} is a submodule: its files do not come with a push")
 
     def _inputs(self, tree_id: str, app: App) -> str:
-        """A name for all that decides what is built, but for the stack, which is compared."""
+        """A name for all that decides what is built, but for the stack, which is compared.
+
+        With the app's name: an image of containers is called after its app.
+        """
         packs = [(path.name, path.stat().st_mtime_ns) for path in self._pack_folders()]
-        inputs = (VERSION, tree_id, app.config.get("buildpack"), packs, self._settings.maven)
+        inputs = (VERSION, app.name, tree_id, app.config.get("buildpack"), packs, self._settings.maven)
         return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:40]
 
     def _pack_folders(self) -> list[Path]:
         folder = self._home.buildpacks
         return sorted(path for path in folder.glob("*") if path.is_dir())
+
+    def refuse(self, plan: Plan, app: str, options: Mapping[str, str]) -> None:
+        """Raise a sentence for what cannot be run here with these options, before anything is changed."""
+        engines.check(self._home, plan)
+        jobs.check_options(plan, options)
+        run = Run(app, 0, "", options=dict(options))
+        if never := self._never_fits(jobs.sketch(self._home, run, plan)):
+            raise ReceiverError(never, "see: nap nodes")
 
     def _known(self, record: Path, say: Say) -> tuple[Plan, Image, Stack] | None:
         """What the same inputs gave before, when its image and its stack are still the same."""
@@ -123,10 +128,11 @@ class Preparer:
         except (FileNotFoundError, json.JSONDecodeError):
             return None
         plan = from_json(found["plan"])
-        stack = self.stack(plan, say)
-        if found["stack"] != stack.key or not self._images.has(found["image"]):
+        stack = self._builder.stack(plan, say)
+        if found["stack"] != stack.key:
             return None
-        return plan, self._images.get(found["image"]), stack
+        image = self._builder.find(found["image"], say)
+        return (plan, image, stack) if image else None
 
     @contextmanager
     def _checked_out(self, repo: Repo, tree_id: str) -> Iterator[Path]:
@@ -149,15 +155,15 @@ class Preparer:
         pack = detect(tree, self._pack_folders(), push.app.config.get("buildpack"))
         plan = pack.plan(tree)
         say(f"-----> {describe(plan)}")
-        jobs.check_options(plan, push.options)
-        stack = self.stack(plan, say)
+        self.refuse(plan, push.app.name, push.options)
+        stack = self._builder.stack(plan, say)
         checked = time.monotonic()
         if stack.flavour != "plain":
             say(f"-----> {stack.title} ({stack.origin})")
         cache = self._home.cache(push.app.name)
         folders = Folders(tree, cache, tree.with_name("env"))
-        work = builder.Work(folders, lambda line: say(f"       {line}"), push.cancelled)
-        image, completed = builder.build(self._bench, pack, plan, stack, work)
+        work = Work(push.app.name, record.stem, folders, lambda line: say(f"       {line}"), push.cancelled)
+        image, completed = self._builder.build(pack, plan, stack, work)
         self._remember(record, completed, image, stack)
         seconds = {"check": checked - started, "build": time.monotonic() - checked}
         return Prepared(completed, image, stack, seconds)

@@ -25,12 +25,15 @@ class Publisher:
     def __init__(self, store: Store, keys: Keys) -> None:
         self._store = store
         self._keys = keys
+        # What runs have may be another than before, and which nodes there are.
+        self.changed = threading.Event()
         self._waiting: queue.Queue[tuple[str, str] | None] = queue.Queue(_HELD)
         self._thread = threading.Thread(target=self._write, name="publisher", daemon=True)
         self._thread.start()
 
     def run(self, run: Run) -> None:
         """The state of a run; those long before it are taken away."""
+        self.changed.set()
         self._put(self._keys.run(run.app, run.number), json.dumps(asdict(run)))
         if run.ended and run.number > _RUNS_KEPT:
             self._put(self._keys.run(run.app, run.number - _RUNS_KEPT), "")
@@ -38,6 +41,22 @@ class Publisher:
     def release(self, release: Release) -> None:
         value = {"release": release.number, "commit": release.commit_id, "image": release.image}
         self._put(self._keys.app(release.app), json.dumps(value))
+
+    def nodes(self) -> dict[str, str]:
+        """What etcd has of nodes, by name; nothing while it is away."""
+        try:
+            entries = self._store.list(self._keys.nodes).entries
+        except RegistryError:
+            return {}
+        return {key.rpartition("/")[2]: value for key, value in entries.items()}
+
+    def node(self, name: str, value: str) -> None:
+        """How a node is, as JSON."""
+        self._put(self._keys.node(name), value)
+
+    def node_gone(self, name: str) -> None:
+        """A node that was removed."""
+        self._put(self._keys.node(name), "")
 
     def gone(self, app: str, runs: list[int]) -> None:
         """An app that was destroyed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 
 from receiver.errors import ReceiverError
@@ -12,6 +11,7 @@ from receiver.progress import Progress
 from receiver.silence import Silence
 from receiver.ticket import Ticket
 from units.job import Handle, Job, Outcome
+from units.running.answering import answers
 
 WENT_DOWN = Outcome(130, "nap went down", "cancelled")
 _BETWEEN_TRIES = 0.05
@@ -28,10 +28,13 @@ def older(parts: Parts, run: Run) -> list[Run]:
 
 
 def predecessor(parts: Parts, run: Run) -> Run | None:
-    """The service that is to come back when `run` does not come up."""
+    """The service that is to come back when `run` does not come up; None when it never went away."""
     before = [other for other in parts.ledger.runs(run.app) if other.number < run.number and other.service]
     given_way = _given_way_to(run).reason
-    return next((other for other in reversed(before) if is_up(other) or other.reason == given_way), None)
+    found = next((other for other in reversed(before) if is_up(other) or other.reason == given_way), None)
+    if found is None or parts.engine.running(Handle(parts.home.run(found.app, found.number))):
+        return None
+    return found
 
 
 def comes_back(outcome: Outcome) -> bool:
@@ -43,45 +46,47 @@ def _given_way_to(run: Run) -> Outcome:
     return Outcome(0, f"run {run.number} took its place", "replaced")
 
 
-def replace_older(progress: Progress, parts: Parts) -> None:
-    """Stop the service that is up: the new one listens on the same port."""
+def make_room(progress: Progress, parts: Parts) -> None:
+    """Stop the service that is up, where the new one is to listen on the same port itself."""
+    if parts.engine.makes_room:
+        stop_older(progress, parts)
+
+
+def stop_older(progress: Progress, parts: Parts) -> None:
+    """The new one takes the place of the service that is up."""
     for other in older(parts, progress.run):
         progress.say(f"-----> stopping run {other.number}, which was up with v{other.release}")
         parts.engine.stop(Handle(parts.home.run(other.app, other.number)), _given_way_to(progress.run))
 
 
-def refuse_taken_port(job: Job) -> None:
+def refuse_taken_port(progress: Progress, parts: Parts, job: Job) -> None:
     """ReceiverError when somebody else listens where the job's web process is to."""
+    if older(parts, progress.run) and not parts.engine.makes_room:
+        return
     for process in job.processes:
-        if process.port and _answers(process.port):
+        if process.port and answers(process.address, process.port):
+            place = f"port {process.port} of {process.address}"
             raise ReceiverError(
-                f"port {process.port} of 127.0.0.1, which is {job.app}'s, is taken by another program",
+                f"{place}, which is {job.app}'s, is taken by another program",
                 f"end that one, or choose another port: nap config {job.app} port=N",
             )
 
 
-def wait_until_it_answers(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: Handle) -> None:
-    """ReceiverError when the port does not answer in time, or the process ends before it did."""
-    port = next(process.port for process in job.processes if process.port)
+def wait_until_it_answers(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: Handle) -> bool:
+    """Whether it came to that; ReceiverError when the port does not answer in time."""
+    address, port = next((one.address, one.port) for one in job.processes if one.port)
     deadline = time.monotonic() + parts.settings.answer_timeout
     silence = Silence(progress.say, f"waiting for an answer on port {port}")
-    while not _answers(port):
+    while not parts.engine.answers(handle, port):
         silence.broken()
         if parts.engine.wait(handle, _BETWEEN_TRIES) or ticket.is_cancelled():
-            return
+            return False
         if time.monotonic() >= deadline:
             raise ReceiverError(
                 f"{job.app} did not answer on port {port} within {parts.settings.answer_timeout} s",
-                "it has to listen on $PORT, at 127.0.0.1 or 0.0.0.0",
+                "it has to listen on $PORT, at 0.0.0.0",
             )
-    progress.say(f"-----> {job.app} is up: http://127.0.0.1:{port}")
+    progress.say(f"-----> {job.app} is up: http://{address}:{port}")
     progress.say(f"       it stays up; see: nap ps, nap logs {job.app} -f")
     progress.up()
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
     return True

@@ -15,8 +15,27 @@ from receiver.errors import ReceiverError
 from registry.timing import Timing
 
 _DEFAULTS = Path(__file__).with_name("settings.yaml")
+_SIZES = ("push_limit", "containers.build_memory")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-_CHOICES = {"engine": ("local",), "mpi": ("auto", "machine", "wheel"), "etcd.api": ("auto", "v2", "v3")}
+_CHOICES = {
+    "engine": ("auto", "local", "containers", "systemd", "fleet"),
+    "mpi": ("auto", "machine", "wheel"),
+    "etcd.api": ("auto", "v2", "v3"),
+    "containers.runtime": ("auto", "podman", "docker"),
+    "containers.network": ("app", "host"),
+    "nodes.policy": ("pack", "spread"),
+}
+_KINDS = {str: "a text", int: "a whole number", bool: "true or false", dict: "a list of keys"}
+
+
+@dataclass(frozen=True)
+class EtcdNodeSettings:
+    """Who nodes are to an etcd that is not nap's own; what is empty is as the receiver's."""
+
+    cert: str
+    key: str
+    user: str
+    password_file: str
 
 
 @dataclass(frozen=True)
@@ -30,8 +49,51 @@ class EtcdSettings:
     key: str
     user: str
     password_file: str
+    nodes: EtcdNodeSettings
     port: int
     timing: Timing
+
+
+@dataclass(frozen=True)
+class ContainerSettings:
+    """How containers are run and built; `build_memory` is in bytes, None for all there is."""
+
+    runtime: Literal["auto", "podman", "docker"]
+    network: Literal["app", "host"]
+    base: str
+    pids: int
+    build_memory: int | None
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """How nodes reach this machine, and slaves are placed on them."""
+
+    address: str
+    policy: Literal["pack", "spread"]
+    first_port: int
+    away: int
+
+
+@dataclass(frozen=True)
+class FleetSettings:
+    """Where fleet is, and the seconds it has for finding machines."""
+
+    url: str
+    within: int
+
+
+@dataclass(frozen=True)
+class RegistrySettings:
+    """Where images are kept; without a `url` nap starts a registry of its own."""
+
+    url: str
+    user: str
+    password_file: str
+    token_file: str
+    ca: str
+    insecure: bool
+    port: int
 
 
 @dataclass(frozen=True)
@@ -41,11 +103,16 @@ class Settings:
     engine: str
     mpi: str
     etcd: EtcdSettings
+    containers: ContainerSettings
+    nodes: NodeSettings
+    fleet: FleetSettings
+    registry: RegistrySettings
     build_timeout: int
     gather_timeout: int
     answer_timeout: int
     push_limit: int
     keep: int
+    share: str
     maven: tuple[str, ...] = field(default=())
 
 
@@ -55,9 +122,23 @@ def load(path: Path) -> Settings:
     merged = _merge(_read(_DEFAULTS), given, str(path))
     etcd = merged["etcd"]
     timing = Timing(*(etcd.pop(name) for name in ("ttl", "refresh", "retry")))
-    merged["push_limit"] = _size(str(merged["push_limit"]), str(path))
-    merged["maven"] = tuple(shlex.split(merged["maven"]))
-    return Settings(**{**merged, "etcd": EtcdSettings(**etcd, timing=timing)})
+    blocks = {
+        "etcd": EtcdSettings(**{**etcd, "nodes": EtcdNodeSettings(**etcd["nodes"])}, timing=timing),
+        "containers": _containers(merged["containers"], str(path)),
+        "nodes": NodeSettings(**merged["nodes"]),
+        "fleet": FleetSettings(**merged["fleet"]),
+        "registry": RegistrySettings(**merged["registry"]),
+        "share": _folder("share", merged["share"], str(path)),
+        "push_limit": _size("push_limit", merged["push_limit"], str(path)),
+        "maven": tuple(shlex.split(merged["maven"])),
+    }
+    return Settings(**{**merged, **blocks})
+
+
+def _containers(block: Mapping[str, Any], path: str) -> ContainerSettings:
+    memory = block["build_memory"]
+    limit = _size("containers.build_memory", memory, path) if memory else None
+    return ContainerSettings(**{**block, "build_memory": limit})
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -94,18 +175,25 @@ def _merge(
 def _checked(default: Any, value: Any, name: str, path: str) -> Any:
     if isinstance(default, dict) and isinstance(value, dict):
         return _merge(default, value, path, f"{name}.")
-    sized = name == "push_limit" and isinstance(value, int)
+    sized = name in _SIZES and type(value) is int
     if (type(value) is not type(default) and not sized) or (isinstance(value, int) and value < 0):
-        kind = {str: "a text", int: "a whole number", dict: "a list of keys"}[type(default)]
-        raise ReceiverError(f"{path}: {name} is {value!r}, which is not {kind}")
+        raise ReceiverError(f"{path}: {name} is {value!r}, which is not {_KINDS[type(default)]}")
     allowed = _CHOICES.get(name)
     if allowed and value not in allowed:
         raise ReceiverError(f"{path}: {name} is {value!r}", f"allowed: {', '.join(allowed)}")
     return value
 
 
-def _size(text: str, path: str) -> int:
-    match = re.fullmatch(r"(\d{1,12})([KMG]?)", text)
+def _folder(name: str, value: str, path: str) -> str:
+    """A folder of nodes, which container runtimes are told of as FROM:TO; empty for none."""
+    if value and not re.fullmatch(r"/[^:,\s]+", value):
+        hint = "write a path such as /srv/share, without colons, commas and spaces"
+        raise ReceiverError(f"{path}: {name} is {value!r}", hint)
+    return value
+
+
+def _size(name: str, value: object, path: str) -> int:
+    match = re.fullmatch(r"(\d{1,12})([KMG]?)", str(value))
     if not match:
-        raise ReceiverError(f"{path}: push_limit is {text!r}", "write a size such as 200M or 2G")
+        raise ReceiverError(f"{path}: {name} is {value!r}", "write a size such as 200M or 2G")
     return int(match[1]) * _UNITS[match[2]]

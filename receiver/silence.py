@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 FIRST = 10.0
 
@@ -37,3 +39,21 @@ class Silence:
         """There was something to hear."""
         self._length = FIRST
         self._end = self._clock() + FIRST
+
+
+@contextmanager
+def told(say: Callable[[str], None], what: str) -> Iterator[None]:
+    """Say these lines while the caller does something that neither ends soon nor says a word."""
+    ended, silence = threading.Event(), Silence(say, what)
+
+    def tell() -> None:
+        while not ended.wait(silence.patience()):
+            silence.broken()
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()

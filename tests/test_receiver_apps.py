@@ -29,7 +29,8 @@ class Told:
 def parts(tmp_path: Path) -> Any:
     home = Home(tmp_path)
     home.repository("x").parent.mkdir()
-    return SimpleNamespace(home=home, ledger=Ledger(home.ledger), publisher=Told())
+    local = SimpleNamespace(name="local")
+    return SimpleNamespace(home=home, ledger=Ledger(home.ledger), publisher=Told(), engine=local)
 
 
 def test_an_app_is_a_repository_and_a_record(parts: Any) -> None:

@@ -140,7 +140,7 @@ READING = {
     ),
     ("runs", "hello"): ("/apps/hello/runs", [RUN]),
     ("render", "hello"): (
-        "/apps/hello/render?engine=local",
+        "/apps/hello/render",
         [{"name": "slaves_hello@1", "content": "a\n"}, {"name": "master_hello", "content": "b"}],
     ),
     ("ps",): (

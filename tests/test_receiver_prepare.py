@@ -14,6 +14,7 @@ from buildpacks.errors import BuildpackError
 from receiver import git, settings
 from receiver.errors import ReceiverError
 from receiver.ledger import App
+from receiver.machine_builder import MachineBuilder
 from receiver.paths import Home
 from receiver.prepare import Prepared, Preparer, Push
 from receiver.ticket import Ticket
@@ -37,9 +38,13 @@ class Lab:
         git.create(self.home.repository("hello"))
         self.git("init", "-q")
         self.images = Images(self.home.images)
-        self.preparer = Preparer(self.home, settings.load(self.home.settings), self.images)
+        self.preparer = self.preparer_with(settings.load(self.home.settings))
         self.ticket = Ticket()
         self.said: list[str] = []
+
+    def preparer_with(self, chosen: settings.Settings) -> Preparer:
+        builder = MachineBuilder(self.home, chosen, self.images)
+        return Preparer(self.home, chosen, builder, lambda _: "")
 
     def git(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -71,6 +76,11 @@ class Lab:
         return list(self.home.scratch.iterdir()) if self.home.scratch.exists() else []
 
 
+def tree_of(prepared: Prepared) -> Path:
+    assert prepared.image.tree
+    return prepared.image.tree
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
     made = Lab(tmp_path)
@@ -80,7 +90,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 def test_a_commit_becomes_an_image_of_its_files(lab: Lab) -> None:
     prepared = lab.prepare(lab.commit(profile="echo hello\n", data="1\n"))
-    assert (prepared.image.tree / "data").read_text() == "1\n"
+    assert (tree_of(prepared) / "data").read_text() == "1\n"
     assert prepared.plan.run_by == "profile"
     assert prepared.seconds.keys() == {"check", "build"}
     assert "profile runs" in lab.said[0]
@@ -98,9 +108,9 @@ def test_the_same_tree_is_not_built_again(lab: Lab) -> None:
 def test_an_image_that_is_gone_is_built_anew(lab: Lab) -> None:
     commit = lab.commit(profile="echo hello\n")
     first = lab.prepare(commit)
-    (first.image.tree / "profile").unlink()
-    first.image.tree.rmdir()
-    assert (lab.prepare(commit).image.tree / "profile").exists()
+    (tree_of(first) / "profile").unlink()
+    tree_of(first).rmdir()
+    assert (tree_of(lab.prepare(commit)) / "profile").exists()
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"plan'])
@@ -116,7 +126,7 @@ def test_a_record_that_is_damaged_is_written_anew(lab: Lab, text: str) -> None:
 
 def test_a_tree_over_the_limit_is_refused_with_its_largest_file(lab: Lab) -> None:
     small = replace(settings.load(lab.home.settings), push_limit=1 << 20)
-    lab.preparer = Preparer(lab.home, small, lab.images)
+    lab.preparer = lab.preparer_with(small)
     commit = lab.commit(profile="echo hello\n", big="x" * (2 << 20))
     with pytest.raises(ReceiverError, match="the largest file is big with 2 MB"):
         lab.prepare(commit)
@@ -148,8 +158,18 @@ def test_an_empty_commit_tree_is_refused(lab: Lab) -> None:
 def test_a_dockerfile_says_what_it_needs(lab: Lab) -> None:
     with pytest.raises(ReceiverError, match="needs containers") as caught:
         lab.prepare(lab.commit(Dockerfile="FROM scratch\n"))
-    assert "does not have yet" in caught.value.message
-    assert "push without the Dockerfile" in caught.value.hint
+    assert "nap up --engine containers" in caught.value.hint
+
+
+def test_an_app_without_ranks_is_refused_where_only_these_run(lab: Lab) -> None:
+    commit = lab.commit(profile="web: serve\n")
+    for built in (False, True):
+        lab.home.engine.write_text("fleet\n")
+        with pytest.raises(ReceiverError, match="the engine fleet runs MPI programs only"):
+            lab.prepare(commit)
+        assert len(lab.images.digests()) == built
+        lab.home.engine.write_text("local\n")
+        lab.prepare(commit)
 
 
 def test_a_pack_that_is_new_builds_what_was_built_without_it(lab: Lab) -> None:

@@ -21,7 +21,7 @@ def test_without_settings_there_are_the_defaults(path: Path, text: str | None) -
     if text is not None:
         path.write_text(text)
     settings = load(path)
-    assert (settings.engine, settings.push_limit, settings.etcd.timing.ttl) == ("local", 200 << 20, 60)
+    assert (settings.engine, settings.push_limit, settings.etcd.timing.ttl) == ("auto", 200 << 20, 60)
 
 
 def test_what_is_given_stands_and_the_rest_is_the_defaults(path: Path) -> None:
@@ -30,6 +30,12 @@ def test_what_is_given_stands_and_the_rest_is_the_defaults(path: Path) -> None:
     assert settings.push_limit == 2 << 30
     assert settings.maven == ("-o", "-s", "/a b")
     assert (settings.etcd.api, settings.etcd.timing.ttl, settings.etcd.timing.refresh) == ("v3", 90, 20)
+
+
+def test_a_build_may_take_all_memory_unless_it_is_said(path: Path) -> None:
+    assert load(path).containers.build_memory is None
+    path.write_text("containers: {build_memory: 4G}\n")
+    assert load(path).containers.build_memory == 4 << 30
 
 
 def test_a_size_may_be_a_plain_number(path: Path) -> None:
@@ -48,7 +54,12 @@ def test_a_size_may_be_a_plain_number(path: Path) -> None:
         ("keep: -1", "keep is -1", ""),
         ("keep: 1.5", "keep is 1.5", ""),
         ("engine: 3", "engine is 3, which is not a text", ""),
-        ("engine: cloud", "engine is 'cloud'", "local"),
+        ("engine: cloud", "engine is 'cloud'", "auto, local, containers"),
+        ("containers: {runtime: lxc}", "containers.runtime is 'lxc'", "auto, podman, docker"),
+        ("containers: {build_memory: much}", "containers.build_memory is 'much'", "200M"),
+        ("containers: {build_memory: true}", "containers.build_memory is True", ""),
+        ("registry: {insecure: 1}", "registry.insecure is 1, which is not true or false", ""),
+        ("registry: {urll: h:5000}", "registry.urll", "registry.url"),
         ("mpi: any", "mpi is 'any'", "auto, machine, wheel"),
         ("etcd: here", "etcd is 'here', which is not a list of keys", ""),
         ("etcd: {api: v1}", "etcd.api is 'v1'", "auto, v2, v3"),
@@ -91,4 +102,11 @@ def test_a_folder_is_no_settings_file(path: Path) -> None:
 def test_a_timing_that_lets_live_keys_expire_is_refused(path: Path) -> None:
     path.write_text("etcd: {ttl: 39}\n")
     with pytest.raises(RegistryError, match="is more than ttl 39"):
+        load(path)
+
+
+@pytest.mark.parametrize("folder", ["srv/share", "/", "/srv/a:b", "/srv/two words"])
+def test_what_cannot_be_a_shared_folder_is_refused(path: Path, folder: str) -> None:
+    path.write_text(f"share: '{folder}'\n")
+    with pytest.raises(ReceiverError, match="share is "):
         load(path)

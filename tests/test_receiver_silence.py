@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from receiver.silence import Silence
+import threading
+
+import pytest
+
+from receiver import silence
+from receiver.silence import Silence, told
 
 
 def test_lines_come_at_doubling_intervals_until_there_is_something_to_hear() -> None:
@@ -18,3 +23,17 @@ def test_lines_come_at_doubling_intervals_until_there_is_something_to_hear() -> 
     silence.broken()
     assert said[-1] == "... still building, 81 s"
     assert silence.patience() == 20.0
+
+
+def test_lines_are_said_while_the_caller_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silence, "FIRST", 0.01)
+    heard = threading.Event()
+    with told(lambda line: heard.set(), "still waiting"):
+        assert heard.wait(10)
+
+
+def test_work_that_ends_soon_says_nothing() -> None:
+    said: list[str] = []
+    with told(said.append, "still waiting"):
+        pass
+    assert said == []

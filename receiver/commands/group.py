@@ -27,7 +27,8 @@ SECTIONS = {
         "cancel": "runs",
         "results": "results",
     },
-    "Releases": {"releases": "releases", "render": "releases"},
+    "Releases": {"releases": "releases", "render": "releases", "stack": "stack"},
+    "Nodes": {"nodes": "nodes"},
 }
 MODULES = {verb: module for verbs in SECTIONS.values() for verb, module in verbs.items()}
 

@@ -11,14 +11,19 @@ from receiver.commands.common import client, json_option, print_json
 
 
 @click.command()
-@click.option("--engine", metavar="NAME", help="What units run on: local (the default).")
+@click.option(
+    "--engine", metavar="NAME", help="What units run on: local (at first), containers, systemd, fleet."
+)
 def up(engine: str | None) -> None:
     """Start etcd and the receiver; does nothing when they run.
+
+    An engine that is named here is kept: the next `nap up` without one takes it again, unless the
+    settings name another.
 
     \b
     Example:
       nap up
-      nap up --engine local
+      nap up --engine containers
     """
     from receiver import home
     from receiver.client import nap_home
@@ -72,7 +77,8 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
       nap doctor
     """
     from receiver.client import nap_home
-    from receiver.doctor import examine, report, this_machine
+    from receiver.doctor import examine, report
+    from receiver.findings import this_machine
 
     findings = examine(this_machine(nap_home()))
     if as_json:

@@ -41,22 +41,28 @@ def releases(app: str, as_json: bool) -> None:
 @click.command()
 @app_argument
 @click.option(
-    "--engine", default="local", metavar="NAME", show_default=True, help="The engine to render for."
+    "--engine",
+    metavar="NAME",
+    help="`compose` or `fleet`, to export it; otherwise, the engine that nap is up with.",
 )
 @json_option
-def render(app: str, engine: str, as_json: bool) -> None:
+def render(app: str, engine: str | None, as_json: bool) -> None:
     """Print the units of an app's last release; runs nothing.
 
     \b
     Example:
-      nap render hello --engine local
+      nap render hello
+      nap render hello --engine compose > compose.yaml
+      nap render hello --engine systemd    # with the node of each slave, as it would be placed now
     """
     from urllib.parse import urlencode
 
-    files = client().get(f"{path('apps', app, 'render')}?{urlencode({'engine': engine})}")
+    query = f"?{urlencode({'engine': engine})}" if engine else ""
+    files = client().get(path("apps", app, "render") + query)
     if as_json:
         print_json(files)
         return
     for file in files:
-        click.echo(f"# --- {file['name']}")
+        if len(files) > 1:
+            click.echo(f"# --- {file['name']}")
         click.echo(file["content"], nl=not file["content"].endswith("\n"))

@@ -1,0 +1,131 @@
+"""Which engine a home's units run on: asked for, named by the settings, or that of last time."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from buildpacks.plan import Plan
+from receiver import registries
+from receiver.errors import ReceiverError
+from receiver.ledger import Ledger
+from receiver.paths import Home
+from receiver.settings import Settings
+from units.engine import Engine
+from units.launching import Machine
+
+if TYPE_CHECKING:
+    from units.systemd.parts import Parts
+
+ENGINES = ("local", "containers", "systemd", "fleet")
+# Those whose programs are images, built by this machine's container runtime.
+OF_IMAGES = ("containers", "systemd", "fleet")
+# Those whose units are on other machines.
+ON_NODES = ("systemd", "fleet")
+# Those that have no units for services, and for programs without ranks.
+OF_RANKS = ("fleet",)
+
+
+def current(home: Home) -> str:
+    """The engine this home was last up with; `local` for one that never was, or cannot be one."""
+    try:
+        return home.engine.read_text().strip()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return ENGINES[0]
+
+
+def choose(home: Home, asked: str | None, configured: str) -> str:
+    """What `nap up` was asked for, else what the settings name, else the current one."""
+    name = asked or (current(home) if configured == "auto" else configured)
+    if name not in ENGINES:
+        raise ReceiverError(f"there is no engine {name!r}", f"nap up --engine {' or '.join(ENGINES)}")
+    return name
+
+
+def check(home: Home, plan: Plan) -> None:
+    """Refuse what the current engine cannot run, before anything is changed."""
+    engine = current(home)
+    if engine in OF_RANKS and plan.manifest is None:
+        raise ReceiverError(
+            f"the engine {engine} runs MPI programs only, so far, "
+            f"and this app runs its {plan.run_by or 'own command'}",
+            "a home of its own for it: NAP_HOME=FOLDER nap up --engine containers",
+        )
+
+
+def keep(home: Home, name: str) -> None:
+    """Make it the current one. ReceiverError while runs of another one have not ended."""
+    before = current(home)
+    if name == before and home.engine.exists():
+        return
+    if name != before:
+        _refuse_unfinished(home, before)
+    unfinished = home.engine.with_name(f".engine.{os.getpid()}")
+    unfinished.write_text(f"{name}\n")
+    unfinished.replace(home.engine)
+
+
+def opened(home: Home, settings: Settings) -> Engine:
+    """The current one. UnitError or RegistryError when what it needs is not there."""
+    if current(home) == "systemd":
+        from units.systemd.engine import SystemdEngine
+
+        return SystemdEngine(_nodes(home, settings))
+    if current(home) == "fleet":
+        from receiver import fleets
+        from units.fleet.engine import FleetEngine
+
+        return FleetEngine(_nodes(home, settings), fleets.cluster(home, settings))
+    if current(home) == "containers":
+        from units.containers.engine import ContainersEngine
+
+        limits, runtime = settings.containers, registries.runtime(home, settings)
+        on_host = limits.network == "host"
+        return ContainersEngine(home.root, Machine.here(), runtime, limits.pids, on_host)
+    from units.local.engine import LocalEngine
+
+    return LocalEngine(home.root, Machine.here())
+
+
+def _nodes(home: Home, settings: Settings) -> Parts:
+    from receiver import reach
+    from receiver.node_adding import own_arch
+    from receiver.nodes import NodeBook
+    from units.placement import Policy
+    from units.systemd.belongings import Timing
+    from units.systemd.debts import Debts
+    from units.systemd.links import Links
+    from units.systemd.parts import Parts
+    from units.systemd.places import Places
+    from units.systemd.unit_files import Site
+
+    book, runtime = NodeBook(home.nodes), registries.runtime(home, settings)
+    timing, away = settings.etcd.timing, settings.nodes.away
+    links = Links(book.identity)
+    debts = Debts(home.owed, links, book.all, away / 2)
+    return Parts(
+        Site(str(home.root), home.id, runtime.uid, settings.containers.pids, settings.share),
+        links,
+        book.all,
+        lambda: reach.etcd(home, settings.etcd),
+        lambda: reach.registry(home, settings),
+        runtime,
+        Timing(timing.ttl, timing.refresh, timing.retry, away),
+        Places(book.all, Policy(settings.nodes.policy), settings.nodes.first_port, debts.away),
+        debts,
+        own_arch(),
+    )
+
+
+def _refuse_unfinished(home: Home, engine: str) -> None:
+    """What runs on one engine cannot be looked after, or ended, by another one."""
+    if not home.ledger.exists():
+        return
+    ledger = Ledger(home.ledger)
+    runs = ledger.unfinished()
+    ledger.close()
+    if runs:
+        raise ReceiverError(
+            f"{runs[0].app} run {runs[0].number} has not ended on the engine {engine}",
+            f"wait for it or cancel it: nap cancel {runs[0].app} {runs[0].number}",
+        )

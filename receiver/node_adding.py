@@ -1,0 +1,120 @@
+"""`nap nodes add`: log in, ask, judge, write it down; what cannot be a node leaves no trace here."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from receiver import node_checks, node_clearing, node_facts, node_share
+from receiver.errors import ReceiverError
+from receiver.findings import Finding
+from receiver.node_checks import Situation, Wanted
+from receiver.node_facts import Facts, Part
+from receiver.node_login import Entered, Target, enter, fingerprint
+from receiver.node_share import Share
+from receiver.node_states import CONNECT_WITHIN
+from receiver.nodes import NodeBook, node_name
+from receiver.paths import Home
+from units.errors import UnitError
+from units.systemd.links import Link, Links
+from units.systemd.node import Node
+
+Show = Callable[[Sequence[Finding]], None]
+# Each of its questions has an end of its own.
+ANSWERED_WITHIN = 90.0
+
+
+@dataclass(frozen=True)
+class Told:
+    """`apart`: how many seconds its clock is ahead of ours."""
+
+    facts: Facts
+    apart: float
+
+
+def add(
+    home: Home, target: Target, wanted: Wanted, parts: Sequence[Part], share: Share | None, show: Show
+) -> Node:
+    """The node that was added; `show` gets what was found. ReceiverError says why it cannot be one."""
+    book = NodeBook(home.nodes)
+    if wanted.name:
+        book.check(node_name(wanted.name), "")
+    with enter(target, book) as inside:
+        told = listen(inside.ask(node_facts.script(parts), ANSWERED_WITHIN))
+    situation = Situation(told.facts, wanted, told.apart, own_arch(), tuple(parts))
+    findings = [*_greetings(inside), *node_checks.examine(situation)]
+    if share and not _useless(findings):
+        findings.append(_shared(share, book, node_checks.make(situation, inside.login)))
+    show(findings)
+    _refuse_useless(findings, wanted.name or target.host)
+    node = node_checks.make(situation, inside.login)
+    node_name(node.name)
+    book.check(node.name, told.facts.machine)
+    _clear_what_is_left(home, book, node, told.facts.machine)
+    book.add(node, told.facts.machine)
+    book.mark_seen([node.name])
+    return node
+
+
+def _clear_what_is_left(home: Home, book: NodeBook, node: Node, machine: str) -> None:
+    """It was a node before, and was away when it was removed."""
+    before = book.left_on(machine)
+    if before is None:
+        return
+    link = Link(node.login, book.identity)
+    try:
+        node_clearing.clear(home, replace(node, runtime=before.runtime), link, "force")
+    except UnitError as error:
+        sentence = f"what {before.name} left on that machine cannot be removed: {error.message}"
+        raise ReceiverError(f"{node.name} was not added: {sentence}", error.hint) from error
+    finally:
+        link.close()
+    book.forget_left(machine)
+
+
+def listen(pieces: Iterable[bytes]) -> Told:
+    """To what a machine says. It begins with its clock, which is read against ours when that comes."""
+    said, heard = [], 0.0
+    for piece in pieces:
+        heard = heard or time.time()
+        said.append(piece)
+    facts = node_facts.parse(b"".join(said).decode(errors="replace"))
+    return Told(facts, facts.clock - heard)
+
+
+def own_arch() -> str:
+    """What images of this machine are built for, as Debian names it."""
+    if dpkg := shutil.which("dpkg"):
+        command = [dpkg, "--print-architecture"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+    return node_facts.debian_arch(platform.machine())
+
+
+def _greetings(inside: Entered) -> list[Finding]:
+    kind = inside.login.host_key.partition(" ")[0]
+    shown = f"{kind} {fingerprint(inside.login.host_key)}"
+    return [Finding("ssh", True, f"{inside.login}, {inside.how}"), Finding("host key", True, shown)]
+
+
+def _shared(share: Share, book: NodeBook, node: Node) -> Finding:
+    """Whether it sees what the nodes that are there already see."""
+    others = [other for other in book.all() if other.name != node.name]
+    links = Links(book.identity, CONNECT_WITHIN)
+    try:
+        return node_share.examine(share, [*others, node], links)[node.name]
+    finally:
+        links.close()
+
+
+def _useless(findings: Sequence[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.ok is False]
+
+
+def _refuse_useless(findings: Sequence[Finding], name: str) -> None:
+    if bad := _useless(findings):
+        why = "; ".join(f"{finding.name}: {finding.found}" for finding in bad)
+        raise ReceiverError(f"{name} was not added: {why}", bad[0].hint)

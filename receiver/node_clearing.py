@@ -1,0 +1,34 @@
+"""What nap has left on a node is taken away: units, files, containers, images, its key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from receiver.node_parts import own_registry
+from receiver.paths import Home
+from units.systemd.links import Link
+from units.systemd.node import Node
+
+_SCRIPT = Path(__file__).with_name("node_clear.sh")
+_NAMED_WITHIN, _CLEARED_WITHIN = 10.0, 120.0
+
+
+def busy(home: Home, node: Node, link: Link) -> list[str]:
+    """Units of this home that run there. UnitError when the node does not answer."""
+    return _ask(home, node, link, "busy", "", _NAMED_WITHIN).split()
+
+
+def clear(home: Home, node: Node, link: Link, how: Literal["all", "force"], key: str = "") -> None:
+    """Take all away that is of this home; `key`, `TYPE BASE64`, is no longer let in. UnitError when it fails.
+
+    `force` bears with a runtime that does not work.
+    """
+    _ask(home, node, link, how, key, _CLEARED_WITHIN)
+
+
+def _ask(home: Home, node: Node, link: Link, what: str, key: str, within: float) -> str:
+    registry = own_registry(home)
+    host = registry.host if registry else ""
+    words = (what, home.id or "default", str(home.root), node.runtime, key, node.login.user, host)
+    return link.ask(("sh", "-s", "--", *words), _SCRIPT.read_bytes(), within)

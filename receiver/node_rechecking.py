@@ -1,0 +1,57 @@
+"""`nap nodes check`: the questions that a node was added with, asked again of those in the book."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from receiver import node_checks, node_facts, node_share
+from receiver.errors import ReceiverError
+from receiver.findings import Finding
+from receiver.node_adding import ANSWERED_WITHIN, listen, own_arch
+from receiver.node_checks import Situation, Wanted
+from receiver.node_facts import Part
+from receiver.node_login import tell
+from receiver.node_share import Share
+from receiver.nodes import Record
+from units.errors import UnitError
+from units.systemd.links import Link, Links
+from units.systemd.node import Node
+
+
+def check(
+    records: Sequence[Record], links: Links, parts: Sequence[Part], share: Share | None, all_: Sequence[Node]
+) -> Mapping[str, list[Finding] | UnitError]:
+    """What is found on each, by name, all at once; the error of one that does not answer.
+
+    What nodes share is looked at on `all_` of them.
+    """
+    machines = {record.node.name: record.machine for record in records}
+    arch = own_arch()
+
+    def look(node: Node, link: Link) -> list[Finding]:
+        return _look(node, link, parts, machines[node.name], arch)
+
+    found = links.each([record.node for record in records], look)
+    away = {name for name, answer in found.items() if isinstance(answer, UnitError)}
+    present = [node for node in all_ if node.name not in away]
+    shared = node_share.examine(share, present, links) if share else {}
+    return {name: _with(answer, shared.get(name)) for name, answer in found.items()}
+
+
+def _with(answer: list[Finding] | UnitError, shared: Finding | None) -> list[Finding] | UnitError:
+    return [*answer, shared] if shared and not isinstance(answer, UnitError) else answer
+
+
+def _look(node: Node, link: Link, parts: Sequence[Part], machine: str, arch: str) -> list[Finding]:
+    try:
+        told = listen(tell(link.open(("sh", "-s"), ANSWERED_WITHIN), node_facts.script(parts)))
+    except ReceiverError as error:
+        raise UnitError(f"{node.login}: {error.message}", error.hint) from error
+    except OSError as error:
+        raise UnitError(f"{node.login} did not answer within {ANSWERED_WITHIN:.0f} s") from error
+    # It is root that is asked; how one becomes it is known.
+    facts = replace(told.facts, root="root" if node.login.user == "root" else "sudo")
+    wanted = Wanted(node.name, node.slots, node.memory, node.address)
+    found = node_checks.examine(Situation(facts, wanted, told.apart, arch, tuple(parts)))
+    return [*found, *node_checks.differs(facts, node, machine)]

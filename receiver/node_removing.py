@@ -1,0 +1,73 @@
+"""`nap nodes remove`: what nap left on a node is taken away, then the node out of the book."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from receiver import node_clearing
+from receiver.errors import ReceiverError
+from receiver.lines import Say
+from receiver.node_states import CONNECT_WITHIN, Uses
+from receiver.nodes import NodeBook
+from receiver.paths import Home
+from units.errors import UnitError
+from units.systemd.links import Link
+from units.systemd.node import Node
+
+_SHOWN = 3
+
+
+def remove(home: Home, name: str, force: bool, say: Say, uses: Uses = tuple) -> None:
+    """ReceiverError while something runs there, or it is away; `force` ends what runs, lets it be away."""
+    book = NodeBook(home.nodes)
+    node = book.get(name)
+    link = Link(node.login, book.identity, CONNECT_WITHIN)
+    book.drain(name)
+    try:
+        _refuse_busy(home, node, link, force, uses)
+        _clear(home, node, link, book, force, say)
+    except ReceiverError:
+        if not node.drained:
+            book.resume(name)
+        raise
+    finally:
+        link.close()
+    book.remove(name)
+    say(f"{name} is removed")
+
+
+def _refuse_busy(home: Home, node: Node, link: Link, force: bool, uses: Uses) -> None:
+    if force:
+        return
+    given = sum(use.need.slots for use in uses() if use.node == node.name)
+    with _advised(node):
+        running = node_clearing.busy(home, node, link)
+    if not (given or running):
+        return
+    shown = ", ".join(running[:_SHOWN]) + (", ..." if len(running) > _SHOWN else "")
+    hint = f"wait (it gets nothing new after: nap nodes drain {node.name}), or end it: --force"
+    raise ReceiverError(f"{node.name} is in use: {shown or f'{given} slots of it are given away'}", hint)
+
+
+def _clear(home: Home, node: Node, link: Link, book: NodeBook, force: bool, say: Say) -> None:
+    key = " ".join(book.public_key.split()[:2])
+    try:
+        with _advised(node):
+            node_clearing.clear(home, node, link, "force" if force else "all", key)
+    except ReceiverError as error:
+        if not force:
+            raise
+        book.remember(node.name)
+        say(f"it may have left something there: {error.message}")
+        say("that goes when the same machine is added again")
+
+
+@contextmanager
+def _advised(node: Node) -> Iterator[None]:
+    """What a node does not answer is told with a way out."""
+    try:
+        yield
+    except UnitError as error:
+        hint = f"take it out of the book as it is: nap nodes remove {node.name} --force"
+        raise ReceiverError(error.message, hint) from error

@@ -1,0 +1,72 @@
+"""Whether nodes have the directory that settings call `share`, may write there, and see what others wrote."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from receiver import settings
+from receiver.findings import Finding
+from receiver.paths import Home
+from units.containers import runtime
+from units.errors import UnitError
+from units.systemd.links import Link, Links
+from units.systemd.node import Node
+from units.systemd.sharing import as_user
+
+_SCRIPT = Path(__file__).with_name("node_share.sh")
+# Seconds, for each of three questions: a file server that is away holds nobody up for longer.
+_ANSWERED_WITHIN = 10.0
+
+
+@dataclass(frozen=True)
+class Share:
+    """`owner` is the number of the user that programs are."""
+
+    folder: str
+    owner: int
+
+
+def named(home: Home) -> Share | None:
+    """What the settings say. UnitError when no container runtime here tells who programs are."""
+    ours = settings.load(home.settings)
+    return Share(ours.share, runtime.find(ours.containers.runtime).uid) if ours.share else None
+
+
+def examine(share: Share, nodes: Sequence[Node], links: Links) -> Mapping[str, Finding]:
+    """What is found on each node, by name. Each leaves a mark, and looks which of the others' it sees."""
+    marks = f".nap-{secrets.token_hex(8)}"
+
+    def ask(link: Link, what: str, *names: str) -> str:
+        words = ("sh", "-s", "--", what, share.folder, marks, *names)
+        return link.ask((*as_user(share.owner), *words), _SCRIPT.read_bytes(), _ANSWERED_WITHIN)
+
+    marked = links.each(nodes, lambda node, link: ask(link, "mark", node.name))
+    able = [node for node in nodes if not isinstance(marked[node.name], UnitError)]
+    names = [node.name for node in able]
+    seen = links.each(able, lambda _, link: ask(link, "see", *names).split())
+    links.each(able, lambda _, link: ask(link, "clear"))
+    failed = {name: answer for name, answer in marked.items() if isinstance(answer, UnitError)}
+    return judge(share, {**failed, **seen})
+
+
+def judge(share: Share, answers: Mapping[str, list[str] | UnitError]) -> dict[str, Finding]:
+    """`answers` are the names of the nodes whose marks each one sees, or why it left none."""
+    seen = {name: set(answer) for name, answer in answers.items() if isinstance(answer, list)}
+    # The directory is what most have, and of two the one that was there first.
+    usual = max(seen, key=lambda name: sum(name in marks for marks in seen.values()), default="")
+    return {name: _finding(share, name, answer, usual) for name, answer in answers.items()}
+
+
+def _finding(share: Share, name: str, answer: list[str] | UnitError, usual: str) -> Finding:
+    if isinstance(answer, UnitError):
+        why = answer.message.rpartition(": ")[2]
+        hint = f"it has to be there, and user {share.owner}, who programs are, may write to it"
+        return Finding("share", False, f"{share.folder} cannot be used: {why}", hint)
+    if usual not in answer:
+        sentence = f"{share.folder} is another directory than on {usual}"
+        return Finding("share", False, sentence, "mount the same one on all nodes")
+    same = f", the same as on {usual}" if name != usual else ""
+    return Finding("share", True, f"{share.folder} for user {share.owner}{same}")

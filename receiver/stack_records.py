@@ -1,0 +1,100 @@
+"""What is known of the stacks' images that were built: one JSON file each, named by the recipe's key."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from buildpacks import image_stacks
+from buildpacks.image_stacks import Recipe
+from buildpacks.stack import Stack
+
+
+@dataclass(frozen=True)
+class Built:
+    """The two images of a recipe: references by digest, and their sizes unpacked, in bytes.
+
+    `told` is what `mpirun --version` says in them, where the recipe does not know it. `below` is the
+    build image that packages were put on, empty without packages.
+    """
+
+    key: str
+    name: str
+    packages: tuple[str, ...]
+    base: str
+    build: str
+    run: str
+    build_size: int
+    run_size: int
+    told: str
+    below: str
+    created: str
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe(self.name, self.packages, self.base)
+
+    @property
+    def stack(self) -> Stack:
+        return image_stacks.stack(self.recipe, self.build, self.run, self.told)
+
+    @property
+    def references(self) -> set[str]:
+        return {self.build, self.run}
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the same recipe would be followed today."""
+        return self.recipe.key == self.key
+
+
+class StackRecords:
+    """The records in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def find(self, recipe: Recipe) -> Built | None:
+        """What was built by this recipe."""
+        return _read(self._file(recipe.key))
+
+    def keep(self, built: Built) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = self._file(built.key)
+        unfinished = file.with_suffix(f".{os.getpid()}.new")
+        unfinished.write_text(json.dumps(asdict(built), indent=1))
+        unfinished.replace(file)
+
+    def drop(self, built: Built) -> None:
+        self._file(built.key).unlink(missing_ok=True)
+
+    def all(self) -> list[Built]:
+        """What was built, oldest first."""
+        found = [built for file in self._folder.glob("*.json") if (built := _read(file))]
+        return sorted(found, key=lambda built: (built.created, built.key))
+
+    def lock(self, key: str) -> Path:
+        """The file that who builds by this key holds locked."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder / f"{key}.lock"
+
+    def _file(self, key: str) -> Path:
+        return self._folder / f"{key}.json"
+
+
+def now() -> str:
+    """As records have it."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _read(file: Path) -> Built | None:
+    """None where there is none, or one of another version of nap."""
+    try:
+        found = json.loads(file.read_text())
+        built = Built(**{**found, "packages": tuple(found["packages"])})
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
+    return built if built.name in image_stacks.KINDS else None

@@ -1,0 +1,51 @@
+"""Who nodes are to an etcd that is not nap's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from receiver import reach, settings
+from receiver.errors import ReceiverError
+from receiver.home import up
+from receiver.paths import Home
+from registry.endpoint import Endpoint, Secret
+from registry.endpoint import Settings as StoreSettings
+from registry.keys import Keys
+
+OURS = Endpoint("https://etcd.lab:2379", api="v3", user="receiver", password=Secret("ours"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = Home(tmp_path)
+    StoreSettings(OURS, Keys()).save(made.etcd_settings)
+    return made
+
+
+def as_settings_say(home: Home, text: str) -> tuple[str, str, str, str]:
+    home.settings.write_text(f"etcd: {{url: '{OURS.url}', {text}}}\n")
+    seen = reach.etcd(home, settings.load(home.settings).etcd)
+    return seen.user, seen.password, seen.cert, seen.key
+
+
+def test_nodes_are_who_the_receiver_is_unless_settings_name_another_user(home: Home, tmp_path: Path) -> None:
+    for name in ("theirs", "cert", "key"):
+        (tmp_path / name).write_text(f"{name}\n")
+    assert as_settings_say(home, "") == ("receiver", "ours", "", "")
+    nodes = f"nodes: {{user: nodes, password_file: {tmp_path}/theirs}}"
+    assert as_settings_say(home, nodes) == ("nodes", "theirs", "", "")
+    nodes = f"nodes: {{cert: {tmp_path}/cert, key: {tmp_path}/key}}"
+    assert as_settings_say(home, nodes) == ("receiver", "ours", "cert\n", "key\n")
+
+
+def test_a_password_that_is_not_there_is_told_by_its_key(home: Home) -> None:
+    with pytest.raises(ReceiverError, match=r"etcd\.nodes\.password_file names /nowhere, which cannot be"):
+        as_settings_say(home, "nodes: {user: nodes, password_file: /nowhere}")
+
+
+def test_the_older_api_is_refused_where_nap_starts_etcd_for_nodes(home: Home) -> None:
+    home.settings.write_text("etcd: {api: v2}\n")
+    with pytest.raises(ReceiverError, match="is v2, and the etcd that nap starts speaks v3 alone"):
+        up(home.root, "systemd", print)
