@@ -15,7 +15,7 @@ demo: $(VENV)/installed
 	@$(VENV)/bin/nap demo
 
 test: $(VENV)/tests-installed
-	@$(PYTHON) -m pytest $(MARKS) $(TESTS)
+	@$(PYTHON) -m pytest -n 2 $(MARKS) $(TESTS)
 	@$(if $(SLOW),,echo "left out were the slow tests (faults, networks, the machine's own MPI): make test SLOW=1")
 
 lint: $(VENV)/tests-installed

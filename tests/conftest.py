@@ -5,13 +5,36 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import containers_home as containers
+import nodes_home as nodes_homes
+import workers
+from containers_home import SharedStacks
+from containers_lab import docker, podman, runtime
 from nap_lab import App, NapHome, machine_lacks
+from node_lab import Node
+from nodes_lab import Lab, nodes, nodes_lab, own_lab, three_nodes
+
+from receiver.paths import Home
+from units.containers.runtime import Runtime
+
+__all__ = ["docker", "nodes", "nodes_lab", "own_lab", "podman", "runtime", "three_nodes"]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return workers.OneForEachRuntime(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        workers.check(item)
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +64,76 @@ def machine_home(tmp_path_factory: pytest.TempPathFactory, stacks: Path) -> Iter
     shared.down()
 
 
+@pytest.fixture(scope="session")
+def image_stacks(stacks: Path) -> Iterator[SharedStacks]:
+    """Stacks as images of either runtime, with a registry; kept where `stacks` are kept."""
+    keep, worker = "NAP_TEST_STACKS" in os.environ, os.environ.get("PYTEST_XDIST_WORKER", "")
+    with containers.shared_stacks(stacks / "images" / worker, stacks, keep) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def containers_home(
+    tmp_path_factory: pytest.TempPathFactory, image_stacks: SharedStacks, runtime: Runtime
+) -> Iterator[NapHome]:
+    """A home that is up with the engine `containers`, on each runtime in turn; shared like `home`."""
+    root = tmp_path_factory.mktemp("nap") / runtime.kind
+    shared = containers.new_home(root, image_stacks, runtime)
+    shared.up()
+    yield shared
+    shared.down()
+    containers.forget(shared, runtime)
+
+
+@pytest.fixture(scope="session")
+def nodes_home(
+    tmp_path_factory: pytest.TempPathFactory,
+    image_stacks: SharedStacks,
+    podman: Runtime,
+    nodes_lab: Lab,
+    three_nodes: tuple[Node, ...],
+) -> Iterator[NapHome]:
+    """A home that is up with the engine `systemd` on the session's three nodes; shared like `home`."""
+    home = nodes_homes.new_home(tmp_path_factory.mktemp("nap") / "nodes", image_stacks, podman)
+    nodes_homes.add_nodes(home, nodes_lab, three_nodes)
+    home.up()
+    yield home
+    nodes_homes.down(home, image_stacks)
+    containers.forget(home, podman)
+
+
+@pytest.fixture
+def new_nodes_app(
+    nodes_home: NapHome, nodes: tuple[Node, ...], tmp_path: Path
+) -> Iterator[Callable[..., App]]:
+    """The same where runs are units of nodes: nothing is left of a test on any of them."""
+    with new_apps(nodes_home, tmp_path) as make:
+        yield make
+    assert nodes_homes.left(nodes, Home(nodes_home.root)) == []
+
+
+@pytest.fixture(scope="module")
+def impatient(nodes_home: NapHome) -> Iterator[NapHome]:
+    """The same home with little patience for nodes that do not answer."""
+    nodes_home.settings("nodes: {away: 6}\n")
+    nodes_home.up()
+    yield nodes_home
+    nodes_home.settings("")
+    nodes_home.up()
+
+
+@pytest.fixture
+def own_containers_home(tmp_path: Path, image_stacks: SharedStacks, runtime: Runtime) -> Iterator[NapHome]:
+    """One of the test's own, which is not up yet; whatever the test does to it, `nap down` leaves nothing."""
+    own = containers.new_home(tmp_path / "home", image_stacks, runtime)
+    yield own
+    own.down()
+    try:
+        assert containers.left(own, runtime) == []
+    finally:
+        containers.forget(own, runtime)
+
+
 @pytest.fixture
 def own_home(tmp_path: Path, stacks: Path) -> Iterator[NapHome]:
     """A home of the test's own, which is not up yet."""
@@ -50,13 +143,29 @@ def own_home(tmp_path: Path, stacks: Path) -> Iterator[NapHome]:
 
 
 @pytest.fixture
-def new_app(home: NapHome, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., App]]:
+def new_app(home: NapHome, tmp_path: Path) -> Iterator[Callable[..., App]]:
     """Makes an app in the shared home from files; it is destroyed after the test."""
+    with new_apps(home, tmp_path) as make:
+        yield make
+
+
+@pytest.fixture
+def new_containers_app(
+    containers_home: NapHome, runtime: Runtime, tmp_path: Path
+) -> Iterator[Callable[..., App]]:
+    """The same where runs are containers: none of them, and nothing else, is left of a test."""
+    with new_apps(containers_home, tmp_path) as make:
+        yield make
+    assert containers.left(containers_home, runtime) == []
+
+
+@contextmanager
+def new_apps(home: NapHome, folder: Path) -> Iterator[Callable[..., App]]:
     made: list[App] = []
 
     def make(files: dict[str, str | bytes], name: str = "") -> App:
         number = os.urandom(3).hex()
-        app = home.app(name or f"t{number}", tmp_path / f"tree-{number}", files)
+        app = home.app(name or f"t{number}", folder / f"tree-{number}", files)
         made.append(app)
         return app
 

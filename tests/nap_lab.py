@@ -81,12 +81,18 @@ class NapHome:
         """Settings of this home; the tests' own defaults stand before them."""
         (self.root / "settings.yaml").write_text(self._defaults + text)
 
+    def always(self, text: str) -> None:
+        """Settings that stay whatever a test adds to them."""
+        self._defaults += text
+        self.settings("")
+
     def up(self) -> None:
         ran = self.nap("up")
         assert ran.code == 0, ran
 
-    def down(self) -> None:
-        self.nap("down")
+    def down(self) -> str:
+        """What it says."""
+        return self.nap("down").out
 
     def daemon(self) -> int:
         return int(self.json("status")["pid"])
@@ -191,3 +197,13 @@ def wait_for(stream: Any, text: str) -> str:
         if text in line:
             return str(line)
     raise AssertionError(f"{text!r} did not come in:\n{''.join(seen)}")
+
+
+def wait_until_up(app: App, run: int) -> None:
+    """Until a service's run says so."""
+    logs = app.home.start_nap(
+        "logs", app.name, str(run), "-f", stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+    )
+    wait_for(logs.stderr, f"{app.name} is up")
+    logs.kill()
+    logs.communicate()

@@ -15,6 +15,8 @@ NAMES = sorted(path.name for path in EXAMPLES.iterdir() if (path / "verify").exi
 ON_WHEELS = [name for name in NAMES if name != "fortran"]
 ON_THE_MACHINE = ("hello", "heat", "mpi4py", "script", "fortran", "mpich", "cxx")
 
+OVER_NODES = ("hello", "heat", "mpich", "maven")
+
 
 def missing(name: str) -> str:
     """What this machine lacks for an example; .ci/run installs all of it."""
@@ -37,6 +39,22 @@ def test_an_example_runs_and_its_verify_agrees(name: str, home: NapHome, tmp_pat
 @pytest.mark.parametrize("name", ON_THE_MACHINE)
 def test_an_example_runs_on_the_machines_own_mpi(name: str, machine_home: NapHome, tmp_path: Path) -> None:
     push_and_verify(name, machine_home, tmp_path)
+
+
+@pytest.mark.lab
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("name", NAMES)
+def test_an_example_runs_in_containers(name: str, containers_home: NapHome, tmp_path: Path) -> None:
+    push_and_verify(name, containers_home, tmp_path)
+
+
+@pytest.mark.lab
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("name", OVER_NODES)
+def test_an_example_runs_over_nodes(name: str, nodes_home: NapHome, tmp_path: Path) -> None:
+    push_and_verify(name, nodes_home, tmp_path)
 
 
 def push_and_verify(name: str, home: NapHome, folder: Path) -> None:

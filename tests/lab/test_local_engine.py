@@ -21,8 +21,9 @@ from units_lab import MPICC, EngineLab
 from buildpacks.stack_wheel import install
 from units.errors import UnitError
 from units.job import Handle, Outcome
-from units.local import descendants, enclosures, processes
+from units.local import descendants, enclosures
 from units.local.engine import capsule_argv
+from units.running import processes
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
@@ -243,6 +244,13 @@ def test_a_run_script_may_call_mpirun_several_times(lab: EngineLab) -> None:
     assert len([line for line in ended.lines if line.startswith("rank ")]) == 6
 
 
+@namespaces_only
+def test_mpirun_ends_with_programs_that_end_at_once(lab: EngineLab) -> None:
+    script = "for i in 1 2 3 4 5 6 7 8 9 10; do mpirun -np 6 true || exit; done; echo all ended"
+    ended = lab.run(lab.mpi_job(lab.tree("empty"), "openmpi5", (2, 2, 2), script=script))
+    assert ended.lines == ["all ended"]
+
+
 @both_kinds
 def test_sixteen_slaves_are_alive_when_submit_returns(lab: EngineLab) -> None:
     handle = lab.submit(lab.mpi_job(lab.tree("empty"), "openmpi5", (1,) * 16, "true"))
@@ -259,7 +267,7 @@ def test_sixteen_slaves_are_alive_when_submit_returns(lab: EngineLab) -> None:
 def test_what_cannot_start_leaves_nothing_and_says_why(lab: EngineLab) -> None:
     job = replace(lab.mpi_job(lab.tree("empty"), "openmpi5", (1, 1), "true"), tree=lab.root / "no-image")
     folder = lab.home / "runs" / "broken"
-    with pytest.raises(UnitError, match=r"the units did not start: .*capsule could not be arranged"):
+    with pytest.raises(UnitError, match=r"the units did not start: .*surroundings could not be arranged"):
         lab.engine.submit(job, folder)
     assert of_run(Handle(folder)) == []
 

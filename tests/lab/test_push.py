@@ -57,9 +57,9 @@ def test_a_push_shows_what_it_does_and_how_it_ended(new_app: NewApp) -> None:
     ran = app.push()
     assert ran.code == 0, ran.out
     in_order = [
-        "mpi.xml", "mpicc", "2 slaves", f"{app.name}-slave1", f"{app.name}-slave2", "hostfile",
-        "$ mpirun", "rank ", "succeeded, exit 0", "check", "build", "slaves", "gather", "run",
-        f"nap logs {app.name} 1",
+        "mpi.xml", "mpicc", "2 slaves", f"{app.name}-slave", "hostfile", f"{app.name}-slave1 slots=1",
+        f"{app.name}-slave2 slots=1", "$ mpirun", "rank ", "succeeded, exit 0", "check", "build", "slaves",
+        "gather", "run", f"nap logs {app.name} 1",
     ]  # fmt: skip
     place = 0
     for word in in_order:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from nap_lab import App, NapHome, wait_for
+from nap_lab import App, NapHome, wait_for, wait_until_up
 
 pytestmark = pytest.mark.lab
 
@@ -51,15 +51,6 @@ def answer(app: App, path: str = "/") -> str:
             return str(response.read().decode())
     except OSError:
         return ""
-
-
-def wait_until_up(app: App, run: int) -> None:
-    logs = app.home.start_nap(
-        "logs", app.name, str(run), "-f", stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-    )
-    wait_for(logs.stderr, f"{app.name} is up")
-    logs.kill()
-    logs.communicate()
 
 
 def is_taken(number: int) -> bool:

@@ -1,0 +1,127 @@
+"""The receiver, or etcd, is killed at each step of a push to nodes: it goes on there, and nothing is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from subprocess import DEVNULL, PIPE
+
+import pytest
+from nap_lab import App, wait_for
+from node_lab import Node
+from nodes_runs import GATED, LINES, Run, program, said, wait_until_clean
+
+from receiver.paths import Home
+from registry import etcd_server
+from registry.endpoint import Settings
+from units.containers.runtime import Runtime
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(300)]
+
+NewApp = Callable[..., App]
+
+
+@pytest.fixture
+def app(new_nodes_app: NewApp) -> App:
+    return new_nodes_app(program(GATED))
+
+
+def test_a_push_that_is_being_built_is_refused(
+    new_nodes_app: NewApp, nodes: tuple[Node, ...], podman: Runtime
+) -> None:
+    app = new_nodes_app({"mpi.xml": "build: echo compiling; sleep 60\nto: x\nhosts: 3\n", "x": ""})
+    push = app.start_push()
+    wait_for(push.stderr, "compiling")
+    app.home.kill_daemon()
+    assert "the receiver went away" in push.communicate(timeout=60)[1]
+    assert push.returncode == 1
+    app.home.up()
+    assert app.runs() == []
+    assert podman.ask("ps", "--all", "--quiet", "--filter", f"label=nap.home={app.home.root}") == ""
+
+
+def test_a_run_is_submitted_anew_of_which_some_nodes_had_their_units(
+    app: App, nodes: tuple[Node, ...]
+) -> None:
+    nodes[2].freeze()
+    push = app.start_push()
+    for node in nodes[:2]:
+        node.console(
+            "sh", "-c", f"until systemctl is-active --quiet '*_slaves_{app.name}@*'; do sleep 0.1; done"
+        )
+    app.home.kill_daemon()
+    push.communicate(timeout=60)
+    nodes[2].thaw()
+    app.home.up()
+    wait_until_begun(app)
+    Run(app, nodes).open()
+    assert app.wait() == 6
+    assert said(app, 1, LINES) == LINES
+
+
+def test_a_run_goes_on_without_receiver_and_etcd_and_ends_with_its_whole_output(
+    app: App, nodes: tuple[Node, ...]
+) -> None:
+    run = Run.pushed(app, nodes)
+    app.home.kill_daemon()
+    etcd_server.stop(Home(app.home.root).etcd)
+    assert "the receiver went away" in run.end()
+    app.home.up()
+    run.open()
+    assert app.wait() == 6
+    assert said(app, 1, LINES) == LINES
+
+
+def test_a_run_that_ended_without_the_receiver_has_its_exit_code(app: App, nodes: tuple[Node, ...]) -> None:
+    run = Run.pushed(app, nodes)
+    node, _ = run.slave(1)
+    app.home.kill_daemon()
+    run.open()
+    unit = f"{Home(app.home.root).id}_master_{app.name}.service"
+    node.console("sh", "-c", f"while systemctl is-active --quiet {unit}; do sleep 0.1; done")
+    run.end()
+    app.home.up()
+    assert app.wait() == 6
+    assert said(app, 1, LINES) == LINES
+
+
+def test_a_run_is_gathered_on_after_receiver_and_etcd_were_away(app: App, nodes: tuple[Node, ...]) -> None:
+    home = Home(app.home.root)
+    url = Settings.load(home.etcd_settings).endpoint.url
+    closed = ("OUTPUT", "-p", "tcp", "--dport", url.rpartition(":")[2], "-j", "REJECT")
+    nodes[2].console("iptables", "-I", *closed)
+    try:
+        push = app.start_push()
+        wait_for(push.stderr, "slave1")
+        app.home.kill_daemon()
+        etcd_server.stop(home.etcd)
+        push.communicate(timeout=60)
+    finally:
+        nodes[2].console("iptables", "-D", *closed)
+    app.home.up()
+    wait_until_begun(app)
+    run = Run(app, nodes)
+    run.open()
+    assert app.wait() == 6
+    assert said(app, 1, LINES) == LINES
+
+
+def test_a_run_is_removed_that_had_ended(app: App, nodes: tuple[Node, ...]) -> None:
+    run = Run.pushed(app, nodes)
+    node, _ = run.slave(3)
+    node.hold_runtime()
+    run.open()
+    node.wait_until_asked()
+    app.home.kill_daemon()
+    assert "the receiver went away" in run.end()
+    node.let_runtime_go()
+    app.home.up()
+    assert app.wait() == 6
+    assert said(app, 1, LINES) == LINES
+    wait_until_clean(app.home, nodes)
+
+
+def wait_until_begun(app: App) -> None:
+    logs = app.home.start_nap("logs", app.name, "1", "-f", stdout=PIPE, stderr=DEVNULL)
+    wait_for(logs.stdout, "begun")
+    logs.kill()
+    logs.communicate()

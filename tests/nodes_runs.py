@@ -1,0 +1,78 @@
+"""Runs on nodes that tests hold at a point of their life, and what is to be seen of them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from subprocess import Popen
+
+from nap_lab import App, NapHome, wait_for
+from node_lab import Node
+from nodes_home import left
+
+from receiver.paths import Home
+
+# One rank of the first slave waits until somebody writes into its pipe; then there is much to be said. Open
+# MPI drops what is on its way when a rank fails: it fails later.
+GATED = """\
+#!/bin/sh
+case $(hostname) in *-slave1) mkdir /tmp/first || exit 0 ;; *) exit 0 ;; esac
+mkfifo /tmp/gate; echo begun; read go < /tmp/gate; seq 20000; echo and done; sleep 1; exit 6
+"""
+LINES = ["begun", *map(str, range(1, 20_001)), "and done"]
+
+
+def program(text: str, more: str = "") -> dict[str, str | bytes]:
+    """A slave on each of the three nodes."""
+    return {"mpi.xml": f"build: chmod +x program\nto: program\nhosts: 3\nslots: 2\n{more}", "program": text}
+
+
+@dataclass
+class Run:
+    """A run that goes on: its ranks have begun."""
+
+    app: App
+    nodes: tuple[Node, ...]
+    push: Popen[str] | None = None
+
+    @classmethod
+    def pushed(cls, app: App, nodes: tuple[Node, ...], begun: str = "begun") -> Run:
+        run = cls(app, nodes, app.start_push("strict"))
+        run.wait_for(begun)
+        return run
+
+    def wait_for(self, text: str) -> None:
+        assert self.push
+        wait_for(self.push.stderr, text)
+
+    def slave(self, index: int) -> tuple[Node, str]:
+        """Its node and its container there."""
+        name = f"{Home(self.app.home.root).id}_{self.app.name}_slave{index}"
+        (node,) = (node for node in self.nodes if name in containers(node))
+        return node, name
+
+    def open(self) -> None:
+        node, name = self.slave(1)
+        node.console("podman", "exec", name, "sh", "-c", "echo go > /tmp/gate")
+
+    def end(self) -> str:
+        """What the pusher is told from here on."""
+        assert self.push
+        return str(self.push.communicate(timeout=100)[1])
+
+
+def containers(node: Node) -> list[str]:
+    return node.console("podman", "ps", "--format", "{{.Names}}").split()
+
+
+def said(app: App, run: int, lines: list[str]) -> list[str]:
+    """The run's lines but for what mpirun says itself."""
+    known = set(lines)
+    return [line for line in app.logs(str(run)).splitlines() if line in known]
+
+
+def wait_until_clean(home: NapHome, nodes: tuple[Node, ...]) -> None:
+    end = time.monotonic() + 60
+    while there := left(nodes, Home(home.root)):
+        assert time.monotonic() < end, there
+        time.sleep(0.5)
