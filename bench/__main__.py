@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 HERE = Path(__file__).parent
-PARTS = ("push", "gather", "slaves", "transport")
+PARTS = ("push", "gather", "slaves", "transport", "placement", "container_push", "container_mpi")
 
 
 def main() -> int:
