@@ -26,7 +26,6 @@ from receiver.rendering import renderer
 from receiver.streaming import kept_alive
 from receiver.version import VERSION
 from units.job import Handle, Job
-from units.systemd.engine import SystemdEngine
 
 _NUMBER = "[0-9]{1,18}"  # what SQLite counts with
 
@@ -98,16 +97,13 @@ class Api:
 
     async def node_uses(self, _request: Request) -> Any:
         """What runs have of the nodes, where the engine has some."""
-        engine = self._parts.engine
-        uses = engine.uses() if isinstance(engine, SystemdEngine) else ()
+        uses = self._parts.engine.uses()
         return [{"node": use.node, "slots": use.need.slots, "memory": use.need.memory} for use in uses]
 
     async def nodes_changed(self, _request: Request) -> Any:
         """A command has changed the book of nodes."""
         self._parts.publisher.changed.set()
-        engine = self._parts.engine
-        if isinstance(engine, SystemdEngine):
-            await asyncio.to_thread(engine.miss_nodes)
+        await asyncio.to_thread(self._parts.engine.miss_nodes)
         return {}
 
     async def apps(self, _request: Request) -> Any:

@@ -33,7 +33,6 @@ from receiver.publisher import Publisher
 from registry.endpoint import Settings as EtcdSettings
 from registry.opening import open_store
 from registry.processes import tell_starter
-from units.systemd.engine import SystemdEngine
 from units.systemd.links import Links
 
 
@@ -99,7 +98,7 @@ async def _at_work(home: Home, parts: Parts, dispatcher: Dispatcher) -> AsyncIte
 @contextmanager
 def _news_of_nodes(parts: Parts) -> Iterator[None]:
     """Meanwhile etcd knows how they are, where the engine has some."""
-    if not isinstance(parts.engine, SystemdEngine):
+    if parts.engine.name not in engines.ON_NODES:
         yield
         return
     book = NodeBook(parts.home.nodes)

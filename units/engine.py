@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from units.job import Handle, Job, Outcome, UnitFile, UnitState
+from units.room import Use
 
 
 class Engine(Protocol):
@@ -46,6 +47,12 @@ class Engine(Protocol):
 
     def adopt(self, handle: Handle) -> None:
         """Take a run that an earlier receiver has submitted into account."""
+
+    def uses(self) -> Sequence[Use]:
+        """What runs have of the nodes, where an engine has nodes."""
+
+    def miss_nodes(self) -> None:
+        """The book of nodes has changed: end what stays up on one that is no longer in it."""
 
     def submit(self, job: Job, folder: Path) -> Handle:
         """Start the job's slaves, or its processes, in `folder`: all, or UnitError and none."""

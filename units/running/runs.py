@@ -14,6 +14,7 @@ from pathlib import Path
 
 from units.errors import UnitError
 from units.job import Handle, Job, Outcome
+from units.room import Use
 from units.running import files, processes
 
 _READY_WITHIN = 120.0
@@ -41,6 +42,13 @@ class Runs:
 
     def adopt(self, handle: Handle) -> None:
         """It has its runner."""
+
+    def uses(self) -> Sequence[Use]:
+        """There are no nodes."""
+        return ()
+
+    def miss_nodes(self) -> None:
+        """There are none to be missed."""
 
     def forget(self, image: str) -> None:
         """What is on this machine is the receiver's to remove."""

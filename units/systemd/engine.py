@@ -90,7 +90,6 @@ class SystemdEngine:
         self._look_after(handle, placed, there=True)
 
     def uses(self) -> list[Use]:
-        """What runs have of the nodes."""
         return self._places.uses()
 
     def units(self, job: Job) -> tuple[UnitFile, ...]:
