@@ -17,11 +17,16 @@ words=$(tar --extract --directory / --file - --same-owner --same-permissions 2>&
 [ $# -gt 0 ] || exit 0
 systemctl daemon-reload
 [ ! -e "/etc/systemd/system/$1" ] || systemctl enable --quiet "$@"
-systemctl start "$@" && exit
+said=$(systemctl start "$@" 2>&1) && exit
+set +e
+# What announces a slave is cancelled as soon as the slave begins to end, whose last words come after that.
+slaves=$(systemctl show --value --property=BindsTo "$@")
+while systemctl show --value --property=ActiveState $slaves | grep -qx deactivating; do sleep 0.1; done
 if [ -d "$folder/lost" ]; then
-    cut -d ' ' -f 4- "$folder"/lost/* | tail -n 1 >&2
+    words=$(cut -d ' ' -f 4- "$folder"/lost/* | tail -n 1)
 else
     timeout 3 journalctl --sync
-    timeout 3 journalctl --quiet --no-pager --output=cat --lines=1 $(printf '_SYSTEMD_UNIT=%s ' "$@") >&2
+    words=$(timeout 3 journalctl --quiet --no-pager --output=cat --lines=1 $(printf '_SYSTEMD_UNIT=%s ' "$@"))
 fi
+echo "${words:-$said}" >&2
 exit 1
