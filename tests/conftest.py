@@ -14,10 +14,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import containers_home as containers
+import fleet_agent
 import nodes_home as nodes_homes
 import workers
 from containers_home import SharedStacks
 from containers_lab import docker, podman, runtime
+from fleet_fake import Cluster, serving
 from nap_lab import App, NapHome, machine_lacks
 from node_lab import Node
 from nodes_lab import Lab, nodes, nodes_lab, own_lab, three_nodes
@@ -120,6 +122,19 @@ def impatient(nodes_home: NapHome) -> Iterator[NapHome]:
     yield nodes_home
     nodes_home.settings("")
     nodes_home.up()
+
+
+@pytest.fixture(scope="module")
+def fleet(nodes_home: NapHome, three_nodes: tuple[Node, ...]) -> Iterator[Cluster]:
+    """A cluster of these nodes, with which the home is up from the first test of a file that asks for it."""
+    cluster = fleet_agent.cluster(three_nodes)
+    with serving(cluster) as url:
+        nodes_home.settings(f"fleet: {{url: '{url}', within: 10}}\nnodes: {{away: 6}}\n")
+        up = nodes_home.nap("up", "--engine", "fleet")
+        assert up.code == 0, up
+        yield cluster
+        nodes_home.settings("")
+        nodes_home.up()
 
 
 @pytest.fixture

@@ -172,6 +172,19 @@ class App:
         """What the ranks wrote, by line and in no order; on a busy machine mpirun may warn of a setpgid."""
         return sorted(line for line in self.logs(*arguments).splitlines() if "setpgid(" not in line)
 
+    def processes(self) -> list[str]:
+        """Command lines of this machine's processes that are about the app's runs."""
+        mark = f"/runs/{self.name}/".encode()
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                line = path.read_bytes()
+            except OSError:
+                continue
+            if mark in line:
+                found.append(line.decode(errors="replace"))
+        return found
+
     def wait(self, *arguments: str) -> int:
         return self.home.nap("wait", self.name, *arguments).code
 

@@ -9,7 +9,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 # Nodes are Podman's containers, and their tests push its images.
 _NAMES = {
-    "podman": r"/test_nodes_|_over_nodes|\[podman\b|_podman(_|$)",
+    "podman": r"/test_nodes_|_over_nodes|::TestNodes|\[podman\b|_podman(_|$)",
     "docker": r"/test_compose|\[docker\b|_docker_",
 }
 _PODMANS = {"podman", "image_stacks", "nodes_lab", "own_lab"}

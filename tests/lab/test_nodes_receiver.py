@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from subprocess import DEVNULL, PIPE
 
 import pytest
@@ -86,23 +88,39 @@ def test_a_run_that_ended_without_the_receiver_has_its_exit_code(app: App, nodes
 
 def test_a_run_is_gathered_on_after_receiver_and_etcd_were_away(app: App, nodes: tuple[Node, ...]) -> None:
     home = Home(app.home.root)
-    url = Settings.load(home.etcd_settings).endpoint.url
-    closed = ("OUTPUT", "-p", "tcp", "--dport", url.rpartition(":")[2], "-j", "REJECT")
-    nodes[2].console("iptables", "-I", *closed)
-    try:
+    with etcd_kept_from(nodes[2], home):
         push = app.start_push()
         wait_for(push.stderr, "slave1")
         app.home.kill_daemon()
         etcd_server.stop(home.etcd)
         push.communicate(timeout=60)
-    finally:
-        nodes[2].console("iptables", "-D", *closed)
     app.home.up()
     wait_until_begun(app)
     run = Run(app, nodes)
     run.open()
     assert app.wait() == 6
     assert said(app, 1, LINES) == LINES
+
+
+def test_without_etcd_for_a_minute_a_run_goes_on_and_one_that_gathers_ends(
+    new_nodes_app: NewApp, nodes: tuple[Node, ...]
+) -> None:
+    """The minute is that of `gather_timeout`."""
+    narrow = {name: text.replace("slots: 2", "slots: 1") for name, text in program(GATED).items()}
+    running = Run.pushed(new_nodes_app(narrow), nodes)
+    app = new_nodes_app(narrow)
+    home = Home(app.home.root)
+    with etcd_kept_from(nodes[2], home):
+        push = app.start_push("strict")
+        wait_for(push.stderr, "slave1")
+        etcd_server.stop(home.etcd)
+        told = push.communicate(timeout=120)[1]
+    assert re.search(r"failed, exit 1 \(1 of 3 slaves did not register in time: .*etcd .*\)", told), told
+    app.home.up()
+    running.open()
+    running.end()
+    assert running.app.wait() == 6
+    assert said(running.app, 1, LINES) == LINES
 
 
 def test_a_run_is_removed_that_had_ended(app: App, nodes: tuple[Node, ...]) -> None:
@@ -118,6 +136,18 @@ def test_a_run_is_removed_that_had_ended(app: App, nodes: tuple[Node, ...]) -> N
     assert app.wait() == 6
     assert said(app, 1, LINES) == LINES
     wait_until_clean(app.home, nodes)
+
+
+@contextmanager
+def etcd_kept_from(node: Node, home: Home) -> Iterator[None]:
+    """What it has to announce cannot be announced."""
+    url = Settings.load(home.etcd_settings).endpoint.url
+    closed = ("OUTPUT", "-p", "tcp", "--dport", url.rpartition(":")[2], "-j", "REJECT")
+    node.console("iptables", "-I", *closed)
+    try:
+        yield
+    finally:
+        node.console("iptables", "-D", *closed)
 
 
 def wait_until_begun(app: App) -> None:

@@ -58,22 +58,8 @@ def interrupt(push: subprocess.Popen[str]) -> None:
     rest_of(push)
 
 
-def processes_of(app: App) -> list[str]:
-    """Command lines of this machine's processes that are about the app's home and run."""
-    mark = f"/runs/{app.name}/".encode()
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes()
-        except OSError:
-            continue
-        if mark in line:
-            found.append(line.decode(errors="replace"))
-    return found
-
-
 def nothing_left(app: App) -> None:
-    assert processes_of(app) == []
+    assert app.processes() == []
     scratch = app.home.root / "scratch"
     assert not scratch.exists() or list(scratch.iterdir()) == []
     assert list(Path(app.remote).glob("objects/tmp_objdir-*")) == []
