@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -26,6 +27,10 @@ from nodes_lab import Lab, nodes, nodes_lab, own_lab, three_nodes
 
 from receiver.paths import Home
 from units.containers.runtime import Runtime
+
+# How long an example takes is the machine's affair.
+settings.register_profile("nap", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nap")
 
 __all__ = ["docker", "nodes", "nodes_lab", "own_lab", "podman", "runtime", "three_nodes"]
 
@@ -129,9 +134,8 @@ def fleet(nodes_home: NapHome, three_nodes: tuple[Node, ...]) -> Iterator[Cluste
     """A cluster of these nodes, with which the home is up from the first test of a file that asks for it."""
     cluster = fleet_agent.cluster(three_nodes)
     with serving(cluster) as url:
-        nodes_home.settings(f"fleet: {{url: '{url}', within: 10}}\nnodes: {{away: 6}}\n")
-        up = nodes_home.nap("up", "--engine", "fleet")
-        assert up.code == 0, up
+        nodes_home.settings(f"engine: fleet\nfleet: {{url: '{url}', within: 10}}\nnodes: {{away: 6}}\n")
+        nodes_home.up()
         yield cluster
         nodes_home.settings("")
         nodes_home.up()

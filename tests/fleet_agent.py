@@ -14,13 +14,14 @@ mkdir -p /run/fleet/units
 while [ $# -gt 0 ]; do
     file=/run/fleet/units/$2 link=/run/systemd/system/$2
     case $1 in
-    load) printf %s "$3" >"$file" && ln -sf "$file" "$link" && systemctl daemon-reload ;;
+    load) printf %s "$3" >"$file" && ln -sf "$file" "$link" ;;
     start) systemctl start --no-block "$2" ;;
     stop) systemctl stop "$2" ;;
-    unload) systemctl stop "$2"; rm -f "$file" "$link"; systemctl daemon-reload ;;
+    unload) systemctl stop "$2"; rm -f "$file" "$link" ;;
     esac
     shift 3
 done
+systemctl daemon-reload
 """
 
 

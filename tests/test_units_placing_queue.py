@@ -220,7 +220,6 @@ def simulate(kind: type[Simulation], nodes: tuple[Node, ...], drawn: Drawn, poli
 policies = some.sampled_from(list(Policy))
 
 
-@settings(deadline=None)
 @given(nodes, jobs, policies)
 def test_what_fits_the_empty_nodes_starts_in_the_end(
     nodes: tuple[Node, ...], drawn: Drawn, policy: Policy
@@ -229,7 +228,7 @@ def test_what_fits_the_empty_nodes_starts_in_the_end(
     assert simulation.begun.keys() == simulation.lasts.keys()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(nodes, jobs, policies)
 def test_the_first_is_never_delayed_by_one_that_overtakes(
     nodes: tuple[Node, ...], drawn: Drawn, policy: Policy
@@ -240,7 +239,6 @@ def test_the_first_is_never_delayed_by_one_that_overtakes(
         assert simulation.begun[name] <= promised
 
 
-@settings(deadline=None)
 @given(nodes, jobs, policies)
 def test_without_known_ends_jobs_of_one_size_start_in_order(
     nodes: tuple[Node, ...], drawn: Drawn, policy: Policy

@@ -51,13 +51,13 @@ def test_a_folder_whose_name_only_begins_the_same_is_not_listed(store: Store, ke
 
 def test_refreshed_keys_outlive_one_that_is_not(store: Store, keys: Keys) -> None:
     alive = {keys.node("n1"): "one", keys.node("n2"): "two"}
-    store.put_all(alive, 2)
+    store.put_all(alive, 5)
     store.put(keys.node("n3"), "dead", 2)
     left = until(
         store,
         keys.nodes,
         lambda listing: keys.node("n3") not in listing.entries,
-        meanwhile=lambda: store.refresh_all(alive, 2),
+        meanwhile=lambda: store.refresh_all(alive, 5),
     )
     assert left.entries == alive
 
@@ -224,8 +224,10 @@ def test_gather_does_not_count_a_member_that_left(store: Store, keys: Keys) -> N
         if next(leave_once, False):
             store.remove(keys.slave("heat", 1), member(1).to_json())
 
+    # It is looked for once more, and then given up.
+    looks = iter([False])
     with pytest.raises(RegistryError) as refusal:
-        gather(store, keys, "heat", 1, 3, 0.3, leaves)
+        gather(store, keys, "heat", 1, 3, LONG, leaves, stopped=lambda: next(looks, True))
     assert refusal.value.missing == ("slave1", "slave3")
 
 

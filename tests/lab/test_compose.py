@@ -277,8 +277,10 @@ def test_the_programs_exit_code_is_composes(export: Callable[..., Project]) -> N
 
 def test_ranks_are_no_root_and_can_gain_no_right(export: Callable[..., Project]) -> None:
     show = "id -u; grep -E 'CapEff|NoNewPrivs' /proc/self/status"
-    lines = export("sh", "-c", show, ranks=(1,)).run("up", *TO_THE_END).out
-    assert re.findall(r"\| (.*)", lines)[:1] == ["1000"]
+    project = export("sh", "-c", show, ranks=(1,))
+    ran = project.run("up", *TO_THE_END)
+    lines = ran.out
+    assert project.output(ran)[:1] == ["1000"]
     assert "CapEff:\t0000000000000000" in lines
     assert "NoNewPrivs:\t1" in lines
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import select
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -22,45 +21,34 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(300)]
 
 NewApp = Callable[..., App]
 WHO = {"mpi.xml": "build: chmod +x who\nto: who\nhosts: 2\n", "who": "#!/bin/sh\nhostname\n"}
-# The first slave's rank waits until somebody writes into its pipe; then there is much to be said.
-GATED = """\
+# The first slave's rank goes on for as long as it is let.
+ENDLESS = """\
 #!/bin/sh
-case $(hostname) in
-    *-slave1) mkfifo /tmp/gate; echo begun; read go < /tmp/gate; seq 20000; echo and done; exit 6 ;;
-esac
+case $(hostname) in *-slave1) echo begun; exec sleep 1000 ;; esac
 """
-LINES = ["begun", *map(str, range(1, 20_001)), "and done"]
 EATER = (Path(__file__).parent / "eater.c").read_text()
 
 
-def gated(memory: str = "") -> dict[str, str | bytes]:
-    return {"mpi.xml": f"build: chmod +x waits\nto: waits\nhosts: 2\n{memory}", "waits": GATED}
+def endless() -> dict[str, str | bytes]:
+    return {"mpi.xml": "build: chmod +x endless\nto: endless\nhosts: 2\n", "endless": ENDLESS}
 
 
-class Gated:
-    """A run whose first rank has begun and waits."""
+class Endless:
+    """A run whose first rank has begun."""
 
     def __init__(self, app: App, runtime: Runtime) -> None:
         self.app, self.runtime = app, runtime
         self.push = app.start_push()
-        self.told = wait_for(self.push.stderr, "begun")
+        wait_for(self.push.stderr, "begun")
 
     def slave(self, index: int) -> str:
         mine = container.labelled(self.runtime, home=str(self.app.home.root), app=self.app.name)
         (name,) = (one for one in mine if one.endswith(f"_slave{index}"))
         return name
 
-    def open(self) -> None:
-        self.runtime.ask("exec", self.slave(1), "sh", "-c", "echo go > /tmp/gate")
-
     def end(self) -> str:
         """What the pusher is told from here on."""
         return str(self.push.communicate(timeout=100)[1])
-
-
-def whole(app: App, number: str) -> list[str]:
-    """A run's lines but for what mpirun says of an exit code that is not 0."""
-    return [line for line in app.logs(number).splitlines() if line in set(LINES)]
 
 
 @pytest.fixture
@@ -70,35 +58,6 @@ def nap(own_containers_home: NapHome) -> NapHome:
 
 
 # --- the receiver ---
-
-
-def test_a_run_goes_on_without_the_receiver_and_ends_with_its_whole_output(
-    nap: NapHome, runtime: Runtime, tmp_path: Path
-) -> None:
-    run = Gated(nap.app("gated", tmp_path / "tree", gated()), runtime)
-    nap.kill_daemon()
-    assert "the receiver went away" in run.end()
-    nap.up()
-    run.open()
-    assert run.app.wait() == 6
-    assert whole(run.app, "1") == LINES
-
-
-def test_a_run_that_ended_without_the_receiver_has_its_exit_code(
-    nap: NapHome, runtime: Runtime, tmp_path: Path
-) -> None:
-    run = Gated(nap.app("gated", tmp_path / "tree", gated()), runtime)
-    pid = int((nap.root / "runs/gated/1/pid").read_text().split()[0])
-    watch = os.pidfd_open(pid)
-    nap.kill_daemon()
-    run.open()
-    assert select.select([watch], [], [], 60)[0]
-    os.close(watch)
-    run.end()
-    nap.up()
-    assert run.app.wait() == 6
-    assert whole(run.app, "1") == LINES
-    assert left(nap, runtime) == []
 
 
 def test_a_run_is_gathered_on_after_the_receiver_died_in_it(nap: NapHome, tmp_path: Path) -> None:
@@ -122,17 +81,17 @@ def test_a_run_is_gathered_on_after_the_receiver_died_in_it(nap: NapHome, tmp_pa
 
 
 def test_what_a_killed_runner_leaves_is_removed(nap: NapHome, runtime: Runtime, tmp_path: Path) -> None:
-    run = Gated(nap.app("gated", tmp_path / "tree", gated()), runtime)
-    pid = int((nap.root / "runs/gated/1/pid").read_text().split()[0])
+    run = Endless(nap.app("endless", tmp_path / "tree", endless()), runtime)
+    pid = int((nap.root / "runs/endless/1/pid").read_text().split()[0])
     os.kill(pid, signal.SIGKILL)
     assert "its processes were killed from outside" in run.end()
     assert left(nap, runtime) == []
-    assert run.app.home.nap("run", "gated", "-o", "detach").code == 0
+    assert run.app.home.nap("run", "endless", "-o", "detach").code == 0
 
 
 def test_down_ends_runs_and_leaves_nothing(nap: NapHome, runtime: Runtime, tmp_path: Path) -> None:
-    run = Gated(nap.app("gated", tmp_path / "tree", gated()), runtime)
-    assert "stopped gated run 1" in nap.nap("down").out
+    run = Endless(nap.app("endless", tmp_path / "tree", endless()), runtime)
+    assert "stopped endless run 1" in nap.nap("down").out
     run.end()
     assert left(nap, runtime) == []
 
@@ -214,7 +173,7 @@ def test_a_slave_that_is_lost_ends_the_run(
     new_containers_app: NewApp, runtime: Runtime, verb: tuple[str, ...]
 ) -> None:
     """What is told of it depends on who is first to hear of it: nap, or mpirun."""
-    run = Gated(new_containers_app(gated()), runtime)
+    run = Endless(new_containers_app(endless()), runtime)
     name = run.slave(2)
     runtime.ask(*verb, name)
     seen = f"the container {name} (ended with 137|was (stopped|removed) by hand)"
@@ -271,50 +230,6 @@ def test_ctrl_c_during_a_build_ends_it_and_leaves_nothing(
     assert app.push("strict").code == 0
     assert len(app.runs()) == 1
     assert left(app.home, runtime) == []
-
-
-def test_a_run_is_cancelled_and_run_again(new_containers_app: NewApp, runtime: Runtime) -> None:
-    run = Gated(new_containers_app(gated()), runtime)
-    app = run.app
-    assert app.home.nap("cancel", app.name).code == 0
-    run.end()
-    assert app.wait() == 130
-    assert left(app.home, runtime) == []
-    again = app.home.start_nap("run", app.name, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    wait_for(again.stdout, "begun")
-    run.open()
-    again.communicate(timeout=60)
-    assert whole(app, "2") == LINES
-    assert [entry["release"] for entry in app.runs()] == [1, 1]
-
-
-def test_options_say_how_many_hosts_and_ranks(new_containers_app: NewApp) -> None:
-    app = new_containers_app(dict(WHO))
-    assert app.push("hosts=3").code == 0
-    assert app.lines() == [f"{app.name}-slave{index}" for index in (1, 2, 3)]
-    built = app.push("np=4")
-    assert "built before" in built.out
-    assert app.lines() == sorted([f"{app.name}-slave{index}" for index in (1, 2)] * 2)
-
-
-def test_results_come_home_in_the_names_a_program_gave_them(
-    new_containers_app: NewApp, runtime: Runtime, tmp_path: Path
-) -> None:
-    script = "mkdir out; hostname > 'out/two words'; hostname > $NAP_SHARE/$(hostname).txt\n"
-    manifest = 'build: chmod +x make\nto: make\nhosts: 2\nresults: [out/, "*.txt"]\n'
-    app = new_containers_app({"make": f"#!/bin/sh\n{script}", "mpi.xml": manifest})
-    assert app.push("strict").code == 0
-    app.home.nap("results", app.name, "--to", str(tmp_path / "got"))
-    got = {
-        str(path.relative_to(tmp_path / "got")): path.read_text().strip()
-        for path in (tmp_path / "got").rglob("*")
-        if path.is_file()
-    }
-    one, two = f"{app.name}-slave1", f"{app.name}-slave2"
-    assert got == {
-        "slave1/out/two words": one, "slave2/out/two words": two,
-        f"share/{one}.txt": one, f"share/{two}.txt": two,
-    }  # fmt: skip
 
 
 # --- the disk ---

@@ -139,10 +139,11 @@ def test_a_push_replaces_a_service_without_a_gap(new_containers_app: NewApp) -> 
 def test_a_release_that_does_not_come_up_leaves_the_old_one_answering(
     own_containers_home: NapHome, tmp_path: Path, broken: str
 ) -> None:
-    own_containers_home.settings("answer_timeout: 4\n")
     own_containers_home.up()
     app = own_containers_home.app("web", tmp_path / "tree", service("first"))
     assert app.push().code == 0
+    own_containers_home.settings("answer_timeout: 4\n")
+    own_containers_home.up()
     app.commit({"profile": f"web: {broken}\n"})
     with asked_all_the_time(port(app)) as seen:
         pushed = app.push("strict")

@@ -20,13 +20,11 @@ pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(300)]
 NewApp = Callable[..., App]
 # The first slave's rank writes until there is no room.
 WRITES = """\
-#!/bin/sh
 case $(hostname) in *-slave1) mkdir /tmp/first || exit 0 ;; *) exit 0 ;; esac
 echo begun; while seq 1000 >>"$NAP_SHARE/file"; do sleep 0.1; done; sleep 1; exit 9
 """
 # It says a line each 10 ms for as long as it is heard.
 TALKS = """\
-#!/bin/sh
 case $(hostname) in *-slave1) mkdir /tmp/first || exit 0 ;; *) exit 0 ;; esac
 echo begun; while sleep 0.01; do echo "$(seq 1000 | tr '\\n' ' ')"; done
 """

@@ -10,6 +10,7 @@ from subprocess import DEVNULL, PIPE
 import containers_home as containers
 import pytest
 from containers_home import SharedStacks
+from etcd_fixtures import until
 from nap_lab import App, NapHome, wait_for, wait_until_up
 from node_lab import Node
 from nodes_home import add_nodes, down, left, new_home
@@ -49,15 +50,11 @@ def wait_for_lines(app: App, *texts: str) -> None:
     logs.communicate()
 
 
-def announced(home: NapHome, app: App, patience: float = 0) -> list[str]:
-    """What etcd has of an app's web process; when that is nothing, `patience` seconds later."""
+def announced(home: NapHome, app: App, processes: int) -> list[str]:
+    """What etcd has of an app's web processes, once there are so many."""
     settings = Settings.load(Home(home.root).etcd_settings)
     store, folder = open_store(settings.endpoint), settings.keys.services("web", app.name)
-    with store.watch(folder) as watch:
-        listing = store.list(folder)
-        if not listing.entries:
-            watch.wait(listing.index, patience)
-        return list(store.list(folder).entries.values())
+    return list(until(store, folder, lambda listing: len(listing.entries) == processes).entries.values())
 
 
 def test_a_service_is_replaced_without_a_gap_beside_an_mpi_run(
@@ -137,20 +134,11 @@ def test_a_dockerfile_is_a_service_that_is_announced(
     port, address = where(app.push().out)
     assert ask(port, address) == "WORD"
     assert "WORD starts" in app.logs().splitlines()
-    (member,) = announced(nodes_home, app, 5)
+    (member,) = announced(nodes_home, app, 1)
     assert (json.loads(member)["ip"], json.loads(member)["port"]) == (address, port)
     assert nodes_home.nap("cancel", app.name).code == 0
     assert app.wait() == 130
-    assert announced(nodes_home, app) == []
-
-
-def test_a_profile_runs_to_its_end_and_fails_when_one_of_it_does(new_nodes_app: NewApp) -> None:
-    app = new_nodes_app({"profile": "one: seq 20000\ntwo: echo two; exit 3\n"})
-    pushed = app.push("strict")
-    assert app.runs()[0]["exit_code"] == 3, pushed.out
-    lines = app.logs().splitlines()
-    assert [line for line in lines if line != "two"] == [str(number) for number in range(1, 20_001)]
-    assert len(lines) == 20_001
+    assert announced(nodes_home, app, 0) == []
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ WORDS = st.lists(st.text(st.characters(exclude_characters="\0", exclude_categori
 
 
 @pytest.mark.parametrize("between", [" ", " \\\n    "], ids=["one line", "a line a word"])
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words=WORDS)
 @example(words=list(ODD))
 @example(words=[chr(number) for number in range(1, 256)])
@@ -45,7 +45,7 @@ def test_a_program_gets_exactly_the_words_of_its_unit(
 # All of the nodes' slots.
 SAYS = {
     "mpi.xml": """build: chmod +x says\nto: says\nhosts: 3\nslots: 2\nargs: ["100%", "it's $1"]\n""",
-    "says": """#!/bin/sh\nprintf '%s|' "$@"; echo\n""",
+    "says": """#!/bin/sh\necho "$(printf '%s|' "$@")"\n""",
 }
 
 

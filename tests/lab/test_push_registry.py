@@ -15,7 +15,7 @@ from nap_lab import App, NapHome, Ran
 from registry.image_address import Registry
 from units.containers.runtime import Runtime
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 # Answers on $PORT, and is another program for each number.
 PROGRAM = """
 #include <netinet/in.h>

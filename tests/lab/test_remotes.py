@@ -23,7 +23,7 @@ from nap_lab import ROOT, App, Ran, wait_for
 from registry.endpoint import Settings
 from registry.opening import open_store
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
 
 NewApp = Callable[..., App]
 _SSHD = shutil.which("sshd") or ("/usr/sbin/sshd" if Path("/usr/sbin/sshd").exists() else "")

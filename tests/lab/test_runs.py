@@ -108,7 +108,7 @@ def test_a_program_that_a_signal_ends_has_128_more(new_app: NewApp) -> None:
 
 def test_a_timeout_ends_a_run_with_124(new_app: NewApp) -> None:
     program = "#!/bin/sh\necho begun\nsleep 1000\n"
-    app = new_app({"mpi.xml": "build: chmod +x slow\nto: slow\nhosts: 1\ntimeout: 1s\n", "slow": program})
+    app = new_app({"mpi.xml": "build: chmod +x slow\nto: slow\nhosts: 1\ntimeout: 5s\n", "slow": program})
     ran = app.push()
     assert ran.code == 0
     assert "begun" in ran.out

@@ -115,10 +115,11 @@ def test_a_crash_is_mended_and_logged(web: App) -> None:
 
 @pytest.mark.slow
 def test_a_service_that_does_not_answer_brings_the_old_one_back(own_home: NapHome, tmp_path: Path) -> None:
-    own_home.settings("answer_timeout: 2\n")
     own_home.up()
     app = own_home.app("web", tmp_path / "tree", service("first"))
-    app.push()
+    assert app.push().code == 0
+    own_home.settings("answer_timeout: 2\n")
+    own_home.up()
     app.commit({"profile": "web: sleep 1000\n"})
     ran = app.push("strict")
     assert ran.code == 1
