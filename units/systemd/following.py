@@ -41,7 +41,8 @@ class Ended:
         """As a shell tells it."""
         if self.how == "exited":
             return int(self.status)
-        return 128 + signal.Signals[f"SIG{self.status}"] if self.status else 137
+        # One that has no name of its own, as those for real time, is told as a kill.
+        return 128 + int(getattr(signal, f"SIG{self.status}", signal.SIGKILL))
 
     def outcome(self, timeout: int | None, node: str) -> Outcome:
         """Of a unit on that node."""

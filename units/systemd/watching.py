@@ -47,7 +47,8 @@ def look(
 ) -> list[Finding]:
     """What is to be said of runs, by their folders there. UnitError when the node does not answer."""
     said = link.ask(script(how, *folders), within=within)
-    return [_finding(node, line.split(" ", 5)) for line in said.splitlines()]
+    # A slave's last words may have whatever else Python takes for a line's end.
+    return [_finding(node, line.split(" ", 5)) for line in said.split("\n") if line]
 
 
 def _finding(node: str, words: list[str]) -> Finding:

@@ -13,4 +13,4 @@ words=$(timeout 3 journalctl --quiet --no-pager --output=cat --lines=50 "_SYSTEM
     # What sshd says of its announcer, who greets it as no client would.
     grep -v '^kex_exchange_identification: ' | tail -n 1)
 mkdir -p "$here/lost"
-echo "$said $words" >"$here/$1.new" && mv "$here/$1.new" "$here/lost/$1"
+printf '%s\n' "$said $words" >"$here/$1.new" && mv "$here/$1.new" "$here/lost/$1"

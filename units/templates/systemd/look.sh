@@ -5,7 +5,8 @@ for folder in "$@"; do
         echo "$folder"
     elif [ ! -e "$folder/over" ]; then
         for ended in "$folder"/lost/*; do
-            [ ! -e "$ended" ] || echo "$folder $(basename "$ended") $(cat "$ended")"
+            # Not echo, for which words may have line ends that are spelled out.
+            [ ! -e "$ended" ] || printf '%s\n' "$folder $(basename "$ended") $(head -n 1 "$ended")"
         done
     fi
 done
