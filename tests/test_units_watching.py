@@ -1,20 +1,25 @@
-"""What is seen of runs on their nodes and told, however odd a slave's last words are."""
+"""What is seen of runs on their nodes and told; also where words are odd, disks full, or time stood still."""
 
 from __future__ import annotations
 
+import itertools
 import subprocess
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
-from test_units_systemd import ONE
+from test_units_systemd import ONE, TWO
 
+from units.errors import UnitError
+from units.job import Outcome
 from units.systemd import watching
 from units.systemd.following import Ended
-from units.systemd.links import Link
+from units.systemd.links import Link, Links
+from units.systemd.node import Node
 from units.systemd.placed import Placed, Share
-from units.systemd.watching import look
+from units.systemd.watching import Watch, look
 
 END = watching.__file__.replace("systemd/watching.py", "templates/systemd/end.sh")
 SHARES = (Share(ONE.name, ONE.runtime, (), ()),)
@@ -56,3 +61,148 @@ def test_a_slaves_last_words_are_kept_as_it_said_them(tmp_path: Path) -> None:
 
 def test_a_signal_without_a_name_is_told_as_a_kill() -> None:
     assert Ended("signal", "killed", "RTMIN+5").code == 137
+
+
+class Looks:
+    """A watch of one node, whose looks give what `says` does, each a moment after the one before."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, says: Callable[[], str]) -> None:
+        self.told: list[tuple[str, str]] = []
+        self.tells: Callable[[], None] = lambda: None
+        self.gone: list[str] = []
+        self.nodes: Callable[[], tuple[Node, ...]] = lambda: (ONE, TWO)
+        self.heard = threading.Event()
+        self.says = says
+        self.login = ONE.login
+        monkeypatch.setattr(watching, "_BETWEEN_LOOKS", 0.01)
+        links = cast(Links, self)
+        self.watch = Watch(
+            links, lambda: self.nodes(), 60, self._lost, lambda node: self.gone.append(node.name)
+        )
+
+    def apart(self, _: Node) -> Looks:
+        return self
+
+    def close(self) -> None:
+        pass
+
+    def ask(self, argv: Sequence[str], within: float) -> str:
+        return self.says()
+
+    def _lost(self, run: Path, outcome: Outcome) -> None:
+        self.told.append((run.name, outcome.reason))
+        self.tells()
+        self.heard.set()
+
+    def hears(self) -> bool:
+        return self.heard.wait(5)
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> Iterable[Looks]:
+    made = Looks(monkeypatch, lambda: LOST)
+    yield made
+    made.watch.end(PLACED)
+    made.watch.end(OTHER)
+
+
+def full(times: int) -> Callable[[], None]:
+    """A disk that has no room so many times."""
+    left = itertools.chain([OSError(28, "No space left on device")] * times, itertools.repeat(None))
+
+    def tell() -> None:
+        if error := next(left):
+            raise error
+
+    return tell
+
+
+def test_what_a_full_disk_did_not_take_is_told_again(looks: Looks) -> None:
+    looks.tells = full(2)
+    looks.watch.begin(Path("hello"), PLACED, there=True)
+    assert looks.hears()
+    assert looks.told[:3] == [("hello", "the slave hello-slave1 on node1 was lost (exit 137): no memory")] * 3
+
+
+def test_what_a_full_disk_did_not_take_of_one_run_keeps_no_other_from_being_told(looks: Looks) -> None:
+    looks.says = lambda: LOST + LOST.replace(PLACED.folder, OTHER.folder)
+    looks.tells = full(1)
+    looks.watch.begin(Path("hello"), PLACED, there=True)
+    looks.watch.begin(Path("ring"), OTHER, there=True)
+    assert looks.hears()
+    assert [run for run, _ in looks.told[:2]] == ["hello", "ring"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_nobody_thought_of_does_not_end_the_watch(looks: Looks) -> None:
+    once = iter([RuntimeError("can't start new thread")])
+
+    def nodes() -> tuple[Node, ...]:
+        for error in once:
+            raise error
+        return (ONE, TWO)
+
+    looks.nodes = nodes
+    looks.watch.begin(Path("hello"), PLACED, there=True)
+    assert looks.hears()
+
+
+class Clock:
+    """Time that goes on by itself only where a test lets it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+def silent() -> str:
+    raise UnitError("it does not answer")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    stopped = Clock()
+    monkeypatch.setattr(watching, "time", stopped)
+    return stopped
+
+
+def in_turn(*steps: Callable[[], Any]) -> tuple[Callable[[], str], threading.Event]:
+    """Looks that go so, one after the other, and whether all have; nothing is seen from then on."""
+    done, left = threading.Event(), iter(steps)
+
+    def says() -> str:
+        step = next(left, None)
+        if step is None:
+            done.set()
+            return ""
+        return str(step() or "")
+
+    return says, done
+
+
+def test_a_receiver_that_was_frozen_gives_up_no_node_for_it(looks: Looks, clock: Clock) -> None:
+    def frozen_in_between() -> None:
+        clock.now += 100
+
+    def frozen_meanwhile() -> None:
+        clock.now += 100
+        silent()
+
+    looks.says, done = in_turn(frozen_in_between, silent, lambda: "", frozen_meanwhile)
+    looks.watch.begin(Path("hello"), PLACED, there=True)
+    assert done.wait(5)
+    assert (looks.told, looks.gone) == ([], [])
+
+
+def test_a_node_that_goes_on_being_silent_is_given_up(looks: Looks, clock: Clock) -> None:
+    def late() -> None:
+        clock.now += 31
+        silent()
+
+    looks.says, done = in_turn(late, late)
+    looks.watch.begin(Path("hello"), PLACED, there=True)
+    assert done.wait(5)
+    assert looks.told == [("hello", "the node node1 has not answered for 60 s")]
+    assert looks.gone == ["node1"]

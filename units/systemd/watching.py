@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -96,8 +97,7 @@ class Watch:
             for share in placed.shares:
                 if share.node not in self._watched:
                     self._watched[share.node] = {}
-                    name = f"watch of {share.node}"
-                    threading.Thread(target=self._keep, args=(share.node,), name=name, daemon=True).start()
+                    self._start(share.node)
                 self._watched[share.node][placed.folder] = _Watched(run, placed.app, there)
 
     def end(self, placed: Placed) -> None:
@@ -105,26 +105,44 @@ class Watch:
             for share in placed.shares:
                 self._watched.get(share.node, {}).pop(placed.folder, None)
 
+    def _start(self, name: str) -> None:
+        threading.Thread(target=self._keep, args=(name,), name=f"watch of {name}", daemon=True).start()
+
     def _keep(self, name: str) -> None:
-        """Look until there is nothing to look after."""
-        heard = time.monotonic()
+        """What nobody thought of ends a thread, and not the watch."""
+        try:
+            self._look_after(name)
+        except Exception:
+            self._start(name)
+            raise
+
+    def _look_after(self, name: str) -> None:
+        """Look until there is nothing to look after.
+
+        A node's silence begins with the first look that fails. That one alone gives up nobody: this process
+        may have been stopped in the midst of it.
+        """
+        begun = time.monotonic()
+        silent_since: float | None = None
         link: Link | None = None
-        while runs := self._awaited(name):
-            if link is None and time.monotonic() - heard < _SENT_WITHIN and not _any_there(runs):
-                continue
-            node = next((node for node in self._nodes() if node.name == name), None)
-            if node and (link is None or link.login != node.login):
-                link = self._links.apart(node)
-            try:
-                if node is None or link is None:
-                    raise UnitError(f"the node {name} is gone")
-                self._hear(runs, look(link, name, list(runs)))
-                heard = time.monotonic()
-            except UnitError:
-                if time.monotonic() - heard > self._patience:
-                    self._give_up(name, node, runs)
-        if link:
-            link.close()
+        with contextlib.ExitStack() as opened:
+            while runs := self._awaited(name):
+                asked = time.monotonic()
+                if link is None and asked - begun < _SENT_WITHIN and not _any_there(runs):
+                    continue
+                node = next((node for node in self._nodes() if node.name == name), None)
+                if node and (link is None or link.login != node.login):
+                    link = opened.enter_context(contextlib.closing(self._links.apart(node)))
+                try:
+                    if node is None or link is None:
+                        raise UnitError(f"the node {name} is gone")
+                    self._hear(runs, look(link, name, list(runs)))
+                    silent_since = None
+                except UnitError:
+                    if silent_since is None:
+                        silent_since = asked
+                    elif time.monotonic() - silent_since > self._patience:
+                        self._give_up(name, node, runs)
 
     def _awaited(self, name: str) -> dict[str, _Watched]:
         """The runs of a node, a while from now."""
@@ -140,16 +158,21 @@ class Watch:
         for finding in findings:
             watched = runs[finding.folder]
             if finding.ended or watched.there:
-                self._lost(watched.run, finding.outcome(watched.app))
+                self._tell(watched.run, finding.outcome(watched.app))
         for folder in runs.keys() - gone:
             runs[folder].there = True
 
     def _give_up(self, name: str, node: Node | None, runs: dict[str, _Watched]) -> None:
         reason = f"the node {name} has not answered for {self._patience:.0f} s"
         for watched in runs.values():
-            self._lost(watched.run, Outcome(137, reason, "lost"))
+            self._tell(watched.run, Outcome(137, reason, "lost"))
         if node:
             self._away(node)
+
+    def _tell(self, run: Path, outcome: Outcome) -> None:
+        """A disk that is full here is no news of the node; the next look finds the same."""
+        with contextlib.suppress(OSError):
+            self._lost(run, outcome)
 
 
 def _any_there(runs: dict[str, _Watched]) -> bool:
