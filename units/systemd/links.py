@@ -76,7 +76,7 @@ class Link:
             channel.shutdown_write()
             out = b"".join(iter(lambda: channel.recv(_CHUNK), b""))
             err = b"".join(iter(lambda: channel.recv_stderr(_CHUNK), b""))
-            code = channel.recv_exit_status()
+            code = exit_code(channel, within)
             if code == _CUT:
                 raise UnitError(f"the connection to {self.login} was lost", "see: nap nodes")
             return Done(code, out, err.decode(errors="replace"))
@@ -164,6 +164,13 @@ class Link:
             connections, self._connections = self._connections, []
         for connection in connections:
             connection.client.close()
+
+
+def exit_code(channel: Channel, within: float) -> int:
+    """Of a command that has written all it writes. TimeoutError when it is not told."""
+    if not channel.status_event.wait(within + _MARGIN):
+        raise TimeoutError
+    return channel.recv_exit_status()
 
 
 def connection_to(login: Login, identity: Path | None, connect_within: int = CONNECT_WITHIN) -> Connection:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from units.errors import UnitError
-from units.systemd.links import Link
+from units.systemd.links import Link, exit_code
 
 # Seconds without a byte after which a node counts as away.
 _SILENCE = 20.0
@@ -40,7 +40,7 @@ def _pieces(link: Link, argv: Sequence[str]) -> Iterator[bytes]:
         while data := channel.recv(_CHUNK):
             yield data
         words = channel.recv_stderr(_CHUNK).decode(errors="replace").strip().splitlines()
-        if channel.recv_exit_status():
+        if exit_code(channel, _SILENCE):
             raise UnitError(f"{argv[0]} failed on {link.login}: {''.join(words[-1:])}")
     except (TimeoutError, EOFError) as error:
         link.close()

@@ -1,0 +1,69 @@
+"""Requests to nodes: each has an end, and none waits for another one's."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from test_units_systemd import ONE
+
+from units.errors import UnitError
+from units.systemd import links, streams
+from units.systemd.links import Link
+
+
+class Cut:
+    """A channel on which everything has come but the exit code, which never does."""
+
+    def __init__(self) -> None:
+        self.status_event = threading.Event()
+        self.closed = False
+
+    def sendall(self, data: bytes) -> None:
+        pass
+
+    def shutdown_write(self) -> None:
+        pass
+
+    def recv(self, size: int) -> bytes:
+        return b""
+
+    recv_stderr = recv
+
+    def recv_exit_status(self) -> int:
+        raise AssertionError("it waits without an end")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class ToCut(Link):
+    def __init__(self) -> None:
+        super().__init__(ONE.login, None)
+        self.channel = Cut()
+
+    def open(self, *_: Any) -> Any:
+        return cast(Any, self.channel)
+
+
+@pytest.fixture
+def cut(monkeypatch: pytest.MonkeyPatch) -> ToCut:
+    monkeypatch.setattr(links, "_MARGIN", 0)
+    return ToCut()
+
+
+def test_a_command_whose_exit_code_never_comes_did_not_answer(cut: ToCut) -> None:
+    with pytest.raises(UnitError, match="did not answer within 0 s"):
+        cut.run(("true",), within=0.01)
+    assert cut.channel.closed
+
+
+def test_files_whose_exit_code_never_comes_did_not_come(
+    cut: ToCut, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(streams, "_SILENCE", 0.01)
+    with pytest.raises(UnitError, match="did not answer within 0 s"):
+        streams.fetch(cut, ("tar",), tmp_path)
+    assert cut.channel.closed
