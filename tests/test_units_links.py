@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,7 @@ from test_units_systemd import ONE
 
 from units.errors import UnitError
 from units.systemd import links, streams
-from units.systemd.links import Link
+from units.systemd.links import AT_A_TIME, Link, Links
 
 
 class Cut:
@@ -67,3 +68,22 @@ def test_files_whose_exit_code_never_comes_did_not_come(
     with pytest.raises(UnitError, match="did not answer within 0 s"):
         streams.fetch(cut, ("tar",), tmp_path)
     assert cut.channel.closed
+
+
+def test_who_asks_a_node_does_not_wait_for_those_that_fetch_an_image(tmp_path: Path) -> None:
+    asked = Links(tmp_path / "key")
+    many = [replace(ONE, name=f"node{number}") for number in range(1, AT_A_TIME + 1)]
+    begun, fetched = threading.Barrier(AT_A_TIME + 1), threading.Event()
+
+    got_there: list[bool] = []
+
+    def fetch(*_: object) -> None:
+        begun.wait(5)
+        got_there.append(fetched.wait(2))
+
+    fetching = threading.Thread(target=asked.each, args=(many, fetch))
+    fetching.start()
+    begun.wait(5)
+    asked.each(many[:1], lambda *_: fetched.set())
+    fetching.join()
+    assert all(got_there)

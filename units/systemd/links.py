@@ -221,7 +221,6 @@ class Links:
         self._connect_within = connect_within
         self._links: dict[str, Link] = {}
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="node")
 
     def to(self, node: Node) -> Link:
         with self._lock:
@@ -235,7 +234,10 @@ class Links:
         return Link(node.login, self._identity, self._connect_within)
 
     def each(self, nodes: Iterable[Node], step: Callable[[Node, Link], T]) -> dict[str, T | UnitError]:
-        """What the step gives on each node, by name, all at once; a UnitError where it failed."""
+        """What the step gives on each node, by name, all at once; a UnitError where it failed.
+
+        No step waits for those of others, who may be fetching an image for minutes.
+        """
 
         def attempt(node: Node) -> T | UnitError:
             try:
@@ -244,7 +246,11 @@ class Links:
                 return error
 
         nodes = tuple(nodes)
-        return dict(zip((node.name for node in nodes), self._pool.map(attempt, nodes), strict=True))
+        pool = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="node")
+        try:
+            return dict(zip((node.name for node in nodes), pool.map(attempt, nodes), strict=True))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def every(self, nodes: Iterable[Node], step: Callable[[Node, Link], T]) -> dict[str, T]:
         """The same where all are needed: the first node's error, once every node has answered."""
@@ -255,6 +261,5 @@ class Links:
         return {name: answer for name, answer in answers.items() if not isinstance(answer, UnitError)}
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
         for link in self._links.values():
             link.close()
