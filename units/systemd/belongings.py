@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from units import names
 from units.containers import access
 from units.job import Job, Pairs, Process, Slave, UnitFile
-from units.systemd import announcing, unit_files
+from units.systemd import announcing, scripts, unit_files
 from units.systemd.announcing import Announcement, Etcd
 from units.systemd.fetching import Registry
 from units.systemd.node import Node
@@ -115,7 +115,7 @@ class Belongings:
 
     def _common(self, node: Node, folder: PurePosixPath) -> Iterator[Sent]:
         yield from self._units(node, folder)
-        for name, text in unit_files.scripts(*unit_files.SCRIPTS).items():
+        for name, text in scripts.texts(*unit_files.SCRIPTS).items():
             yield Sent(folder / name, text)
         yield Sent(folder / "announce", announcing.script().content)
         yield Sent(folder / "output", "", 0o600)

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from units import names
 from units.containers import access
 from units.job import Job, Pairs, Process, UnitFile
-from units.systemd import announcing, process_units, unit_files
+from units.systemd import announcing, process_units, scripts, unit_files
 from units.systemd.announcing import Etcd
 from units.systemd.belongings import CLOSED, OPEN, UNITS, Timing, announced, texts_at
 from units.systemd.fetching import Registry
@@ -83,7 +83,7 @@ class ProcessBelongings:
         units = _LASTING_UNITS if self.job.service else UNITS
         for name, text in texts_at(node, self.units).items():
             yield Sent(units / name, text)
-        for name, text in unit_files.scripts("fetch", "lead").items():
+        for name, text in scripts.texts("fetch", "lead").items():
             yield Sent(folder / name, text)
         yield Sent(folder / "announce", announcing.script().content)
         yield Sent(folder / "files" / "passwd", access.passwd(self.site.uid))

@@ -22,8 +22,9 @@ from units.containers.words import (
 )  # fmt: skip
 from units.job import Job, Pairs, Process, UnitFile
 from units.render import by_name, render
+from units.systemd import scripts
 from units.systemd.node import Node
-from units.systemd.unit_files import FETCH_WITHIN, Site, by_node, common, conditions, identity, scripts
+from units.systemd.unit_files import FETCH_WITHIN, Site, by_node, common, conditions, identity
 
 # What a process has in its own folder on a node, by its name there, and the script that it is.
 _OF_RUNS = {"keep": "keep", "aloud": "aloud", "follow": "follow", "last": "last", "end": "end"}
@@ -110,7 +111,7 @@ def environment(job: Job, process: Process, image_env: Pairs) -> str:
 def process_scripts(job: Job) -> Mapping[str, str]:
     """The texts of what a process has in its folder, by name."""
     wanted = _OF_SERVICES if job.service else _OF_RUNS
-    texts = scripts(*wanted.values())
+    texts = scripts.texts(*wanted.values())
     return {name: texts[script] for name, script in wanted.items()}
 
 

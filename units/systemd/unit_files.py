@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -35,7 +35,6 @@ from units.systemd.node import Node
 
 # Seconds that a node has for getting an image.
 FETCH_WITHIN = 900
-_SCRIPTS = Path(__file__).parent.parent / "templates" / "systemd"
 # What a run has in its folder on a node, to be run by the node's shell.
 SCRIPTS = ("fetch", "keep", "end", "follow", "last")
 Seated = TypeVar("Seated", Slave, Process)
@@ -204,8 +203,3 @@ def _together(nodes: Iterable[Node]) -> launching.Machine:
     nodes = tuple(nodes)
     cores, rdma = sum(node.cores for node in nodes), all(node.rdma for node in nodes)
     return launching.Machine(cores, rdma, (nodes[0].interface,), nodes[0].interface)
-
-
-def scripts(*names: str) -> Mapping[str, str]:
-    """The texts of scripts, by name."""
-    return {name: (_SCRIPTS / f"{name}.sh").read_text() for name in names}
