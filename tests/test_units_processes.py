@@ -1,13 +1,16 @@
-"""What a node answers when a service's port is to lead to it."""
+"""What a node does and answers when a service's port is to lead to it."""
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import pytest
 
 from units.errors import UnitError
+from units.systemd import scripts
 from units.systemd.links import Done, Link
 from units.systemd.processes import lead
 
@@ -41,3 +44,18 @@ def test_a_node_that_cannot_lead_a_port_is_named_with_its_words() -> None:
     sentence = "the node node1 cannot open port 8080: lead: 32: iptables-restore: not found"
     assert told.value.message == sentence
     assert told.value.hint.endswith("apt-get install iptables")
+
+
+def test_who_leads_a_port_waits_for_others_that_change_the_packet_filter(tmp_path: Path) -> None:
+    bin_, run = tmp_path / "bin", tmp_path / "run"
+    (run / "announced" / "web").mkdir(parents=True)
+    bin_.mkdir()
+    for program in ("iptables", "iptables-restore"):
+        (bin_ / program).write_text(f'#!/bin/sh\necho "${{0##*/}} $1" >>{tmp_path}/asked\n')
+        (bin_ / program).chmod(0o755)
+    (run / "announced" / "web" / "check").touch()
+    (run / "way").write_text("NAP-8080 10.0.0.11 8080 22000 web\n")
+    (run / "lead").write_text(scripts.texts("lead")["lead"])
+    subprocess.run(("sh", run / "lead", "first"), env={"PATH": f"{bin_}:/usr/bin:/bin"}, check=True)
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert set(asked) == {"iptables-restore --wait", "iptables --wait"}

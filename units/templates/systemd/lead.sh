@@ -22,7 +22,7 @@ end)
     ;;
 esac
 # All at once: there is no moment without.
-iptables-restore --noflush <<END || exit 1
+iptables-restore --wait --noflush <<END || exit 1
 *nat
 :$chain - [0:0]
 -A $chain -p tcp -d $address --dport $port -j REDIRECT --to-ports $inner
