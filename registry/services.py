@@ -162,6 +162,6 @@ def _check(
         names = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
         raise RegistryError(
             f"{of} did not register in time: {names}.",
-            "Their logs say why; a longer time is `timeout` in the app's settings.",
+            "Their logs say why; a longer time is `gather_timeout` in the receiver's settings.yaml.",
             missing=missing,
         )
