@@ -35,15 +35,14 @@ class FakeLinks:
         self.stuck = False
         self.asked: list[tuple[str, str, str]] = []
 
-    def each(self, nodes: Iterable[Node], step: Callable[[Node, Any], None]) -> dict[str, UnitError | None]:
+    def each(self, nodes: Iterable[Node], step: Callable[[Node, Any], Any]) -> dict[str, Any]:
         return {node.name: self._attempt(node, step) for node in nodes}
 
-    def _attempt(self, node: Node, step: Callable[[Node, Any], None]) -> UnitError | None:
+    def _attempt(self, node: Node, step: Callable[[Node, Any], Any]) -> Any:
         try:
-            step(node, self.to(node))
+            return step(node, self.to(node))
         except UnitError as error:
             return error
-        return None
 
     def to(self, node: Node) -> FakeLink:
         return FakeLink(self, node.name)
@@ -54,7 +53,7 @@ class FakeLink:
         self._links = links
         self._node = node
 
-    def ask(self, argv: tuple[str, ...], within: float) -> str:
+    def ask(self, argv: tuple[str, ...], given: bytes = b"", within: float = 0) -> str:
         if self._node in self._links.away:
             raise UnitError("it does not answer")
         words = argv[argv.index("-c") + 2 :] if "-c" in argv else argv

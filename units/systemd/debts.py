@@ -13,7 +13,7 @@ import json
 import random
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from units import durable
@@ -42,15 +42,25 @@ class Debts:
         self._stuck = False
         self._due = threading.Event()
 
+    def foresee(self, placed: Placed) -> None:
+        """Keep room for what is to be owed once the run is over."""
+        for record, _ in self._owed(placed):
+            durable.keep_room(record)
+
     def owe(self, placed: Placed) -> None:
         """All that a run has on its nodes."""
+        for record, words in self._owed(placed):
+            _write(record, words)
+
+    def _owed(self, placed: Placed) -> Iterator[tuple[Path, Sequence[object]]]:
+        """The records of it, and what they have."""
         labels = " ".join(f"--filter label={label}" for label in placed.labels)
         for share in placed.shares:
             own = placed.shared if placed.sharer is None else ""
             words = (share.runtime, placed.folder, own, labels, *share.units)
-            _write(self._folder / share.node / _name(placed), words)
+            yield self._folder / share.node / _name(placed), words
         if placed.sharer is not None:
-            _write(self._folder / _name(placed), (placed.shared, placed.sharer))
+            yield self._folder / _name(placed), (placed.shared, placed.sharer)
 
     def keep_shared(self, placed: Placed) -> None:
         """What it has in the directory that is the same on all nodes is not to be removed, for now."""

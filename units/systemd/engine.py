@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 
+from units import durable
 from units.containers import container
 from units.containers.words import HOSTFILE
 from units.errors import UnitError
@@ -35,7 +36,7 @@ from units.systemd.scripts import script
 from units.systemd.turns import alone
 from units.systemd.watching import Finding, Watch, look
 
-_SENT = "sent"
+_SENT, _EXIT = "sent", "exit"
 _SETTLE_WITHIN = 20.0
 
 
@@ -111,6 +112,8 @@ class SystemdEngine:
         handle.output.touch()
         handle.log.touch()
         placed = belongings.record()
+        durable.keep_room(folder / _EXIT)
+        self._debts.foresee(placed)
         placed.write(folder)
         self._look_after(handle, placed, there=False)
 
@@ -174,7 +177,7 @@ class SystemdEngine:
         return Placed.read(handle.folder) is not None and not self.has_ended(handle)
 
     def has_ended(self, handle: Handle) -> bool:
-        return (handle.folder / "exit").exists()
+        return (handle.folder / _EXIT).exists()
 
     def wait(self, handle: Handle, seconds: float | None) -> bool:
         """Follows a master for as long as it takes: only services are waited for less."""
@@ -216,9 +219,11 @@ class SystemdEngine:
     def _lost(self, run: Path, outcome: Outcome) -> None:
         handle = Handle(run)
         if not self.has_ended(handle):
-            with handle.log.open("a") as log:
-                log.write(f"{outcome.reason}\n")
-            self._end(handle, outcome)
+            try:
+                with handle.log.open("a") as log:
+                    log.write(f"{outcome.reason}\n")
+            finally:
+                self._end(handle, outcome)
 
     def _away(self, node: Node) -> None:
         """Whoever waits for its answer is told that it is lost."""
@@ -243,12 +248,22 @@ class SystemdEngine:
 
     def outcome(self, handle: Handle) -> Outcome:
         try:
-            return Outcome(**json.loads((handle.folder / "exit").read_text()))
+            return Outcome(**json.loads((handle.folder / _EXIT).read_text()))
         except FileNotFoundError:
             return Outcome(137, "its units were lost", "lost")
 
     def stop(self, handle: Handle, outcome: Outcome) -> None:
-        self._end(handle, outcome)
+        """All of it, also where there is no room here to write what becomes of it."""
+        try:
+            self._end(handle, outcome)
+        finally:
+            try:
+                self._take_away(handle)
+            finally:
+                self._places.give_back(str(handle.folder))
+
+    def _take_away(self, handle: Handle) -> None:
+        """What the run has on nodes; what it wrote there comes here before."""
         if placed := Placed.read(handle.folder):
             self._watch.end(placed)
             with alone(handle.folder):
@@ -258,7 +273,6 @@ class SystemdEngine:
                 finally:
                     self._debts.owe(placed)
                     self._remove(handle, placed)
-        self._places.give_back(str(handle.folder))
 
     def _remove(self, handle: Handle, placed: Placed) -> None:
         """From its nodes; of each where that fails it is said why."""
@@ -294,9 +308,7 @@ class SystemdEngine:
                 return
             with handle.output.open("ab") as output:
                 os.fsync(output.fileno())
-            unfinished = handle.folder / "exit.new"
-            unfinished.write_text(json.dumps(asdict(outcome)))
-            unfinished.rename(handle.folder / "exit")
+            durable.write(handle.folder / _EXIT, json.dumps(asdict(outcome)))
         if processes := self._processes.get(handle.folder):
             processes.over.set()
 

@@ -1,0 +1,143 @@
+"""How runs on nodes are begun and ended: nothing of them is forgotten, also where nothing can be written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from test_units_debts import OWN, FakeLink, FakeLinks
+from test_units_systemd import JOBS, ONE, SITE, TWO
+
+from units.containers import container
+from units.containers.runtime import Runtime
+from units.job import Handle, Outcome
+from units.placement import Policy
+from units.systemd.announcing import Etcd
+from units.systemd.belongings import Timing
+from units.systemd.debts import Debts
+from units.systemd.engine import SystemdEngine
+from units.systemd.fetching import Registry
+from units.systemd.links import Done, Links
+from units.systemd.node import Node
+from units.systemd.parts import Parts
+from units.systemd.placed import Seat
+from units.systemd.places import Held, Places
+
+JOB = replace(JOBS["two-nodes"], slaves=JOBS["two-nodes"].slaves[:2])
+OVER = Outcome(1, "it is over")
+UNITS = ("slaves_hello@.service", "master_hello.service")
+SHARES = tuple(replace(share, units=UNITS, seats=(Seat(1, 22000, 1, 0),)) for share in OWN.shares)
+PLACED = replace(OWN, results=("*",), shares=SHARES)
+NAME = f"{JOB.app}.{JOB.run}.json"
+
+
+class Nodes(FakeLinks):
+    """Nodes that do all they are asked, and `asked` tells which; what is installed where is in there too."""
+
+    def every(self, nodes: Iterable[Node], step: Callable[[Node, Any], Any]) -> dict[str, Any]:
+        return {node.name: step(node, self.to(node)) for node in nodes}
+
+    def to(self, node: Node) -> FakeLink:
+        return Willing(self, node.name)
+
+    apart = to
+
+
+class Willing(FakeLink):
+    def close(self) -> None:
+        pass
+
+    def run(self, argv: tuple[str, ...], given: bytes = b"", within: float = 0) -> Done:
+        words = argv[argv.index("-c") + 2 :] if "-c" in argv else argv
+        self._links.asked.append((self._node, words[0], words[1]))
+        return Done(0, b"", "")
+
+
+class Receiver:
+    """The engine of a home, and the folder of a run that is placed on both nodes."""
+
+    def __init__(self, home: Path) -> None:
+        nodes = (ONE, TWO)
+        self.links = Nodes()
+        self.owed = home / "owed"
+        links = cast(Links, self.links)
+        self.places = Places(lambda: nodes, Policy.PACK, 22000)
+        self.debts = Debts(self.owed, links, lambda: nodes, 60)
+        self.engine = SystemdEngine(
+            Parts(
+                SITE, links, lambda: nodes, lambda: Etcd("https://receiver:2379", "v3"),
+                lambda: Registry(lambda image: image, "receiver:5000"),
+                Runtime("podman", "/usr/bin/podman", rootless=False, uid=1000), Timing(), self.places,
+                self.debts, "amd64",
+            )
+        )  # fmt: skip
+        self.run = home / JOB.app / str(JOB.run)
+        self.run.mkdir(parents=True)
+        self.handle = Handle(self.run)
+
+    def removed(self) -> list[str]:
+        return [node for node, what, _ in self.links.asked if what == "remove"]
+
+    def begin(self) -> None:
+        """The run is there; its slots are taken."""
+        self.handle.output.touch()
+        PLACED.write(self.run)
+        (self.run / "sent").touch()
+        self.places.hold(str(self.run), Held.of(PLACED, 0))
+
+
+@pytest.fixture
+def receiver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Receiver:
+    monkeypatch.setattr(container, "image_says", lambda *_: ((), ""))
+    return Receiver(tmp_path)
+
+
+def test_room_for_a_runs_end_is_kept_from_its_begin_on(receiver: Receiver) -> None:
+    receiver.engine.submit(JOB, receiver.run)
+    kept = [receiver.run / "exit.new", *(receiver.owed / node.name / f"{NAME}.new" for node in (ONE, TWO))]
+    assert [path.stat().st_size for path in kept] == [4096] * 3
+    receiver.engine.stop(receiver.handle, OVER)
+    assert receiver.engine.outcome(receiver.handle) == OVER
+    assert [path for path in receiver.owed.rglob("*") if path.is_file()] == []
+
+
+def test_how_a_run_ended_is_on_the_disk_before_anybody_sees_it(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+    receiver.begin()
+    receiver.engine.stop(receiver.handle, OVER)
+    assert (receiver.run / "exit").stat().st_ino in synced
+
+
+@pytest.mark.parametrize("full", ["exit.new", "remarks"])
+def test_a_run_is_taken_off_its_nodes_whatever_cannot_be_written_here(full: str, receiver: Receiver) -> None:
+    receiver.begin()
+    assert len(receiver.engine.uses()) == 2
+    (receiver.run / full).mkdir()
+    with suppress(OSError):
+        receiver.engine.stop(receiver.handle, OVER)
+    assert receiver.removed() == ["node1", "node2"]
+    assert receiver.engine.uses() == []
+
+
+def test_slots_are_free_again_also_where_it_cannot_be_written_what_is_owed(receiver: Receiver) -> None:
+    receiver.begin()
+    receiver.owed.touch()
+    with pytest.raises(OSError, match="owed"):
+        receiver.engine.stop(receiver.handle, OVER)
+    assert receiver.engine.uses() == []
+
+
+def test_a_run_that_is_lost_ends_also_where_its_log_cannot_be_written(receiver: Receiver) -> None:
+    receiver.begin()
+    receiver.handle.log.mkdir()
+    with pytest.raises(IsADirectoryError):
+        receiver.engine._lost(receiver.run, OVER)
+    assert receiver.engine.outcome(receiver.handle) == OVER
