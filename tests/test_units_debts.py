@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,7 @@ class FakeLinks:
         self.away: set[str] = set()
         self.stuck = False
         self.asked: list[tuple[str, str, str]] = []
+        self.removed = threading.Event()
 
     def each(self, nodes: Iterable[Node], step: Callable[[Node, Any], Any]) -> dict[str, Any]:
         return {node.name: self._attempt(node, step) for node in nodes}
@@ -59,6 +61,7 @@ class FakeLink:
         words = argv[argv.index("-c") + 2 :] if "-c" in argv else argv
         if words[0] == "remove":
             self._links.asked.append((self._node, "remove", words[3]))
+            self._links.removed.set()
         if words[0] == "unshare":
             self._links.asked.append((self._node, f"unshare as {argv[1]}", words[1]))
             if self._links.stuck:
@@ -113,3 +116,17 @@ def test_who_ends_a_run_waits_once_for_what_is_stuck(debts: Debts, links: FakeLi
     debts.pay(["node1", "node2"])
     assert [how for _, how, _ in links.asked].count("unshare as --reuid=1000") == 1
     assert [path.name for path in tmp_path.rglob("*.json")] == ["hello.3.json"]
+
+
+def test_what_cannot_be_read_here_for_once_does_not_end_the_trying(tmp_path: Path, links: FakeLinks) -> None:
+    once = iter([OSError(24, "Too many open files")])
+
+    def nodes() -> tuple[Node, ...]:
+        for error in once:
+            raise error
+        return (ONE, TWO)
+
+    debts = Debts(tmp_path / "owed", cast(Links, links), nodes, 0.01)
+    debts.owe(OWN)
+    debts.begin()
+    assert links.removed.wait(5)

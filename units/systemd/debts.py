@@ -9,6 +9,7 @@ is put on it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import threading
@@ -132,14 +133,19 @@ class Debts:
 
     def _keep(self) -> None:
         while True:
-            known = {node.name: node for node in self._nodes()}
-            owing = set(self._debtors()) | self._away
-            for gone in owing - known.keys():
-                self._forget(gone)
-            self._links.each([known[name] for name in sorted(owing & known.keys())], self.clear)
-            self._clear_shared(known.values())
-            self._due.wait(self._every if owing or any(self._folder.glob("*.json")) else None)
+            with contextlib.suppress(OSError):  # what cannot be read or removed here now is tried again too
+                self._try_again()
+            owing = self._debtors() or self._away or any(self._folder.glob("*.json"))
+            self._due.wait(self._every if owing else None)
             self._due.clear()
+
+    def _try_again(self) -> None:
+        known = {node.name: node for node in self._nodes()}
+        owing = set(self._debtors()) | self._away
+        for gone in owing - known.keys():
+            self._forget(gone)
+        self._links.each([known[name] for name in sorted(owing & known.keys())], self.clear)
+        self._clear_shared(known.values())
 
     def _debtors(self) -> list[str]:
         return [record.parent.name for record in self._folder.glob("*/*.json")]
