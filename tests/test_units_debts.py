@@ -130,3 +130,25 @@ def test_what_cannot_be_read_here_for_once_does_not_end_the_trying(tmp_path: Pat
     debts.owe(OWN)
     debts.begin()
     assert links.removed.wait(5)
+
+
+class Idle(threading.Event):
+    """What somebody waits for, once there is nothing to do."""
+
+    def __init__(self, debts: Debts) -> None:
+        super().__init__()
+        self._begun = threading.Event()
+        debts._due = self
+        debts.begin()
+        assert self._begun.wait(5)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self._begun.set()
+        return super().wait(timeout)
+
+
+def test_what_is_owed_without_being_paid_is_tried_soon(debts: Debts, links: FakeLinks) -> None:
+    Idle(debts)
+    debts.owe(OWN)
+    debts.try_soon()
+    assert links.removed.wait(5)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from test_units_debts import OWN, FakeLink, FakeLinks
+from test_units_debts import OWN, FakeLink, FakeLinks, Idle
 from test_units_systemd import JOBS, ONE, SITE, TWO
 
 from units.containers import container
@@ -141,3 +141,23 @@ def test_a_run_that_is_lost_ends_also_where_its_log_cannot_be_written(receiver: 
     with pytest.raises(IsADirectoryError):
         receiver.engine._lost(receiver.run, OVER)
     assert receiver.engine.outcome(receiver.handle) == OVER
+
+
+def test_a_run_that_is_sent_anew_is_nowhere_else_before(receiver: Receiver) -> None:
+    PLACED.write(receiver.run)
+    receiver.engine.adopt(receiver.handle)
+    alone = replace(JOB, slaves=(replace(JOB.slaves[0], node="node1"),))
+    receiver.engine.submit(alone, receiver.run)
+    asked = [(node, what) for node, what, _ in receiver.links.asked]
+    assert sorted(asked[:2]) == [("node1", "remove"), ("node2", "remove")]
+    assert asked[2:] == [("node1", "install")]
+    receiver.engine.stop(receiver.handle, OVER)
+
+
+def test_what_a_killed_receiver_had_sent_is_removed_also_where_the_run_does_not_come_back_to(
+    receiver: Receiver,
+) -> None:
+    PLACED.write(receiver.run)
+    Idle(receiver.debts)
+    receiver.engine.adopt(receiver.handle)
+    assert receiver.links.removed.wait(5)

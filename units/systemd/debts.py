@@ -63,6 +63,11 @@ class Debts:
         if placed.sharer is not None:
             yield self._folder / _name(placed), (placed.shared, placed.sharer)
 
+    def owing(self, placed: Placed) -> list[Node]:
+        """The nodes that still have something of the run from before it was sent anew, and answer."""
+        present = [node for node in self._nodes() if node.name not in self._away]
+        return [node for node in present if (self._folder / node.name / _name(placed)).exists()]
+
     def keep_shared(self, placed: Placed) -> None:
         """What it has in the directory that is the same on all nodes is not to be removed, for now."""
         with self._locks[_name(placed)]:
@@ -79,6 +84,10 @@ class Debts:
             self._clear_shared(present)
         self._due.set()
         return {name: answer for name, answer in answers.items() if isinstance(answer, UnitError)}
+
+    def try_soon(self) -> None:
+        """The same, in the background."""
+        self._due.set()
 
     def clear(self, node: Node, link: Link) -> None:
         """Remove all that is to be removed there. UnitError when the node does not answer."""

@@ -85,6 +85,7 @@ class SystemdEngine:
         if not (handle.folder / _SENT).exists() and not self.has_ended(handle):
             # It was killed while it sent units: they are sent anew.
             self._debts.owe(placed)
+            self._debts.try_soon()
             Placed.forget(handle.folder)
             return
         self._places.hold(str(handle.folder), Held.of(placed, time.monotonic()))
@@ -129,6 +130,8 @@ class SystemdEngine:
                 raise UnitError(f"{_not_started(node, placed)}: {done.last}")
 
         try:
+            # What announces slaves elsewhere announces this very run.
+            self._links.each(self._debts.owing(placed), self._debts.clear)
             self._share(placed)
             self._links.every(belongings.placed, install)
             self._start(handle, placed)
