@@ -13,10 +13,11 @@ from test_units_systemd import ONE, TWO
 
 from units.errors import UnitError
 from units.systemd.debts import Debts
-from units.systemd.links import Links
+from units.systemd.links import Done, Links
 from units.systemd.node import Node
 from units.systemd.placed import Placed, Share
 
+IMAGE = f"receiver:5000/hello_image@sha256:{'0' * 64}"
 SHARED = "/srv/share/nap/default/hello/3/share"
 SHARES = tuple(Share(node.name, node.runtime, ("slaves_hello@.service",), ()) for node in (ONE, TWO))
 OWN = Placed(
@@ -68,6 +69,12 @@ class FakeLink:
                 raise UnitError("it did not end in time")
         return ""
 
+    def run(self, argv: tuple[str, ...], given: bytes = b"", within: float = 0) -> Done:
+        if self._node in self._links.away:
+            raise UnitError("it does not answer")
+        self._links.asked.append((self._node, argv[1], argv[2]))
+        return Done(1, b"", "it is in use")
+
 
 @pytest.fixture
 def links() -> FakeLinks:
@@ -116,6 +123,14 @@ def test_who_ends_a_run_waits_once_for_what_is_stuck(debts: Debts, links: FakeLi
     debts.pay(["node1", "node2"])
     assert [how for _, how, _ in links.asked].count("unshare as --reuid=1000") == 1
     assert [path.name for path in tmp_path.rglob("*.json")] == ["hello.3.json"]
+
+
+def test_an_image_goes_after_the_runs_that_used_it_and_once(debts: Debts, links: FakeLinks) -> None:
+    debts.owe_image(ONE, IMAGE)
+    debts.owe(OWN)
+    debts.pay(["node1"])
+    debts.pay(["node1"])
+    assert links.asked == [("node1", "remove", "/own"), ("node1", "rmi", IMAGE)]
 
 
 def test_what_cannot_be_read_here_for_once_does_not_end_the_trying(tmp_path: Path, links: FakeLinks) -> None:

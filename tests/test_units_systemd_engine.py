@@ -53,8 +53,9 @@ class Willing(FakeLink):
         pass
 
     def run(self, argv: tuple[str, ...], given: bytes = b"", within: float = 0) -> Done:
-        words = argv[argv.index("-c") + 2 :] if "-c" in argv else argv
-        self._links.asked.append((self._node, words[0], words[1]))
+        if "-c" not in argv:
+            return super().run(argv, given, within)
+        self._links.asked.append((self._node, *argv[argv.index("-c") + 2 :][:2]))
         return Done(0, b"", "")
 
 
@@ -161,3 +162,20 @@ def test_what_a_killed_receiver_had_sent_is_removed_also_where_the_run_does_not_
     Idle(receiver.debts)
     receiver.engine.adopt(receiver.handle)
     assert receiver.links.removed.wait(5)
+
+
+def test_an_image_that_nobody_needs_goes_from_a_node_that_was_away_once_it_is_back(
+    receiver: Receiver,
+) -> None:
+    receiver.links.away = {"node2"}
+    receiver.engine.forget(JOB.image)
+    assert receiver.links.asked == [("node1", "rmi", JOB.image)]
+    receiver.links.away = set()
+    receiver.debts.clear(TWO, cast(Any, receiver.links.to(TWO)))
+    assert receiver.links.asked[1:] == [("node2", "rmi", JOB.image)]
+
+
+def test_a_node_that_is_known_to_be_away_is_not_asked_to_remove_an_image(receiver: Receiver) -> None:
+    receiver.debts.absent(TWO)
+    receiver.engine.forget(JOB.image)
+    assert receiver.links.asked == [("node1", "rmi", JOB.image)]

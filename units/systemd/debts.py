@@ -1,7 +1,7 @@
 """What is to be removed from nodes: on record here from before the first try until it is done.
 
-A folder a node, with a file a run; beside these folders a file for each run that has something in the
-directory that is the same on all nodes.
+A folder a node, with a file for each run and each image; beside these folders a file for each run that has
+something in the directory that is the same on all nodes.
 
 A node that does not answer keeps what a run has there; when it is back it is cleaned before anything else
 is put on it.
@@ -53,6 +53,11 @@ class Debts:
         for record, words in self._owed(placed):
             _write(record, words)
 
+    def owe_image(self, node: Node, image: str) -> None:
+        """No release has it any more."""
+        record = self._folder / node.name / f"{image.rpartition(':')[2]}.image"
+        _write(record, (node.runtime, "rmi", image))
+
     def _owed(self, placed: Placed) -> Iterator[tuple[Path, Sequence[object]]]:
         """The records of it, and what they have."""
         labels = " ".join(f"--filter label={label}" for label in placed.labels)
@@ -95,9 +100,8 @@ class Debts:
             try:
                 if node.name in self._away:
                     link.ask(("true",), within=_ANSWERS_WITHIN)
-                for record in sorted((self._folder / node.name).glob("*.json")):
-                    link.ask(script("remove", *json.loads(record.read_text())), within=_REMOVE_WITHIN)
-                    record.unlink()
+                for record in self._records(node.name):
+                    _remove(link, record)
             except UnitError:
                 self._away.add(node.name)
                 raise
@@ -157,13 +161,28 @@ class Debts:
         self._clear_shared(known.values())
 
     def _debtors(self) -> list[str]:
-        return [record.parent.name for record in self._folder.glob("*/*.json")]
+        return [record.parent.name for record in self._records("*")]
+
+    def _records(self, node: str) -> list[Path]:
+        """Of a node: first of runs, which may use the images."""
+        runs, images = (self._folder.glob(f"{node}/*.{kind}") for kind in ("json", "image"))
+        return [*sorted(runs), *sorted(images)]
 
     def _forget(self, name: str) -> None:
         """The node was removed."""
         self._away.discard(name)
-        for record in (self._folder / name).glob("*.json"):
+        for record in self._records(name):
             record.unlink(missing_ok=True)
+
+
+def _remove(link: Link, record: Path) -> None:
+    """An image that a container uses stays."""
+    words = json.loads(record.read_text())
+    if record.suffix == ".image":
+        link.run(words, within=_REMOVE_WITHIN)
+    else:
+        link.ask(script("remove", *words), within=_REMOVE_WITHIN)
+    record.unlink()
 
 
 def _name(placed: Placed) -> str:

@@ -320,9 +320,11 @@ class SystemdEngine:
         return states.states(placed, self._nodes_of(placed), self._links) if placed else ()
 
     def forget(self, image: str) -> None:
-        """From the nodes that answer; one that a container uses stays."""
-        called = self._registry().called(image)
-        self._links.each(self._nodes(), lambda node, link: link.run((node.runtime, "rmi", called)))
+        """From all nodes: from those that are away once they are back."""
+        called, nodes = self._registry().called(image), self._nodes()
+        for node in nodes:
+            self._debts.owe_image(node, called)
+        self._debts.pay([node.name for node in nodes])
 
     def results(self, handle: Handle) -> tuple[Path, ...]:
         return results.keep(handle, Placed.read(handle.folder), self.outcome(handle))
