@@ -15,9 +15,12 @@ import pytest
 
 from units.containers import access, container, results
 from units.containers.container import Memory
+from units.containers.engine import ContainersEngine
 from units.containers.front import Front
 from units.containers.member import announced
 from units.containers.runtime import Runtime
+from units.job import Handle, Outcome
+from units.launching import Machine
 from units.running.answering import answers, greets, keeps
 
 
@@ -239,3 +242,23 @@ def test_of_a_container_only_what_matches_is_copied(tmp_path: Path) -> None:
     copied = [words[1] for words in runtime.asked if words[0] == "cp"]
     assert copied == ["x_slave1:/app/in.txt", "x_slave1:/app/out"]
     assert list((tmp_path / "places/x_slave1/app").iterdir()) == []
+
+
+def engine_on(runtime: Runtime) -> ContainersEngine:
+    return ContainersEngine(Path("/h"), Machine(cores=2, rdma=False, interfaces=()), runtime)
+
+
+SPEC = {
+    "home": "/h", "app": "x", "run": 7, "network": "x_net", "workdir": "/app", "tree": "/nonexistent",
+    "labels": {"x_slave1": "slave1"}, "results": ["out", "*.txt"],
+}  # fmt: skip
+
+
+def test_a_run_that_ended_before_it_had_a_runner_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps(SPEC))
+    (tmp_path / "files").mkdir()
+    runtime, handle = told(ps="x_slave1", rm="", network=""), Handle(tmp_path)
+    engine_on(runtime).stop(handle, Outcome(130))
+    assert {"rm", "network"} <= {words[0] for words in runtime.asked}
+    engine_on(runtime).results(handle)
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]

@@ -137,10 +137,9 @@ class ContainersEngine(Runs):
         """Remove what a killed runner has left, also what clients it had called were just then making."""
         spec = json.loads((handle.folder / "run.json").read_text())
         found = {"home": str(self._home), "app": spec["app"], "run": str(spec["run"])}
-        runner = (handle.folder / "pid").read_text().partition(" ")[0]
         for _ in range(_CLEANINGS):
             container.remove(self._runtime, *container.labelled(self._runtime, **found))
-            clients = processes.of_session(int(runner))
+            clients = _clients(handle)
             for pid in clients:
                 processes.wait(pid, _CLIENT_WITHIN)
             if not clients:
@@ -154,6 +153,15 @@ class ContainersEngine(Runs):
         units = [json.loads(path.read_text()) for path in (handle.folder / "units").glob("*.json")]
         states = [_state(unit, pids.get(unit["name"], 0)) for unit in units if "argv" in unit]
         return tuple(sorted(states, key=lambda state: (len(state.name), state.name)))
+
+
+def _clients(handle: Handle) -> list[int]:
+    """What a runner had called that is still at it; a run may have ended before it had a runner."""
+    try:
+        runner = (handle.folder / "pid").read_text().partition(" ")[0]
+    except FileNotFoundError:
+        return []
+    return processes.of_session(int(runner))
 
 
 def _state(unit: dict[str, Any], pid: int) -> UnitState:
