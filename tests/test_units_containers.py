@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from units.containers import access, container, results
+from units.containers import access, container, leftovers, results
 from units.containers.container import Memory
 from units.containers.engine import ContainersEngine
 from units.containers.front import Front
@@ -262,3 +262,26 @@ def test_a_run_that_ended_before_it_had_a_runner_leaves_nothing(tmp_path: Path) 
     assert {"rm", "network"} <= {words[0] for words in runtime.asked}
     engine_on(runtime).results(handle)
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+@pytest.fixture
+def ended(tmp_path: Path) -> Handle:
+    """A run that ended well, of which nobody knows yet what is left."""
+    (tmp_path / "run.json").write_text(json.dumps(SPEC))
+    (tmp_path / "exit").write_text('{"exit_code": 0, "reason": "", "state": "ended"}')
+    return Handle(tmp_path)
+
+
+def test_what_a_runner_could_not_remove_the_engine_does(ended: Handle) -> None:
+    runtime = told(ps="x_slave1 x_master", rm="", network="")
+    engine_on(runtime).stop(ended, Outcome(130))
+    removed = {words[-2:] for words in runtime.asked if words[0] in ("rm", "network")}
+    assert removed == {("x_slave1", "x_master"), ("rm", "x_net")}
+    assert engine_on(runtime).outcome(ended) == Outcome(0)
+
+
+def test_the_runtime_is_not_asked_for_what_is_removed(ended: Handle) -> None:
+    leftovers.note_removed(ended.folder)
+    runtime = told()
+    engine_on(runtime).stop(ended, Outcome(130))
+    assert runtime.asked == []

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from units import names
-from units.containers import access, container, unit_files
+from units.containers import access, container, leftovers, unit_files
 from units.containers.runtime import Runtime
 from units.containers.unit_files import MPI
 from units.containers.words import HOSTFILE, Conditions, Place, is_own_image
@@ -130,22 +130,20 @@ class ContainersEngine(Runs):
 
     def stop(self, handle: Handle, outcome: Outcome) -> None:
         super().stop(handle, outcome)
-        if not self.has_ended(handle) and (handle.folder / "run.json").exists():
+        if (handle.folder / "run.json").exists() and not leftovers.were_removed(handle.folder):
             self._clean_up_after(handle)
 
     def _clean_up_after(self, handle: Handle) -> None:
-        """Remove what a killed runner has left, also what clients it had called were just then making."""
+        """Remove what the runner has left, also what clients it had called were just then making."""
         spec = json.loads((handle.folder / "run.json").read_text())
-        found = {"home": str(self._home), "app": spec["app"], "run": str(spec["run"])}
         for _ in range(_CLEANINGS):
-            container.remove(self._runtime, *container.labelled(self._runtime, **found))
+            container.remove(self._runtime, *leftovers.of_run(self._runtime, spec))
             clients = _clients(handle)
             for pid in clients:
                 processes.wait(pid, _CLIENT_WITHIN)
             if not clients:
                 break
-        if spec["network"]:
-            container.remove_network(self._runtime, spec["network"])
+        leftovers.remove(self._runtime, handle.folder, spec, ())
 
     def states(self, handle: Handle) -> tuple[UnitState, ...]:
         """What runs, by what the runner wrote down of it."""

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
-import subprocess
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from units.containers import access, container, results
+from units.containers import access, leftovers, results
 from units.containers.attached import AttachedLife
 from units.containers.life import Around, Life
 from units.containers.runtime import Runtime, last_line
 from units.containers.slave import SlaveLife
-from units.errors import UnitError
 from units.running.ground import Change, Changes, Streams
 from units.running.unit import Unit
 
@@ -93,18 +90,16 @@ class Containers:
     def end(self) -> None:
         for life in self._lives.values():
             life.close()
-        if self._spec["results"]:
-            results.fetch(self._runtime, self._folder, self._spec)
-        container.remove(self._runtime, *self._containers())
-        if self._spec["network"]:
-            container.remove_network(self._runtime, self._spec["network"])
-        with contextlib.suppress(UnitError, subprocess.CalledProcessError):
-            self._runtime.take_back(self._folder / "share", self._folder / "output")
+        try:
+            if self._spec["results"]:
+                results.fetch(self._runtime, self._folder, self._spec)
+        finally:
+            leftovers.remove(self._runtime, self._folder, self._spec, self._containers())
+        leftovers.note_removed(self._folder)
 
     def _containers(self) -> Collection[str]:
         """This run's. The runtime is asked which where one may be half made, or is somebody else's."""
         lives = self._lives.values()
         if all(life.is_made == life.is_begun for life in lives):
             return [life.unit.place for life in lives if life.is_made]
-        run = {"app": self._spec["app"], "run": str(self._spec["run"])}
-        return container.labelled(self._runtime, home=self._spec["home"], **run)
+        return leftovers.of_run(self._runtime, self._spec)

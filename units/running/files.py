@@ -20,7 +20,7 @@ _THROWN_AWAY = ("places", "share", "app", "tmp", "files", "control", "lock", "pi
 def make(folder: Path, units: tuple[UnitFile, ...], spec: str, others: Mapping[str, str]) -> None:
     """All of it anew: a receiver that died while it submitted may have left a part. `others` by name."""
     clear(folder)
-    for name in ("units", "exit", "units.log", "pids"):
+    for name in ("units", "exit", "units.log", "pids", "removed"):
         remove(folder / name)
     for name in ("units", "places", "share", "app", "tmp"):
         (folder / name).mkdir(parents=True, mode=0o700)

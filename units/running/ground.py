@@ -57,7 +57,7 @@ class Ground(Protocol):
     """A descriptor to wait on: when it can be read, `changes` may have something."""
 
     def arrange(self, units: list[Unit]) -> None:
-        """Before the first unit is started; OSError when that cannot be."""
+        """Before the first unit is started; OSError or UnitError when that cannot be."""
 
     def start(self, unit: Unit) -> None:
         """OSError when it cannot be started at all; how it goes on, `changes` will tell."""
@@ -81,4 +81,4 @@ class Ground(Protocol):
         """What is known of why a program failed, beyond its exit code; else empty."""
 
     def end(self) -> None:
-        """Nothing of the run is left but its files."""
+        """Nothing of the run is left but its files; OSError or UnitError when something is."""

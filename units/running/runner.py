@@ -14,6 +14,7 @@ import selectors
 import time
 from typing import Any
 
+from units.errors import UnitError
 from units.running import record
 from units.running.announcer import Announcer
 from units.running.ending import Ending
@@ -57,7 +58,7 @@ class Runner:
     def run(self) -> None:
         try:
             self.ground.arrange(self.waiting)
-        except OSError as error:
+        except (OSError, UnitError) as error:
             self._end(1, f"the run's surroundings could not be arranged: {error}")
         else:
             self._live()
@@ -212,10 +213,14 @@ class Runner:
         return min(BEAT, self.ending.left, self.restarts.left)
 
     def _finish(self) -> None:
+        """How it ended is kept first: whatever becomes of what is left then, the exit code is there."""
         self.announcer.withdraw_all()
-        self.ground.end()
         assert self.ending.outcome is not None
         record.write_exit(self.ending.outcome, self.streams.output)
+        try:
+            self.ground.end()
+        except (OSError, UnitError) as error:
+            self._say(f"what is left of the run could not be taken away: {error}")
 
     def _say(self, text: str) -> None:
         os.write(self.streams.log, f"{text}\n".encode())

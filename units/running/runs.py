@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from units import durable
 from units.errors import UnitError
 from units.job import Handle, Job, Outcome
 from units.room import Use
@@ -19,6 +20,8 @@ from units.running import files, processes
 
 _READY_WITHIN = 120.0
 _STOP_WITHIN = 15.0
+# A runner that has ended its run may still be bringing results, for as long as that goes on.
+_TIDY_WITHIN = 3600.0
 
 
 class Runs:
@@ -129,9 +132,17 @@ class Runs:
     def stop(self, handle: Handle, outcome: Outcome) -> None:
         self.command(handle, f"stop {json.dumps(asdict(outcome))}")
         pid = self.runner(handle)
-        if pid and not processes.wait(pid, _STOP_WITHIN):
+        if pid and not self._ends(handle, pid):
             processes.kill(pid)
             processes.wait(pid, _STOP_WITHIN)
+            if not self.has_ended(handle):
+                durable.write(handle.folder / "exit", json.dumps(asdict(outcome)))
+
+    def _ends(self, handle: Handle, pid: int) -> bool:
+        """Whether the runner does by itself what it was told."""
+        if processes.wait(pid, _STOP_WITHIN):
+            return True
+        return self.has_ended(handle) and processes.wait(pid, _TIDY_WITHIN)
 
     def results(self, handle: Handle) -> tuple[Path, ...]:
         try:

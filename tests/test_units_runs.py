@@ -1,0 +1,84 @@
+"""Both sides of a run's end: what its runner keeps of it, and how the engine has it ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from units.errors import UnitError
+from units.job import Handle, Outcome
+from units.local.ground import Processes
+from units.running import processes
+from units.running.ground import Streams
+from units.running.runner import Runner
+from units.running.runs import Runs
+from units.running.unit import Unit
+
+CANCELLED = Outcome(130, "", "cancelled")
+
+
+class Broken(Processes):
+    """A ground on which nothing can stand, and of which something stays."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.kept = ""
+
+    def arrange(self, units: list[Unit]) -> None:
+        raise UnitError("there is no network")
+
+    def end(self) -> None:
+        self.kept = (self.folder / "exit").read_text()
+        raise UnitError("podman rm did not answer within 120 s")
+
+
+def test_how_a_run_ended_is_kept_whatever_becomes_of_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "units").mkdir()
+    log = os.open(tmp_path / "units.log", os.O_WRONLY | os.O_CREAT)
+    ground = Broken(tmp_path)
+    Runner({"home": str(tmp_path)}, Streams(log, log), ground).run()
+    os.close(log)
+    reason = "the run's surroundings could not be arranged: there is no network"
+    assert Outcome(**json.loads(ground.kept)) == Outcome(1, reason)
+    assert "podman rm did not answer within 120 s" in (tmp_path / "units.log").read_text()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("units.running.runs._STOP_WITHIN", 0.1)
+
+
+@contextmanager
+def runner(folder: Path, command: str) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(["sh", "-c", command], stdin=subprocess.PIPE) as process:
+        (folder / "pid").write_text(f"{process.pid} {processes.start_time(process.pid)}")
+        yield process
+        process.kill()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_runner_that_had_to_be_killed_ended_as_it_was_told(tmp_path: Path) -> None:
+    runs, handle = Runs(), Handle(tmp_path)
+    with runner(tmp_path, "exec sleep 60") as process:
+        runs.stop(handle, CANCELLED)
+        assert process.wait() == -9
+    assert runs.outcome(handle) == CANCELLED
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_runner_that_has_ended_its_run_may_go_on_bringing_results(tmp_path: Path) -> None:
+    (tmp_path / "exit").write_text('{"exit_code": 3}')
+    runs, handle = Runs(), Handle(tmp_path)
+    with runner(tmp_path, "sleep 0.5; exit 7") as process:
+        runs.stop(handle, CANCELLED)
+        assert process.wait() == 7
+    assert runs.outcome(handle) == Outcome(3)

@@ -1,0 +1,39 @@
+"""What a run has in the runtime: taken away by its runner, or by the engine where that could not."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from units.containers import container
+from units.containers.runtime import Runtime
+from units.errors import UnitError
+
+# In the run's folder once its runner has taken all of it away.
+_REMOVED = "removed"
+
+
+def of_run(runtime: Runtime, spec: dict[str, Any]) -> list[str]:
+    """The containers that carry the run's labels; `spec` is what its `run.json` says."""
+    return container.labelled(runtime, home=spec["home"], app=spec["app"], run=str(spec["run"]))
+
+
+def remove(runtime: Runtime, folder: Path, spec: dict[str, Any], containers: Collection[str]) -> None:
+    """These containers and the network go; the run's files are the receiver's own again."""
+    container.remove(runtime, *containers)
+    if spec["network"]:
+        container.remove_network(runtime, spec["network"])
+    files = [path for path in (folder / "share", folder / "output") if path.exists()]
+    with contextlib.suppress(UnitError, subprocess.CalledProcessError):
+        runtime.take_back(*files)
+
+
+def note_removed(folder: Path) -> None:
+    (folder / _REMOVED).touch()
+
+
+def were_removed(folder: Path) -> bool:
+    return (folder / _REMOVED).exists()
