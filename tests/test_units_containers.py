@@ -19,6 +19,7 @@ from units.containers.engine import ContainersEngine
 from units.containers.front import Front
 from units.containers.member import announced
 from units.containers.runtime import Runtime
+from units.errors import UnitError
 from units.job import Handle, Outcome
 from units.launching import Machine
 from units.running.answering import answers, greets, keeps
@@ -232,26 +233,60 @@ def test_the_kernel_tells_what_it_killed_for_memory(tmp_path: Path, text: str) -
     assert Memory(tmp_path / "gone").kills() == 0
 
 
-def test_of_a_container_only_what_matches_is_copied(tmp_path: Path) -> None:
-    lines = (
-        "C /app\nA /app/out\nA /app/out/a.txt\nA /app/b.log\nC /app/in.txt\nD /app/old.txt\nA /tmp/c.txt\n"
-    )
-    runtime = told(diff=lines, cp="")
-    spec = {"labels": {"x_slave1": "slave1"}, "workdir": "/app", "results": ["out", "*.txt"]}
-    results.fetch(runtime, tmp_path, spec)
-    copied = [words[1] for words in runtime.asked if words[0] == "cp"]
-    assert copied == ["x_slave1:/app/in.txt", "x_slave1:/app/out"]
-    assert list((tmp_path / "places/x_slave1/app").iterdir()) == []
-
-
-def engine_on(runtime: Runtime) -> ContainersEngine:
-    return ContainersEngine(Path("/h"), Machine(cores=2, rdma=False, interfaces=()), runtime)
-
-
 SPEC = {
     "home": "/h", "app": "x", "run": 7, "network": "x_net", "workdir": "/app", "tree": "/nonexistent",
     "labels": {"x_slave1": "slave1"}, "results": ["out", "*.txt"],
 }  # fmt: skip
+
+
+def scripted(folder: Path, script: str) -> Runtime:
+    """A runtime whose client is a shell script."""
+    program = folder / "client"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return Runtime("podman", str(program), rootless=False, uid=1000)
+
+
+def test_of_a_container_only_what_matches_is_copied(tmp_path: Path) -> None:
+    lines = "C /app\nA /app/out\nA /app/out/a.txt\nA /app/b.log\nC /app/in.txt\nD /app/old.txt\nA /tmp/c.txt"
+    runtime = scripted(tmp_path, f'[ $1 = cp ] && echo "$2" > "$3" || echo "{lines}"')
+    results.bring(runtime, tmp_path, SPEC, ["x_slave1"])
+    copied = {path.name: path.read_text() for path in (tmp_path / "places/x_slave1/app").iterdir()}
+    assert copied == {"in.txt": "x_slave1:/app/in.txt\n", "out": "x_slave1:/app/out\n"}
+    assert (results.lacking(tmp_path), Handle(tmp_path).remarked) == ("", [])
+
+
+FULL = "[ $1 = cp ] && echo 'write out: no space left on device' >&2 && exit 1; echo A /app/out"
+GONE = "echo no such container x_slave1 >&2; exit 125"
+
+
+@pytest.mark.parametrize(("script", "said"), [(FULL, "no space left on device"), (GONE, "no such container")])
+def test_results_that_cannot_be_copied_are_told_of(tmp_path: Path, script: str, said: str) -> None:
+    results.bring(scripted(tmp_path, script), tmp_path, SPEC, ["x_slave1"])
+    (remark,) = Handle(tmp_path).remarked
+    assert remark.startswith("results: what x_slave1 wrote could not all be brought: podman ")
+    assert said in remark
+    assert results.lacking(tmp_path) == remark.removeprefix("results: ")
+
+
+def test_a_copy_may_take_as_long_as_more_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("units.containers.runtime._SILENCE", 1.0)
+    runtime = scripted(tmp_path, 'mkdir "$3"; for i in 1 2 3 4; do echo > "$3/$i"; sleep 0.4; done')
+    runtime.copy("x:/app/out", tmp_path / "out")
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+def test_a_copy_of_which_nothing_more_comes_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("units.containers.runtime._SILENCE", 0.1)
+    runtime = scripted(tmp_path, 'echo some > "$3"; exec sleep 60')
+    with pytest.raises(UnitError, match="podman cp brought nothing more"):
+        runtime.copy("x:/app/out", tmp_path / "out")
+
+
+def engine_on(runtime: Runtime) -> ContainersEngine:
+    return ContainersEngine(Path("/h"), Machine(cores=2, rdma=False, interfaces=()), runtime)
 
 
 def test_a_run_that_ended_before_it_had_a_runner_leaves_nothing(tmp_path: Path) -> None:
@@ -285,3 +320,8 @@ def test_the_runtime_is_not_asked_for_what_is_removed(ended: Handle) -> None:
     runtime = told()
     engine_on(runtime).stop(ended, Outcome(130))
     assert runtime.asked == []
+
+
+def test_a_run_that_ended_well_and_lacks_results_is_said_to(ended: Handle) -> None:
+    with pytest.raises(UnitError, match="results could not all be brought"):
+        engine_on(told()).results(ended)

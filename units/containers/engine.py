@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from units import names
-from units.containers import access, container, leftovers, unit_files
+from units.containers import access, container, leftovers, results, unit_files
 from units.containers.runtime import Runtime
 from units.containers.unit_files import MPI
 from units.containers.words import HOSTFILE, Conditions, Place, is_own_image
+from units.errors import UnitError
 from units.job import Handle, Job, Outcome, UnitFile, UnitState
 from units.launching import Machine
 from units.running import files, processes
@@ -144,6 +145,13 @@ class ContainersEngine(Runs):
             if not clients:
                 break
         leftovers.remove(self._runtime, handle.folder, spec, ())
+
+    def results(self, handle: Handle) -> tuple[Path, ...]:
+        """UnitError when a run that ended well lacks some of them."""
+        kept = super().results(handle)
+        if not self.outcome(handle).exit_code and (lacking := results.lacking(handle.folder)):
+            raise UnitError(lacking)
+        return kept
 
     def states(self, handle: Handle) -> tuple[UnitState, ...]:
         """What runs, by what the runner wrote down of it."""

@@ -92,10 +92,13 @@ class Containers:
             life.close()
         try:
             if self._spec["results"]:
-                results.fetch(self._runtime, self._folder, self._spec)
+                results.bring(self._runtime, self._folder, self._spec, self._slaves())
         finally:
             leftovers.remove(self._runtime, self._folder, self._spec, self._containers())
         leftovers.note_removed(self._folder)
+
+    def _slaves(self) -> list[str]:
+        return [life.unit.place for life in self._lives.values() if life.unit.is_slave and life.is_made]
 
     def _containers(self) -> Collection[str]:
         """This run's. The runtime is asked which where one may be half made, or is somebody else's."""

@@ -16,6 +16,8 @@ CHOICES = ("auto", "podman", "docker")
 # In every image of nap's stacks; what runs in containers of a receiver that is root is this user.
 APP_ID = 1000
 _SECONDS = 120.0
+# Seconds in which nothing more comes after which a copy is given up.
+_SILENCE = 60.0
 # Podman leaves a file `oom` where it was called from, unless nothing can be left there.
 _NOWHERE = "/proc"
 # Some word of `info`, which a runtime that does not work has not.
@@ -95,6 +97,32 @@ class Runtime:
             command, env=self.env, cwd=_NOWHERE, stdin=subprocess.DEVNULL, stdout=output, stderr=errors
         )
 
+    def copy(self, source: str, target: Path) -> None:
+        """Bring a file or a folder out of a container (`NAME:PATH`), however long it goes on.
+
+        UnitError when that fails, or when nothing more comes.
+        """
+        with subprocess.Popen(
+            self.command("cp", source, str(target)), env=self.env, cwd=_NOWHERE, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
+        ) as client:  # fmt: skip
+            said = self._said_at_last(client, target)
+        if client.returncode:
+            raise UnitError(f"{self.kind} cp: {last_line(said)}", self.hint(said))
+
+    def _said_at_last(self, client: subprocess.Popen[str], target: Path) -> str:
+        """What a client that fills `target` says, once it has ended."""
+        came = -1
+        while True:
+            try:
+                return client.communicate(timeout=_SILENCE)[1]
+            except subprocess.TimeoutExpired as error:
+                before, came = came, _size(target)
+                if came == before:
+                    client.kill()
+                    sentence = f"{self.kind} cp brought nothing more for {_SILENCE:.0f} s"
+                    raise UnitError(sentence, f"try it by hand: {self.kind} info") from error
+
     def hint(self, said: str) -> str:
         """What helps against what the client said, empty when nobody knows."""
         if "Cannot connect to the Docker daemon" in said or "docker.sock" in said:
@@ -117,6 +145,15 @@ class Runtime:
             self.ask("unshare", *command)
         elif os.geteuid() == 0:
             subprocess.run(command, check=True)
+
+
+def _size(path: Path) -> int:
+    """Of a file, or of all that is in a folder, which may be changing."""
+    size = 0
+    for file in (path, *(Path(folder, name) for folder, _, names in os.walk(path) for name in names)):
+        with contextlib.suppress(FileNotFoundError):
+            size += 1 + file.lstat().st_size
+    return size
 
 
 def last_line(said: str) -> str:

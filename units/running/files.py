@@ -15,12 +15,14 @@ from units.errors import UnitError
 from units.job import UnitFile
 
 _THROWN_AWAY = ("places", "share", "app", "tmp", "files", "control", "lock", "pid", "hostfile", "hosts")
+# What an engine notes of how far it came after a run's end, and what it has to say of that.
+_OF_AN_END = ("remarks", "brought", "removed")
 
 
 def make(folder: Path, units: tuple[UnitFile, ...], spec: str, others: Mapping[str, str]) -> None:
     """All of it anew: a receiver that died while it submitted may have left a part. `others` by name."""
     clear(folder)
-    for name in ("units", "exit", "units.log", "pids", "removed"):
+    for name in ("units", "exit", "units.log", "pids", *_OF_AN_END):
         remove(folder / name)
     for name in ("units", "places", "share", "app", "tmp"):
         (folder / name).mkdir(parents=True, mode=0o700)
