@@ -12,7 +12,6 @@ from pathlib import Path
 
 from units.errors import UnitError
 
-CHOICES = ("auto", "podman", "docker")
 # In every image of nap's stacks; what runs in containers of a receiver that is root is this user.
 APP_ID = 1000
 _SECONDS = 120.0
