@@ -20,7 +20,7 @@ from units.containers.front import Front
 from units.containers.member import announced
 from units.containers.runtime import Runtime
 from units.errors import UnitError
-from units.job import Handle, Outcome
+from units.job import Handle, Job, Mpi, Outcome
 from units.launching import Machine
 from units.running.answering import answers, greets, keeps
 
@@ -325,3 +325,19 @@ def test_the_runtime_is_not_asked_for_what_is_removed(ended: Handle) -> None:
 def test_a_run_that_ended_well_and_lacks_results_is_said_to(ended: Handle) -> None:
     with pytest.raises(UnitError, match="results could not all be brought"):
         engine_on(told()).results(ended)
+
+
+MPI = Mpi("openmpi5", 1, ("./x",))
+
+
+@pytest.mark.parametrize(("mpi", "label"), [(None, "label=nap.run=7"), (MPI, "label=nap.kind=mpi")])
+def test_what_a_crash_left_is_not_in_the_way_of_the_same_run(
+    tmp_path: Path, mpi: Mpi | None, label: str
+) -> None:
+    job = Job("x", run=7, release=1, prefix="", image="x_image", tree=None, stack="plain", mpi=mpi)
+    runtime = told(ps="x_left", rm="")
+    with pytest.raises(UnitError, match="x_image is not here"):
+        engine_on(runtime).submit(job, tmp_path)
+    (looked,) = (words for words in runtime.asked if words[0] == "ps")
+    assert {"label=nap.home=/h", "label=nap.app=x", label} <= set(looked)
+    assert [words[-1] for words in runtime.asked if words[0] == "rm"] == ["x_left"]

@@ -95,10 +95,10 @@ class ContainersEngine(Runs):
         }
 
     def _sweep(self, job: Job) -> None:
-        """What a run of this app left that was killed with its runner."""
-        if job.mpi:
-            found = {"home": str(self._home), "app": job.app, "kind": MPI}
-            container.remove(self._runtime, *container.labelled(self._runtime, **found))
+        """What was left by a run that was killed with its runner: this one, and of MPI any of the app."""
+        which = {"kind": MPI} if job.mpi else {"run": str(job.run)}
+        found = container.labelled(self._runtime, home=str(self._home), app=job.app, **which)
+        container.remove(self._runtime, *found)
 
     def _ports(self, job: Job) -> dict[str, int]:
         """On a network of their own all slaves have the same port; on the machine's each one that is free."""
