@@ -1,6 +1,8 @@
 """Dockerfile as a kind of tree: the user's own image, built where there are containers."""
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 from buildpacks import sources
@@ -9,10 +11,11 @@ from buildpacks.kinds import Build, Released
 from buildpacks.manifest import Manifest
 from buildpacks.plan import WEB, Process
 
-# An instruction may go on over lines, by either of the characters that Dockerfiles may choose for that.
-_COMMENT = re.compile(r"^[ \t]*#.*\n", re.MULTILINE)
-_GOES_ON = re.compile(r"[\\`][ \t]*\r?\n")
-_RUN_OPTIONS = re.compile(r"^[ \t]*(?:ONBUILD[ \t]+)?RUN((?:[ \t]+--\S+)+)", re.IGNORECASE | re.MULTILINE)
+_RUN = re.compile(r"\s*(?:ONBUILD\s+)?RUN\b", re.IGNORECASE)
+# A word as builders read it, by what makes a character no more than itself: it may be quoted in part.
+_OPTION = r"""\s+(--(?:{0}.?|"(?:{0}.|[^"{0}])*"?|'(?:{0}.|[^'{0}])*'?|[^\s"'{0}])+)"""
+_OPTIONS = {escape: re.compile(_OPTION.format(re.escape(escape))) for escape in ("\\", "`")}
+_QUOTING = re.compile(r"""[\\`"']""")
 # What gives a step rights over the machine that builds, unless its value is one of these.
 _RIGHTS = {"--network": ("default", "none"), "--security": ("sandbox",)}
 
@@ -29,7 +32,7 @@ class Dockerfile:
     def build(self, tree: Path, _manifest: Manifest | None) -> Build:
         """An image of the user's own; no step of it may ask for the machine's network or rights."""
         sources.refuse_link(tree, self.name)
-        _refuse_rights((tree / self.name).read_text(errors="replace"))
+        _refuse_rights((tree / self.name).read_bytes().decode(errors="replace"))
         return Build(built_by=self.name, stack="dockerfile")
 
     def release(self, _tree: Path, alone: bool) -> Released:
@@ -38,11 +41,42 @@ class Dockerfile:
 
 
 def _refuse_rights(text: str) -> None:
-    for options in _RUN_OPTIONS.findall(_GOES_ON.sub(" ", _COMMENT.sub("", text))):
-        for option in options.split():
-            name, _, value = option.lower().partition("=")
-            if value not in _RIGHTS.get(name, (value,)):
-                raise BuildpackError(
-                    f"Dockerfile: RUN {option} would reach the machine that builds, which no step may",
-                    f"leave it out, or: RUN {name}={_RIGHTS[name][0]}",
-                )
+    for option in _run_options(text.split("\n")):
+        name, _, value = _QUOTING.sub("", option).lower().partition("=")
+        if value not in _RIGHTS.get(name, (value,)):
+            raise BuildpackError(
+                f"Dockerfile: RUN {option} would reach the machine that builds, which no step may",
+                f"leave it out, or: RUN {name}={_RIGHTS[name][0]}",
+            )
+
+
+def _run_options(lines: Sequence[str]) -> Iterator[str]:
+    """What any RUN is told, wherever a builder may see one.
+
+    Builders differ in where an instruction begins: by what it goes on over lines (`# escape=`), in heredocs.
+    So each line is taken for the first of one, and either character for that by which it goes on.
+    """
+    for start, escape in product(range(len(lines)), _OPTIONS):
+        instruction = _whole(lines[start:], escape)
+        if run := _RUN.match(instruction):
+            yield from _words(_OPTIONS[escape], instruction, run.end())
+
+
+def _whole(lines: Iterable[str], escape: str) -> str:
+    """An instruction from its first line on, without the comments and empty lines that are in it."""
+    text = ""
+    for line in lines:
+        if text and line.strip()[:1] in ("", "#"):
+            continue
+        text += line.rstrip()
+        if not text.endswith(escape):
+            break
+        text = text[:-1]
+    return text
+
+
+def _words(word: re.Pattern[str], text: str, at: int) -> Iterator[str]:
+    """Those that follow each other from there on."""
+    while found := word.match(text, at):
+        yield found[1]
+        at = found.end()

@@ -23,10 +23,24 @@ def planned(tree: Path, step: str) -> Plan:
         "# escape=`\nRUN `\n --network=host true",
         "ONBUILD RUN --network=host true",
         "RUN --network=$HOW true",
+        "RUN --netw\\\nork=host true",
+        "R\\\nUN --network=host true",
+        "RUN --mount=type=cache,target=/x \\\n  # why\n\n  --network=host true",
+        "ENV A=`\nRUN --network=host true",
+        "# escape=`\nENV A=\\\nRUN --network=host true",
+        "# syntax=x\n# escape=`\nRUN `\n --network=host true",
+        "ENV A=\\\\\nRUN --network=host true",
+        "COPY <<END /x\nRUN --mount=target=/x \\\nEND\nRUN --network=host true",
+        "RUN --network=host <<END\ntrue\nEND",
+        "RUN --mount=type=cache,target='/x y' --network=host true",
+        """RUN --mount="target=`" --network=host echo "x\"""",
+        'RUN --net"work"=host true',
+        "RUN --net\\work=host true",
+        "RUN\f--mount=target=/x\r--network=host true",
     ],
 )
 def test_a_step_on_the_machines_network_is_refused(tmp_path: Path, step: str) -> None:
-    with pytest.raises(BuildpackError, match=r"RUN --network=\S+ would reach the machine") as refusal:
+    with pytest.raises(BuildpackError, match=r"RUN --.+ would reach the machine") as refusal:
         planned(tmp_path, step)
     assert refusal.value.hint.endswith("RUN --network=default")
 
@@ -38,7 +52,14 @@ def test_a_step_with_the_machines_rights_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "step",
-    ["RUN --network=none make", "RUN curl --network=host x", "RUN --mount=type=cache,target=/x make"],
+    [
+        "RUN --network=none make",
+        "RUN curl --network=host x",
+        "RUN --mount=type=cache,target=/x make",
+        "# RUN --network=host make",
+        "RUN <<END\ncurl --network=host x\nEND",
+        'RUN --mount="target=/x --network=host" make',
+    ],
 )
 def test_other_steps_are_the_users_own(tmp_path: Path, step: str) -> None:
     assert "Dockerfile builds" in describe(planned(tmp_path, step))
