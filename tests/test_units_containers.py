@@ -141,6 +141,22 @@ def test_a_front_whose_owner_died_leaves_the_port_to_the_next(
     front.close()
 
 
+def test_a_port_stays_where_it_is_when_who_asked_for_it_died(
+    tmp_path: Path, servers: tuple[Server, ...]
+) -> None:
+    port, door = free_port(), tmp_path / "front.sock"
+    old = Front(port, door, servers[0].address)
+    for _ in range(3):
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(str(door))
+    assert [said_at(port) for _ in range(5)] == [b"first"] * 5
+    new = Front(port, door, servers[1].address)
+    old.drain(10)
+    assert said_at(port) == b"second"
+    old.close()
+    new.close()
+
+
 def test_a_greeting_tells_a_server_from_who_forwards_to_nobody(servers: tuple[Server, ...]) -> None:
     assert greets(*servers[0].address, b"first")
     assert not greets(*servers[0].address, b"SSH-2")

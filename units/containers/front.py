@@ -28,6 +28,7 @@ class Front:
         self.target = target
         self._listener = _asked_for(self._door) or _listener(port)
         self._given = threading.Event()
+        self._handing = threading.Lock()
         self._carrying: list[threading.Thread] = []
         self._successor = self._open_door()
         threading.Thread(target=self._hand_over, daemon=True).start()
@@ -47,10 +48,23 @@ class Front:
     def _hand_over(self) -> None:
         """Once: who asked takes the connections from now on; those there are go on."""
         with contextlib.suppress(OSError):
-            asking, _ = self._successor.accept()
-            with asking:
+            while not self._given.is_set():
+                asking, _ = self._successor.accept()
+                with asking:
+                    self._give_to(asking)
+
+    def _give_to(self, asking: socket.socket) -> None:
+        """Once it says that it has the socket: one that has died since it asked takes no connections."""
+        with self._handing, contextlib.suppress(OSError):
+            asking.settimeout(_WITHIN)
+            socket.send_fds(asking, [b"+"], [self._listener.fileno()])
+            if asking.recv(1):
                 self._given.set()
-                socket.send_fds(asking, [b"+"], [self._listener.fileno()])
+
+    def _is_given(self) -> bool:
+        """Waits for what is just changing hands."""
+        with self._handing:
+            return self._given.is_set()
 
     def _accept(self) -> None:
         """A connection that comes just when the port is handed over is still carried on."""
@@ -81,7 +95,7 @@ class Front:
 
     def drain(self, seconds: float) -> None:
         """Once another run takes the connections: wait for those that are here to end, so long at most."""
-        if not self._given.is_set():
+        if not self._is_given():
             return
         end = time.monotonic() + seconds
         self._accepting.join(seconds)
@@ -91,7 +105,7 @@ class Front:
     def close(self) -> None:
         """Take no more connections, unless another run does."""
         self._successor.close()
-        if not self._given.is_set():
+        if not self._is_given():
             self._given.set()
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._door)
@@ -118,6 +132,8 @@ def _asked_for(door: str) -> socket.socket | None:
             _, descriptors, _, _ = socket.recv_fds(asking, 1, 1)
         except OSError:
             return None
+        with contextlib.suppress(OSError):  # who is gone need not know
+            asking.sendall(b"+")
     return socket.socket(fileno=descriptors[0]) if descriptors else None
 
 
