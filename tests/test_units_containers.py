@@ -210,6 +210,11 @@ def test_every_value_reaches_a_shell_as_it_is(tmp_path: Path) -> None:
     assert shown.stdout == 'it\'s $HOME `x` \\ "q"|two\nlines|'
 
 
+def test_a_variable_that_is_none_to_a_shell_is_left_out() -> None:
+    env = (("my.var", "1"), ("1A", "1"), ("", "1"), ("Ä", "1"), ("A_1", "1"))
+    assert access.environment(env) == "export A_1=1\n"
+
+
 def test_slaves_are_found_by_name_at_their_addresses() -> None:
     text = access.ssh_config({"a-slave1": ("10.0.0.2", 2222)})
     assert text.startswith("Host a-slave1\n  HostName 10.0.0.2\n  Port 2222\n  HostKeyAlias a-slave1\n")

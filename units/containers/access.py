@@ -6,6 +6,7 @@ environment of a container.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from units.ssh_keys import new_key
 INSIDE = "/run/nap"
 SSH_PORT = 2222
 USER = "app"
+_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 # Readable by the containers' user alone; what else there is holds no secret.
 SECRETS = ("id_ed25519", "host_key", "environment")
 # Both are executed by containers' shells; the second is what an ssh login is, whatever it asks for.
@@ -96,8 +98,9 @@ def ssh_config(addresses: Mapping[str, tuple[str, int]], away: int = 0) -> str:
 
 
 def environment(env: Pairs) -> str:
-    """`env` as lines a shell reads."""
-    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in env)
+    """`env` as lines a shell reads, which ends at a name that is none to it: an image may have such."""
+    known = (pair for pair in env if _NAME.fullmatch(pair[0]))
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in known)
 
 
 def listed(env: Pairs) -> str:
