@@ -11,8 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from units.containers.engine import ContainersEngine
+from units.containers.runtime import Runtime
 from units.errors import UnitError
-from units.job import Handle, Outcome
+from units.job import Handle, Outcome, UnitState
+from units.launching import Machine
+from units.local.enclosures import Namespaces
+from units.local.engine import LocalEngine
 from units.local.ground import Processes
 from units.running import processes
 from units.running.ground import Streams
@@ -82,3 +87,19 @@ def test_a_runner_that_has_ended_its_run_may_go_on_bringing_results(tmp_path: Pa
         runs.stop(handle, CANCELLED)
         assert process.wait() == 7
     assert runs.outcome(handle) == Outcome(3)
+
+
+def test_units_are_told_by_where_their_engine_has_them(tmp_path: Path) -> None:
+    machine, runtime = Machine(2, False, ()), Runtime("podman", "podman", rootless=False, uid=1000)
+    engines = LocalEngine(tmp_path, machine, Namespaces()), ContainersEngine(tmp_path, machine, runtime)
+    (tmp_path / "units").mkdir()
+    slave = {"name": "slaves_a@1", "argv": ["x"], "address": "127.64.0.1", "place": "a_slave1", "slots": 2}
+    for unit in (slave, {"name": "master_a", "argv": ["x"], "place": "a_master"}, {"name": "discovery_a@1"}):
+        (tmp_path / "units" / f"{unit['name']}.json").write_text(json.dumps(unit))
+    (tmp_path / "pids").write_text(f"slaves_a@1 {os.getpid()}\n")
+    local, containers = (engine.states(Handle(tmp_path)) for engine in engines)
+    assert local == (UnitState("master_a", "", 0, "ended"), UnitState("slaves_a@1", "127.64.0.1", 2, "ended"))
+    assert containers == (
+        UnitState("master_a", "a_master", 0, "ended"),
+        UnitState("slaves_a@1", "a_slave1", 2, "alive", os.getpid()),
+    )

@@ -17,7 +17,7 @@ from units.containers.runtime import Runtime
 from units.containers.unit_files import MPI
 from units.containers.words import HOSTFILE, Conditions, Place, is_own_image
 from units.errors import UnitError
-from units.job import Handle, Job, Outcome, UnitFile, UnitState
+from units.job import Handle, Job, Outcome, UnitFile
 from units.launching import Machine
 from units.running import files, processes
 from units.running.runs import Runs
@@ -35,6 +35,7 @@ class ContainersEngine(Runs):
     """
 
     name = "containers"
+    where = "place"
     hostfile = HOSTFILE
     makes_room = False
 
@@ -153,13 +154,6 @@ class ContainersEngine(Runs):
             raise UnitError(lacking)
         return kept
 
-    def states(self, handle: Handle) -> tuple[UnitState, ...]:
-        """What runs, by what the runner wrote down of it."""
-        pids = processes.written(handle.folder / "pids")
-        units = [json.loads(path.read_text()) for path in (handle.folder / "units").glob("*.json")]
-        states = [_state(unit, pids.get(unit["name"], 0)) for unit in units if "argv" in unit]
-        return tuple(sorted(states, key=lambda state: (len(state.name), state.name)))
-
 
 def _clients(handle: Handle) -> list[int]:
     """What a runner had called that is still at it; a run may have ended before it had a runner."""
@@ -168,8 +162,3 @@ def _clients(handle: Handle) -> list[int]:
     except FileNotFoundError:
         return []
     return processes.of_session(int(runner))
-
-
-def _state(unit: dict[str, Any], pid: int) -> UnitState:
-    state = processes.state(pid) if pid else "ended"
-    return UnitState(unit["name"], unit["place"], unit.get("slots", 0), state, pid)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 from units import launching
-from units.job import Handle, Job, UnitFile, UnitState
+from units.job import Handle, Job, UnitFile
 from units.local import enclosures, unit_files
 from units.local.enclosures import Enclosure
 from units.running import files, processes
@@ -61,12 +60,10 @@ class LocalEngine(Runs):
     def answers(self, _handle: Handle, port: int) -> bool:
         return answers("127.0.0.1", port)
 
-    def states(self, handle: Handle) -> tuple[UnitState, ...]:
+    def numbers(self, handle: Handle) -> dict[str, int]:
+        """Its capsule counts for itself."""
         runner = self.runner(handle)
-        pids = processes.numbers(runner, handle.folder / "pids") if runner else {}
-        units = [json.loads(path.read_text()) for path in (handle.folder / "units").glob("*.json")]
-        states = [_state(unit, pids.get(unit["name"], 0)) for unit in units if "argv" in unit]
-        return tuple(sorted(states, key=lambda state: (len(state.name), state.name)))
+        return processes.numbers(runner, handle.folder / "pids") if runner else {}
 
 
 def check() -> None:
@@ -89,11 +86,6 @@ def _hosts(job: Job) -> str:
 def _own_folders(home: Path) -> list[Path]:
     """nap's own files, and its Python's, where they are kept under the home that is hidden."""
     return [path for path in (_HERE.parent.parent, Path(sys.prefix)) if home in path.parents]
-
-
-def _state(unit: dict[str, Any], pid: int) -> UnitState:
-    state = processes.state(pid) if pid else "ended"
-    return UnitState(unit["name"], unit.get("address", ""), unit.get("slots", 0), state, pid)
 
 
 def capsule_argv(

@@ -11,10 +11,11 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from units import durable
 from units.errors import UnitError
-from units.job import Handle, Job, Outcome
+from units.job import Handle, Job, Outcome, UnitState
 from units.room import Use
 from units.running import files, processes
 
@@ -26,6 +27,9 @@ _TIDY_WITHIN = 3600.0
 
 class Runs:
     """What engines whose runs have a runner answer alike; see `units.engine.Engine` for the methods."""
+
+    where = "address"
+    """By what name a unit says where it is."""
 
     def __init__(self) -> None:
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
@@ -143,6 +147,20 @@ class Runs:
         if processes.wait(pid, _STOP_WITHIN):
             return True
         return self.has_ended(handle) and processes.wait(pid, _TIDY_WITHIN)
+
+    def states(self, handle: Handle) -> tuple[UnitState, ...]:
+        pids = self.numbers(handle)
+        units = [json.loads(path.read_text()) for path in (handle.folder / "units").glob("*.json")]
+        states = [self._state(unit, pids.get(unit["name"], 0)) for unit in units if "argv" in unit]
+        return tuple(sorted(states, key=lambda state: (len(state.name), state.name)))
+
+    def numbers(self, handle: Handle) -> dict[str, int]:
+        """The machine's numbers of the units that were started, by name, as the runner wrote them down."""
+        return processes.written(handle.folder / "pids")
+
+    def _state(self, unit: dict[str, Any], pid: int) -> UnitState:
+        state = processes.state(pid) if pid else "ended"
+        return UnitState(unit["name"], unit.get(self.where, ""), unit.get("slots", 0), state, pid)
 
     def results(self, handle: Handle) -> tuple[Path, ...]:
         try:
