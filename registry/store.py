@@ -84,8 +84,3 @@ class Store(ABC):
 
     def remove(self, key: str, value: str) -> None:
         self.remove_all({key: value})
-
-    def wait(self, prefix: str, index: int, timeout: float) -> None:
-        """Wait once; who waits again and again keeps a `watch` open instead."""
-        with self.watch(prefix) as watch:
-            watch.wait(index, timeout)

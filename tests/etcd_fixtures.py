@@ -120,6 +120,11 @@ def until(
             meanwhile()
 
 
+def wait_once(store: Store, folder: str, index: int, timeout: float) -> None:
+    with store.watch(folder) as watch:
+        watch.wait(index, timeout)
+
+
 def finishes(work: Callable[[], object]) -> Callable[[], None]:
     """Start work that has to wait; the answer asserts that it came to its end."""
     failures: list[BaseException] = []

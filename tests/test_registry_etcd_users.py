@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from etcd_fixtures import ADDRESSES, Guarded, finishes, guarded
+from etcd_fixtures import ADDRESSES, Guarded, finishes, guarded, wait_once
 
 from registry import Endpoint, Keys, RegistryError, Secret, certificates, etcd_server, open_store
 from registry.etcd3 import Etcd3Store, folder_range
@@ -164,7 +164,7 @@ def test_the_receiver_sees_a_nodes_key_come(guarded: Guarded) -> None:
     store = open_store(guarded.receiver)
     folder = guarded.keys.slaves("heat")
     index = store.list(folder).index
-    woken = finishes(lambda: store.wait(folder, index, 60))
+    woken = finishes(lambda: wait_once(store, folder, index, 60))
     open_store(guarded.nodes).put(MINE, "here", 60)
     woken()
     store.remove(MINE, "here")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from etcd_fixtures import PATIENCE, endpoint, etcd, finishes, guarded, keys, member, store, until
+from etcd_fixtures import PATIENCE, endpoint, etcd, finishes, guarded, keys, member, store, until, wait_once
 
 from registry import Endpoint, Keys, Member, RegistryError, Secret, Store, gather, open_store
 from registry.endpoint import Api
@@ -121,7 +121,7 @@ def test_a_wait_wakes_on(
 ) -> None:
     store.put(keys.node("n1"), "here", 2 if change is expire else 60)
     index = store.list(keys.nodes).index
-    woken = finishes(lambda: store.wait(keys.nodes, index, LONG))
+    woken = finishes(lambda: wait_once(store, keys.nodes, index, LONG))
     change(open_store(endpoint), keys)
     woken()
 
@@ -129,7 +129,7 @@ def test_a_wait_wakes_on(
 def test_a_wait_sees_what_happened_since_the_listing(store: Store, keys: Keys) -> None:
     index = store.list(keys.nodes).index
     put(store, keys)
-    finishes(lambda: store.wait(keys.nodes, index, LONG))()
+    finishes(lambda: wait_once(store, keys.nodes, index, LONG))()
 
 
 def test_one_watch_wakes_again_and_again(store: Store, endpoint: Endpoint, keys: Keys) -> None:
@@ -145,7 +145,7 @@ def test_one_watch_wakes_again_and_again(store: Store, endpoint: Endpoint, keys:
 def test_a_wait_without_a_change_ends_with_its_timeout(store: Store, keys: Keys) -> None:
     put(store, keys)
     listing = store.list(keys.nodes)
-    store.wait(keys.nodes, listing.index, 0.05)
+    wait_once(store, keys.nodes, listing.index, 0.05)
     assert store.list(keys.nodes).entries == listing.entries
 
 
@@ -155,7 +155,7 @@ def test_a_wait_from_a_forgotten_index_wakes_at_once(store: Store, endpoint: End
     store.put_all(many, None)
     if endpoint.api == "v3":
         compact(store)
-    finishes(lambda: store.wait(keys.nodes, index, LONG))()
+    finishes(lambda: wait_once(store, keys.nodes, index, LONG))()
 
 
 def compact(store: Store) -> None:
@@ -275,7 +275,7 @@ def test_a_wait_at_a_slow_v2_etcd_ends_with_its_timeout() -> None:
     """The v3 client waits on a stream of its own, whose answer comes before there is anything to wait for."""
     with socket.create_server(("127.0.0.1", 0)) as slow:
         store = open_store(Endpoint(f"http://127.0.0.1:{slow.getsockname()[1]}", "v2"), answer=0.1)
-        store.wait("/x", 1, 0.05)
+        wait_once(store, "/x", 1, 0.05)
 
 
 def test_who_has_no_certificate_is_refused(endpoint: Endpoint) -> None:
@@ -301,7 +301,7 @@ def test_a_user_and_a_password_are_enough_where_etcd_asks_for_them(
         store.put(keys.node("n1"), "here", 60)
         assert store.list(keys.nodes).entries == {keys.node("n1"): "here"}
         index = store.list(keys.nodes).index
-        woken = finishes(lambda: store.wait(keys.nodes, index, LONG))
+        woken = finishes(lambda: wait_once(store, keys.nodes, index, LONG))
         store.put(keys.node("n1"), "there", 60)
         woken()
     finally:

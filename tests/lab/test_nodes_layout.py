@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from etcd_fixtures import wait_once
 from nap_lab import App, wait_for
 from node_lab import Node
 
@@ -88,4 +89,4 @@ def news(app: App, awaited: Callable[[News], bool]) -> News:
         if awaited(told):
             return told
         assert time.monotonic() < deadline, told
-        store.wait(folder, listing.index, 5)
+        wait_once(store, folder, listing.index, 5)
