@@ -26,7 +26,7 @@ bench: $(VENV)/tests-installed
 	@$(PYTHON) -m bench
 
 golden: $(VENV)/tests-installed
-	@NAP_GOLDEN=write $(PYTHON) -m pytest -q tests/test_units_render.py
+	@NAP_GOLDEN=write $(PYTHON) -m pytest -q $$(grep -l golden tests/test_*.py)
 
 $(VENV)/python: .ci/packages
 	@sh .ci/packages python3-venv gcc git

@@ -118,7 +118,7 @@ class Belongings:
         for name, text in scripts.texts(*unit_files.SCRIPTS).items():
             yield Sent(folder / name, text)
         yield Sent(folder / "announce", announcing.script().content)
-        yield Sent(folder / "output", "", 0o600)
+        yield Sent(folder / "output", "", 0o600, self.site.uid)
         yield Sent(folder / "ended.new", "\n", 0o600)
         here = self._here(node)
         for name, text in self.files.items():

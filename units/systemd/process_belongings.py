@@ -93,7 +93,7 @@ class ProcessBelongings:
         own = process_units.place(self.job, process, self.site)
         for name, text in process_units.process_scripts(self.job).items():
             yield Sent(own / name, text)
-        yield Sent(own / "output", "", 0o600)
+        yield Sent(own / "output", "", 0o600, self.site.uid)
         yield Sent(own / "ended.new", "\n", 0o600)
         if process.port:
             yield Sent(folder / "way", process_units.way(self.job, process))

@@ -86,8 +86,8 @@ def place(job: Job, process: Process, site: Site) -> PurePosixPath:
 def _words(job: Job, process: Process, node: Node, site: Site, image_user: str) -> Words:
     """What a runtime is told of the container; the app's processes know each other by their hostnames."""
     at, folder = conditions(node, site), Place(Path(site.folder(job)), image_user=image_user)
-    pipe = ("--volume", f"{place(job, process, site)}/pipe:{OUTPUT}")
-    who = as_its_own(folder, process) if is_own_image(job) else (*as_app(at, folder), *pipe)
+    output = ("--volume", f"{place(job, process, site)}/output:{OUTPUT}")
+    who = as_its_own(folder, process) if is_own_image(job) else (*as_app(at, folder), *output)
     others = ((_hostname(job, other), other.address) for other in job.processes)
     known = (word for name, address in others for word in ("--add-host", f"{name}:{address}"))
     return (

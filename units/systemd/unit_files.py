@@ -143,7 +143,7 @@ def master_words(job: Job, mpi: Mpi, at: Conditions, site: Site) -> Words:
     return (
         "--name", names.master_container(job), "--hostname", f"{job.app}-master",
         *identity(job), *_network(job), *confined(at), *as_app(at, place), *mounts(place, "master"),
-        "--volume", f"{place.folder}/pipe:{OUTPUT}", *_share(job, site), "--workdir", job.workdir,
+        "--volume", f"{place.folder}/output:{OUTPUT}", *_share(job, site), "--workdir", job.workdir,
         *whatever(job.image), "/bin/sh", "-c", ENTER, "nap", *launching.command(mpi, known, HOSTFILE),
     )  # fmt: skip
 

@@ -1,2 +1,2 @@
 # aloud COMMAND...: what it says is the program's own output.
-exec "$@" >"$(dirname "$0")/pipe" 2>&1
+exec "$@" >>"$(dirname "$0")/output" 2>&1

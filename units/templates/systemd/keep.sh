@@ -1,17 +1,19 @@
-# keep COMMAND...: its output comes through a pipe, and is kept for nap as well as shown to the journal. When it
-# was told to end it leaves `told` behind.
+# keep COMMAND...: what it writes into `output` is shown to the journal as well. That is a file, since mpirun
+# drops what the reader of a pipe has not taken when it ends. Without room for more the command is ended. When
+# it was told to end it leaves `told` behind.
 here=$(dirname "$0")
-[ -p "$here/pipe" ] || mkfifo -m 666 "$here/pipe"
+has_room() { [ $(($(stat --file-system --format '%a * %S' "$here"))) -ge 1048576 ]; }
+before=$(stat --format %s "$here/output")
 "$@" &
 child=$!
+tail --bytes "+$((before + 1))" --follow --sleep-interval 0.1 --pid $child "$here/output" &
+shown=$!
 {
-    # Whatever becomes of the journal; but without room for the output, the program is ended.
-    tee --output-error=exit-nopipe --append "$here/output" <"$here/pipe" && exit
+    while has_room; do sleep 1; done
     : >"$here/unkept"
     kill -TERM $child
 } &
-kept=$!
-exec 3>"$here/pipe"
+watch=$!
 trap ': >"$here/told"; kill -TERM $child' TERM
 wait $child
 code=$?
@@ -19,6 +21,7 @@ while kill -0 $child 2>/dev/null; do
     wait $child
     code=$?
 done
-exec 3>&-
-wait $kept
+kill $watch 2>/dev/null
+has_room || : >"$here/unkept"
+while kill -0 $shown 2>/dev/null; do wait $shown; done
 exit $code
