@@ -25,23 +25,25 @@ GIVEN_UP = Outcome(1, "it was given up")
 def deploy(progress: Progress, parts: Parts, ticket: Ticket, prepared: Prepared | None = None) -> Outcome:
     """From a recorded run to its outcome; picks a run up where a receiver that died has left it.
 
-    `prepared` is what the run's commit has just become, where that is known.
+    `prepared` is what the run's commit has just become, where that is known. Whatever fails, and whoever
+    cancelled the run, nothing of it is left.
     """
-    release, prepared = _release(progress, parts, ticket, prepared)
-    job = _job(progress, parts, release, prepared)
-    handle = Handle(parts.home.run(job.app, job.run))
+    handle = Handle(parts.home.run(progress.run.app, progress.run.number))
     try:
-        placed = _place(progress, parts, ticket, job, handle)
-        if placed is None:
-            return ticket.outcome or GIVEN_UP
-        if not _was_submitted(progress, parts, handle):
-            _submit(progress, parts, placed, handle)
+        if ticket.outcome:
+            return ticket.outcome
         if progress.run.state != "running":
+            release, prepared = _release(progress, parts, ticket, prepared)
+            job = _place(progress, parts, ticket, _job(progress, parts, release, prepared), handle)
+            if job is None:
+                return ticket.outcome or GIVEN_UP
+            if not _was_submitted(progress, parts, handle):
+                _submit(progress, parts, job, handle)
             with progress.phase("gather"):
-                _bring_up(progress, parts, ticket, placed, handle)
+                _bring_up(progress, parts, ticket, job, handle)
             progress.update(state="running")
         with progress.phase("run"):
-            if not ticket.is_cancelled():
+            if not ticket.is_cancelled() and parts.engine.running(handle):
                 parts.engine.wait(handle, None)
     finally:
         parts.engine.stop(handle, ticket.outcome or GIVEN_UP)
@@ -132,8 +134,8 @@ def _job(progress: Progress, parts: Parts, release: Release, prepared: Prepared 
 
 
 def _was_submitted(progress: Progress, parts: Parts, handle: Handle) -> bool:
-    """A run that is recorded as started, and of which something runs or an end was kept."""
-    begun = progress.run.state in ("starting", "running")
+    """A run that is recorded as starting, and of which something runs or an end was kept."""
+    begun = progress.run.state == "starting"
     return begun and (parts.engine.running(handle) or parts.engine.has_ended(handle))
 
 

@@ -116,74 +116,71 @@ class Dispatcher:
         self._parts.engine.stop(Handle(self._parts.home.run(run.app, run.number)), outcome)
 
     def recover(self) -> None:
-        """Take up every run that has not ended: see `deploy`. Services that went down come up again."""
-        self._parts.engine.begin()
-        for run in self._parts.ledger.unfinished():
-            try:
-                self._take_up(run)
-            except Exception as error:
-                # One run that cannot be taken up must not keep the receiver from all others.
-                self._leave(run)
-                self._progress(run).finish(self._failed(error))
+        """Take up every run that has not ended: see `deploy`. Services that went down come up again.
 
-    def _take_up(self, run: Run) -> None:
-        if run.state == "accepted":
-            self._record(run, Prelude())
-        handle = Handle(self._parts.home.run(run.app, run.number))
-        if run.state == "running" and not self._parts.engine.running(handle):
-            self._end_without(run, handle)
-            return
-        if run.state in ("starting", "running"):
-            self._parts.engine.adopt(handle)
+        All are taken into account before the first one goes on, and each goes on in its own thread: a
+        run that takes long to be stopped, or cannot be, keeps the receiver from none of the others.
+        """
+        self._parts.engine.begin()
+        taken_up = [(run, self._take_up(run)) for run in self._parts.ledger.unfinished()]
+        for run, gone in taken_up:
+            self._begin(run, gone=gone)
+
+    def _take_up(self, run: Run) -> bool:
+        """Whether it was up, and its end came while no daemon was there to see it."""
+        ticket = self._tickets[run.app, run.number] = Ticket()
         if not serving.is_up(run):
             self._turns.enter(run.app, run.number)
-        self._tickets[run.app, run.number] = Ticket()
-        self._begin(run)
-
-    def _end_without(self, run: Run, handle: Handle) -> None:
-        """A run whose end came while no daemon was there to see it; what a killed runner left goes."""
-        self._parts.engine.stop(handle, CANCELLED)
-        outcome = self._parts.engine.outcome(handle)
-        self._parts.engine.results(handle)
-        self._progress(run).finish(outcome)
-        if run.service and serving.comes_back(outcome):
-            self.again(run, "it was up when nap went down")
+        handle = Handle(self._parts.home.run(run.app, run.number))
+        try:
+            if run.state == "accepted":
+                self._record(run, Prelude())
+            if run.state in ("starting", "running"):
+                self._parts.engine.adopt(handle)
+            return serving.is_up(run) and not self._parts.engine.running(handle)
+        except Exception as error:
+            # Its thread stops what there is of it.
+            ticket.cancel(self._failed(error))
+            return False
 
     def again(self, run: Run, why: str) -> Run:
         """A new run of the same release."""
         lines = (f"-----> v{run.release} of {run.app} again: {why}",)
         return self.accept(run.app, run.commit_id, {}, Prelude(lines), run.release)[0]
 
-    def _begin(self, run: Run, prepared: Prepared | None = None) -> None:
-        ticket = self._tickets[run.app, run.number]
+    def _begin(self, run: Run, prepared: Prepared | None = None, gone: bool = False) -> None:
+        words = (run, self._tickets[run.app, run.number], prepared, gone)
         name = f"{run.app} run {run.number}"
-        threading.Thread(target=self._carry_out, args=(run, ticket, prepared), name=name, daemon=True).start()
+        threading.Thread(target=self._carry_out, args=words, name=name, daemon=True).start()
 
     def _progress(self, run: Run) -> Progress:
         parts = self._parts
         folder = parts.home.run(run.app, run.number)
         return Progress(run, folder, parts.ledger, parts.publisher, self._leave)
 
-    def _carry_out(self, run: Run, ticket: Ticket, prepared: Prepared | None) -> None:
+    def _carry_out(self, run: Run, ticket: Ticket, prepared: Prepared | None, gone: bool) -> None:
         """Whatever happens, the next run gets its turn."""
         progress = self._progress(run)
+        outcome = self._outcome(progress, ticket, prepared)
         try:
-            if self._wait_for_turn(progress, ticket):
-                prepared = None  # the image may have been pruned meanwhile
-            progress.finish(self._outcome(progress, ticket, prepared))
+            progress.finish(outcome)
         except Exception:
             # Not even its end could be recorded (the disk is full): the next daemon takes it up again.
             traceback.print_exc()
         finally:
             self._leave(run)
             self._forget(run)
+        if gone and serving.comes_back(outcome):
+            self._come_back(run)
         if progress.run.service and not progress.was_up and not ticket.outcome:
             self._bring_back(run)
         self._clean_up(run)
 
     def _outcome(self, progress: Progress, ticket: Ticket, prepared: Prepared | None) -> Outcome:
         try:
-            return ticket.outcome or deploy(progress, self._parts, ticket, prepared)
+            if self._wait_for_turn(progress, ticket):
+                prepared = None  # the image may have been pruned meanwhile
+            return deploy(progress, self._parts, ticket, prepared)
         except Exception as error:
             return ticket.outcome or self._failed(error)
 
@@ -192,6 +189,12 @@ class Dispatcher:
             return _failure(error)
         traceback.print_exception(error)
         return Outcome(1, f"nap itself failed; the whole of it is in {self._parts.home.log}")
+
+    def _come_back(self, run: Run) -> None:
+        """A service is up again with nap, unless a later run of its app is to take its place anyway."""
+        later = (other for other in self._parts.ledger.unfinished() if other.app == run.app)
+        if not any(other.number > run.number for other in later):
+            self.again(run, "it was up when nap went down")
 
     def _bring_back(self, run: Run) -> None:
         if replaced := serving.predecessor(self._parts, run):

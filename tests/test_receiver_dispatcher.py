@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -26,25 +27,16 @@ PATIENCE = 20
 
 
 class NothingRuns:
-    """An engine without a process; `outcomes` by run are what earlier runs left behind."""
-
-    def __init__(self) -> None:
-        self.outcomes: dict[str, Outcome] = {}
+    """An engine without a process."""
 
     def stop(self, handle: Any, outcome: Outcome) -> None: ...
 
     def running(self, handle: Any) -> bool:
         return False
 
-    def results(self, handle: Any) -> tuple[()]:
-        return ()
-
     def begin(self) -> None: ...
 
     def adopt(self, handle: Any) -> None: ...
-
-    def outcome(self, handle: Any) -> Outcome:
-        return self.outcomes.get(handle.folder.name, Outcome(137, "", "lost"))
 
 
 class Deployments:
@@ -56,6 +48,8 @@ class Deployments:
         self.prepared: list[Any] = []
 
     def __call__(self, progress: Progress, parts: Any, ticket: Ticket, prepared: Any) -> Outcome:
+        if ticket.outcome:
+            return ticket.outcome
         self.order.append(progress.run.number)
         self.prepared.append(prepared)
         return self.does.get(progress.run.commit_id, lambda *_: Outcome(0))(progress, ticket)
@@ -88,12 +82,20 @@ def dispatcher(parts: Any, deployments: Deployments) -> Dispatcher:
     return Dispatcher(parts)
 
 
+def threads(name: str = "hello run") -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith(name)]
+
+
+def join(name: str = "hello run") -> None:
+    """Also what others begin before they end."""
+    while running := threads(name):
+        running[0].join(PATIENCE)
+        assert not running[0].is_alive(), running[0].name
+
+
 def finished(parts: Any, count: int) -> list[Run]:
     """All runs, once `count` of them have left their threads."""
-    for thread in threading.enumerate():
-        if thread.name.startswith("hello run"):
-            thread.join(PATIENCE)
-            assert not thread.is_alive(), thread.name
+    join()
     runs: list[Run] = parts.ledger.runs("hello")
     assert len(runs) == count
     return runs
@@ -181,16 +183,15 @@ def test_what_was_said_before_a_push_was_accepted_stands_first(parts: Any, dispa
     assert ended.seconds["build"] == 1.5
 
 
+def until_cancelled(progress: Progress, ticket: Ticket) -> Outcome:
+    assert select.select([ticket.descriptor], [], [], PATIENCE)[0]
+    assert ticket.outcome
+    return ticket.outcome
+
+
 def test_replace_ends_what_runs_and_what_waits(
     parts: Any, dispatcher: Dispatcher, deployments: Deployments
 ) -> None:
-    def until_cancelled(progress: Progress, ticket: Ticket) -> Outcome:
-        import select
-
-        assert select.select([ticket.descriptor], [], [], PATIENCE)[0]
-        assert ticket.outcome
-        return ticket.outcome
-
     deployments.does["long"] = until_cancelled
     for commit in ("long", "never"):
         dispatcher.accept("hello", commit, {}, Prelude())
@@ -224,14 +225,56 @@ def test_what_was_accepted_is_taken_up_by_the_next_daemon(
     ],
 )
 def test_a_service_comes_back_unless_somebody_ended_it(
-    parts: Any, dispatcher: Dispatcher, outcome: Outcome, states: list[str]
+    parts: Any, dispatcher: Dispatcher, deployments: Deployments, outcome: Outcome, states: list[str]
 ) -> None:
     release = parts.ledger.release("hello", "c1", "sha256:1", "{}")
     run = parts.ledger.accept("hello", "c1", {}, release.number)
     parts.ledger.update(run, state="running", service=True)
-    parts.engine.outcomes["1"] = outcome
+    deployments.does["c1"] = lambda progress, _: outcome if progress.run.number == 1 else Outcome(0)
     dispatcher.recover()
     assert [run.state for run in finished(parts, len(states))] == states
+
+
+def test_a_service_does_not_come_back_in_the_place_of_a_later_run(
+    parts: Any, dispatcher: Dispatcher, deployments: Deployments
+) -> None:
+    release = parts.ledger.release("hello", "c1", "sha256:1", "{}")
+    run = parts.ledger.accept("hello", "c1", {}, release.number)
+    parts.ledger.update(run, state="running", service=True)
+    parts.ledger.accept("hello", "c2", {})
+    go = threading.Event()
+    deployments.does["c1"] = lambda *_: Outcome(137, "", "lost")
+    deployments.does["c2"] = lambda *_: Outcome(0 if go.wait(PATIENCE) else 1)
+    dispatcher.recover()
+    join("hello run 1")
+    go.set()
+    assert [run.state for run in finished(parts, 2)] == ["failed", "succeeded"]
+
+
+def test_the_receiver_does_not_wait_for_what_it_takes_up(
+    parts: Any, dispatcher: Dispatcher, deployments: Deployments
+) -> None:
+    parts.ledger.update(parts.ledger.accept("hello", "c1", {}), state="running")
+    go = threading.Event()
+    deployments.does["c1"] = lambda *_: Outcome(0 if go.wait(PATIENCE) else 1)
+    dispatcher.recover()
+    assert not parts.ledger.run("hello", 1).ended
+    go.set()
+    assert [run.state for run in finished(parts, 1)] == ["succeeded"]
+
+
+def test_all_runs_are_taken_into_account_before_the_first_goes_on(
+    parts: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, going_on = threading.Event(), []
+    parts.ledger.accept("hello", "first", {})
+    parts.ledger.update(parts.ledger.accept("hello", "second", {}), state="running", service=True)
+    deployments.does["first"] = lambda *_: Outcome(0 if go.wait(PATIENCE) else 1)
+    monkeypatch.setattr(parts.engine, "adopt", lambda _: going_on.extend(threads()))
+    dispatcher.recover()
+    go.set()
+    finished(parts, 2)
+    assert going_on == []
 
 
 def test_a_run_that_is_cancelled_while_it_is_being_recorded_is_not_deployed(
@@ -276,6 +319,6 @@ def test_a_run_that_cannot_be_taken_up_keeps_the_next_daemon_from_nothing(
 
     parts.ledger.update(parts.ledger.accept("hello", "c1", {}), state="running")
     parts.ledger.accept("hello", "c2", {})
-    monkeypatch.setattr(parts.engine, "results", fail)
+    monkeypatch.setattr(parts.engine, "adopt", fail)
     dispatcher.recover()
     assert [run.state for run in finished(parts, 2)] == ["failed", "succeeded"]
