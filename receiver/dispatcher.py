@@ -63,15 +63,13 @@ class Dispatcher:
             self._tickets[app, run.number] = Ticket()
         try:
             cursor = self._record(run, prelude)
+            run = self._parts.ledger.update(run, seconds=dict(prelude.seconds))
         except BaseException as error:
             self._leave(run)
             self._forget(run)
             reason = f"it could not be recorded: {error}"
             self._parts.ledger.update(run, state="failed", exit_code=1, reason=reason)
             raise
-        run = self._parts.ledger.update(run, seconds=dict(prelude.seconds))
-        if "replace" in options:
-            self._replace_before(run)
         self._begin(run, prelude.prepared)
         return run, cursor
 
@@ -100,10 +98,13 @@ class Dispatcher:
         story.say(*prelude.lines)
         return story.size()
 
-    def _replace_before(self, run: Run) -> None:
-        for other in self._parts.ledger.unfinished():
+    def _replace_before(self, progress: Progress) -> None:
+        """The last one first: none that waits is to begin when the one before it ends."""
+        run = progress.run
+        for other in reversed(self._parts.ledger.unfinished()):
             if other.app == run.app and other.number < run.number and not serving.is_up(other):
-                self.cancel(other, Outcome(130, f"run {run.number} replaced it", "replaced"))
+                with serving.said_if_it_stays(progress, other):
+                    self.cancel(other, Outcome(130, f"run {run.number} replaced it", "replaced"))
 
     def cancel(self, run: Run, outcome: Outcome = CANCELLED) -> None:
         """End a run, wherever it is; one that has ended stays as it is."""
@@ -178,6 +179,8 @@ class Dispatcher:
 
     def _outcome(self, progress: Progress, ticket: Ticket, prepared: Prepared | None) -> Outcome:
         try:
+            if "replace" in progress.run.options:
+                self._replace_before(progress)
             if self._wait_for_turn(progress, ticket):
                 prepared = None  # the image may have been pruned meanwhile
             return deploy(progress, self._parts, ticket, prepared)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from receiver.errors import ReceiverError
 from receiver.ledger import Run
@@ -10,6 +12,7 @@ from receiver.parts import Parts
 from receiver.progress import Progress
 from receiver.silence import Silence
 from receiver.ticket import Ticket
+from units.errors import UnitError
 from units.job import Handle, Job, Outcome
 from units.running.answering import answers
 
@@ -56,7 +59,18 @@ def stop_older(progress: Progress, parts: Parts) -> None:
     """The new one takes the place of the service that is up."""
     for other in older(parts, progress.run):
         progress.say(f"-----> stopping run {other.number}, which was up with v{other.release}")
-        parts.engine.stop(Handle(parts.home.run(other.app, other.number)), _given_way_to(progress.run))
+        with said_if_it_stays(progress, other):
+            parts.engine.stop(Handle(parts.home.run(other.app, other.number)), _given_way_to(progress.run))
+
+
+@contextmanager
+def said_if_it_stays(progress: Progress, other: Run) -> Iterator[None]:
+    """Around what stops another run: that it cannot be stopped is its own trouble, not this one's."""
+    try:
+        yield
+    except (UnitError, OSError) as error:
+        progress.say(f"       run {other.number} could not be stopped: {error}")
+        progress.say(f"       to try it again: nap cancel {other.app} {other.number}")
 
 
 def refuse_taken_port(progress: Progress, parts: Parts, job: Job) -> None:

@@ -13,6 +13,8 @@ from receiver.deploy import deploy
 from receiver.ledger import Ledger, Run
 from receiver.paths import Home
 from receiver.progress import Progress
+from receiver.serving import stop_older
+from receiver.story import told
 from receiver.ticket import Ticket
 from registry.errors import RegistryError
 from units.errors import UnitError
@@ -108,3 +110,13 @@ def test_a_run_that_is_cancelled_before_it_is_taken_up_is_stopped(parts: Any, st
     deploy(begun(parts, state), parts, ticket)
     assert parts.engine.stopped == {"1": Outcome(130, "", "cancelled")}
     assert parts.engine.waited == 0
+
+
+def test_a_service_that_cannot_be_stopped_does_not_take_the_next_one_down(parts: Any) -> None:
+    begun(parts, "running"), begun(parts, "running")
+    parts.engine.unstoppable.add("1")
+    third = begun(parts, "running")
+    stop_older(third, parts)
+    assert parts.engine.stopped == {"2": Outcome(0, "run 3 took its place", "replaced")}
+    said = [frame.say.strip() for frame in told(parts.home.run("hello", 3))]
+    assert "run 1 could not be stopped: the runtime does not answer" in said

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 
@@ -21,6 +21,7 @@ from receiver.prepare import Prepared
 from receiver.progress import Progress
 from receiver.story import told
 from receiver.ticket import Ticket
+from units.errors import UnitError
 from units.job import Outcome
 
 PATIENCE = 20
@@ -159,14 +160,22 @@ def test_a_run_whose_end_cannot_be_recorded_holds_nobody_up(
     assert (first.ended, second.state) == (False, "succeeded")
 
 
+@pytest.mark.parametrize("step", ["commit", "seconds"])
 def test_what_could_not_be_recorded_is_not_deployed_later(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+    parts: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    def full(*_: object) -> None:
+    def full(*_: object) -> NoReturn:
         raise OSError("no room")
 
+    update = parts.ledger.update
+
+    def written(run: Run, **changes: Any) -> Run:
+        return full() if step in changes else update(run, **changes)
+
     with monkeypatch.context() as broken:
-        broken.setattr(module.git, "record", full)
+        if step == "commit":
+            broken.setattr(module.git, "record", full)
+        broken.setattr(parts.ledger, "update", written)
         with pytest.raises(OSError, match="no room"):
             dispatcher.accept("hello", "c1", {}, Prelude())
     dispatcher.accept("hello", "c2", {}, Prelude())
@@ -203,6 +212,23 @@ def test_replace_ends_what_runs_and_what_waits(
         ("succeeded", 0),
     ]
     assert runs[0].reason == "run 3 replaced it"
+    assert deployments.order == [1, 3]
+
+
+def test_a_run_that_cannot_be_stopped_is_told_of_by_the_one_that_replaces_it(
+    parts: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise UnitError("the runtime does not answer")
+
+    deployments.does["long"] = until_cancelled
+    dispatcher.accept("hello", "long", {}, Prelude())
+    monkeypatch.setattr(parts.engine, "stop", fail)
+    dispatcher.accept("hello", "new", {"replace": ""}, Prelude())
+    assert [run.state for run in finished(parts, 2)] == ["replaced", "succeeded"]
+    said = [frame.say.strip() for frame in told(parts.home.run("hello", 2))]
+    assert "run 1 could not be stopped: the runtime does not answer" in said
+    assert "to try it again: nap cancel hello 1" in said
 
 
 def test_what_was_accepted_is_taken_up_by_the_next_daemon(
