@@ -42,6 +42,8 @@ def deploy(progress: Progress, parts: Parts, ticket: Ticket, prepared: Prepared 
             with progress.phase("gather"):
                 _bring_up(progress, parts, ticket, job, handle)
             progress.update(state="running")
+        if progress.was_up:
+            stop_older(progress, parts)
         with progress.phase("run"):
             if not ticket.is_cancelled() and parts.engine.running(handle):
                 parts.engine.wait(handle, None)
@@ -88,8 +90,8 @@ def _bring_up(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle
         if not members:
             return
         _start_master(progress, parts, job.mpi, job, handle, members)
-    elif job.service and wait_until_it_answers(progress, parts, ticket, job, handle):
-        stop_older(progress, parts)
+    elif job.service:
+        wait_until_it_answers(progress, parts, ticket, job, handle)
 
 
 def _release(

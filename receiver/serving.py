@@ -86,15 +86,15 @@ def refuse_taken_port(progress: Progress, parts: Parts, job: Job) -> None:
             )
 
 
-def wait_until_it_answers(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: Handle) -> bool:
-    """Whether it came to that; ReceiverError when the port does not answer in time."""
+def wait_until_it_answers(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: Handle) -> None:
+    """It is up from then on, unless it ends before; ReceiverError when the port does not answer in time."""
     address, port = next((one.address, one.port) for one in job.processes if one.port)
     deadline = time.monotonic() + parts.settings.answer_timeout
     silence = Silence(progress.say, f"waiting for an answer on port {port}")
     while not parts.engine.answers(handle, port):
         silence.broken()
         if parts.engine.wait(handle, _BETWEEN_TRIES) or ticket.is_cancelled():
-            return False
+            return
         if time.monotonic() >= deadline:
             raise ReceiverError(
                 f"{job.app} did not answer on port {port} within {parts.settings.answer_timeout} s",
@@ -103,4 +103,3 @@ def wait_until_it_answers(progress: Progress, parts: Parts, ticket: Ticket, job:
     progress.say(f"-----> {job.app} is up: http://{address}:{port}")
     progress.say(f"       it stays up; see: nap ps, nap logs {job.app} -f")
     progress.up()
-    return True

@@ -120,3 +120,9 @@ def test_a_service_that_cannot_be_stopped_does_not_take_the_next_one_down(parts:
     assert parts.engine.stopped == {"2": Outcome(0, "run 3 took its place", "replaced")}
     said = [frame.say.strip() for frame in told(parts.home.run("hello", 3))]
     assert "run 1 could not be stopped: the runtime does not answer" in said
+
+
+def test_a_service_that_is_taken_up_stops_the_older_one_that_is_still_there(parts: Any) -> None:
+    begun(parts, "running")
+    deploy(begun(parts, "running"), parts, Ticket())
+    assert parts.engine.stopped["1"] == Outcome(0, "run 2 took its place", "replaced")
