@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import re
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
@@ -22,7 +23,7 @@ from receiver.dispatcher import Dispatcher, Prelude
 from receiver.errors import ReceiverError
 from receiver.ledger import Release, Run
 from receiver.parts import Parts
-from receiver.rendering import renderer
+from receiver.rendering import Render, renderer
 from receiver.streaming import kept_alive
 from receiver.version import VERSION
 from units.job import Handle, Job
@@ -40,6 +41,7 @@ class Api:
         self._parts = parts
         self._dispatcher = dispatcher
         self._uses = uses
+        self._begun: set[asyncio.Task[Any]] = set()
 
     def application(self, lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]]) -> Starlette:
         run = "/apps/{app}/runs/{number}"
@@ -122,12 +124,14 @@ class Api:
         return apps.create(self._parts, (await _body(request)).get("name", ""))
 
     async def destroy(self, request: Request) -> Any:
-        name = request.path_params["app"]
+        app = self._parts.ledger.app(request.path_params["app"])
+        return self._in_its_time(self._destroyed(app.name))
+
+    async def _destroyed(self, name: str) -> Any:
         with self._dispatcher.closed(name):
             for run in self._parts.ledger.runs(name):
                 if not run.ended:
-                    await asyncio.to_thread(self._dispatcher.cancel, run)
-                    await self._ended(run)
+                    await self._cancelled(run)
             await asyncio.to_thread(apps.destroy, self._parts, name)
         return {}
 
@@ -145,7 +149,11 @@ class Api:
 
     async def render(self, request: Request) -> Any:
         units = renderer(self._parts, request.query_params.get("engine", self._parts.engine.name))
-        return [asdict(unit) for unit in units(self._next_job(request.path_params["app"]))]
+        return self._in_its_time(asyncio.to_thread(self._rendered, units, request.path_params["app"]))
+
+    def _rendered(self, units: Render, name: str) -> Any:
+        """Takes long where the stack has to be made first."""
+        return [asdict(unit) for unit in units(self._next_job(name))]
 
     def _next_job(self, name: str) -> Job:
         """What would be submitted if the app's last release were run now."""
@@ -217,6 +225,9 @@ class Api:
 
     async def results(self, request: Request) -> Any:
         run = self._named(request)
+        return await asyncio.to_thread(self._kept, run)
+
+    def _kept(self, run: Run) -> Any:
         folder = self._parts.home.run(run.app, run.number) / "results"
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         return [
@@ -225,9 +236,35 @@ class Api:
         ]
 
     async def cancel(self, request: Request) -> Any:
-        run = self._named(request)
+        return self._in_its_time(self._cancelled(self._named(request)))
+
+    async def _cancelled(self, run: Run) -> Any:
         await asyncio.to_thread(self._dispatcher.cancel, run)
         return _run(await self._ended(run))
+
+    def _in_its_time(self, work: Awaitable[Any]) -> Response:
+        """What may take longer to come than a client waits for a sign of life; a refusal comes like a value.
+
+        The work is done also when nobody waits for it any more.
+        """
+        begun = asyncio.create_task(self._value_or_refusal(work))
+        self._begun.add(begun)
+        begun.add_done_callback(self._begun.discard)
+
+        async def lines() -> AsyncIterator[bytes]:
+            yield _line(await asyncio.shield(begun))
+
+        return StreamingResponse(kept_alive(lines()), media_type="application/json")
+
+    async def _value_or_refusal(self, work: Awaitable[Any]) -> Any:
+        try:
+            return await work
+        except Exception as error:
+            if hasattr(error, "message"):
+                return _refusal(error)
+            traceback.print_exception(error)
+            hint = f"the whole of it is in {self._parts.home.log}"
+            return _refusal(ReceiverError("nap itself failed", hint))
 
     def _named(self, request: Request) -> Run:
         number = request.path_params["number"]
@@ -257,11 +294,15 @@ def _answering(call: Answer) -> Callable[[Request], Awaitable[Response]]:
         except Exception as error:
             if not hasattr(error, "message"):
                 raise
-            told = {"error": error.message, "hint": getattr(error, "hint", "")}
-            return _AsciiJSON(told, status_code=400)
+            return _AsciiJSON(_refusal(error), status_code=400)
         return value if isinstance(value, Response) else _AsciiJSON(value)
 
     return answer
+
+
+def _refusal(error: Any) -> dict[str, str]:
+    """No value has a key `error`."""
+    return {"error": error.message, "hint": getattr(error, "hint", "")}
 
 
 async def _nowhere(request: Request, _error: Exception) -> Response:

@@ -6,7 +6,7 @@ import http.client
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,12 @@ class Client:
             yield from (json.loads(line) for line in response if line.strip())
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
+        """Blank lines before the value only keep the connection alive, as in `frames`."""
         with self._answer(method, path, body, self.answer_seconds) as response:
-            return json.loads(response.read())
+            value = json.loads(response.read())
+        if isinstance(value, dict) and "error" in value:
+            raise _told(value)
+        return value
 
     @contextmanager
     def _answer(
@@ -128,10 +132,13 @@ def _content(body: Any) -> dict[str, Any]:
     return {"body": json.dumps(body), "headers": {"Content-Type": "application/json"}}
 
 
+def _told(refusal: Mapping[str, str]) -> ReceiverError:
+    return ReceiverError(refusal["error"], refusal.get("hint", ""))
+
+
 def _refusal(response: http.client.HTTPResponse, request: str) -> ReceiverError:
     try:
-        told = json.loads(response.read())
-        return ReceiverError(told["error"], told.get("hint", ""))
+        return _told(json.loads(response.read()))
     except (ValueError, KeyError, TypeError):
         return ReceiverError(
             f"the receiver answered {request} with status {response.status}",

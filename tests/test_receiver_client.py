@@ -97,6 +97,18 @@ def test_blank_lines_only_keep_a_stream_alive(fake: FakeReceiver) -> None:
     assert list(Client(fake.home).frames("/wait")) == [{"number": 1}]
 
 
+def test_a_value_that_takes_its_time_is_waited_for(fake: FakeReceiver) -> None:
+    fake.answers["POST /cancel"] = Stream(b"\n", b"\n", frame(number=1))
+    assert Client(fake.home).post("/cancel") == {"number": 1}
+
+
+def test_a_refusal_that_takes_its_time_is_an_error_with_its_hint(fake: FakeReceiver) -> None:
+    fake.answers["POST /cancel"] = Stream(b"\n", frame(error="it cannot be stopped", hint="nap doctor"))
+    with pytest.raises(ReceiverError) as caught:
+        Client(fake.home).post("/cancel")
+    assert (caught.value.message, caught.value.hint) == ("it cannot be stopped", "nap doctor")
+
+
 def test_a_frame_over_several_chunks_is_one_frame(fake: FakeReceiver) -> None:
     whole = frame(story="x" * 100_000)
     fake.answers["GET /log"] = Stream(whole[:7], whole[7:70_000], whole[70_000:])
