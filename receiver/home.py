@@ -26,6 +26,7 @@ from registry.errors import RegistryError
 from registry.keys import Keys
 from registry.opening import choose_api, open_store
 from registry.processes import Detached, PidLock
+from units.engine import Engine
 from units.errors import UnitError
 from units.job import Handle
 from units.local.engine import check
@@ -63,7 +64,10 @@ def up(root: Path, engine: str | None, say: Say) -> None:
 
 
 def down(root: Path, say: Say) -> None:
-    """Stop the receiver, what it runs, discovery and etcd. Services come back with the next `up`."""
+    """Stop the receiver, what it runs, discovery and etcd. Services come back with the next `up`.
+
+    Runs that cannot be stopped keep nothing else up: the error that names them comes last.
+    """
     home = Home(root)
     if not home.root.is_dir():
         return
@@ -71,17 +75,23 @@ def down(root: Path, say: Say) -> None:
         if _daemon(home).pid():
             _daemon(home).stop()
             say("receiver stopped")
-        _stop_runs(home, say)
-        if discovery.pid(root):
-            discovery.stop(root)
-            say("discovery stopped")
-        if etcd_server.pid(home.etcd):
-            etcd_server.stop(home.etcd)
-            say("etcd stopped")
-        if node_images.pid(home.image_registry):
-            node_images.stop(home.image_registry, _images_log(home))
-            say("images for nodes stopped")
-        registries.stop(home, say)
+        try:
+            _stop_runs(home, say)
+        finally:
+            _stop_servers(home, say)
+
+
+def _stop_servers(home: Home, say: Say) -> None:
+    if discovery.pid(home.root):
+        discovery.stop(home.root)
+        say("discovery stopped")
+    if etcd_server.pid(home.etcd):
+        etcd_server.stop(home.etcd)
+        say("etcd stopped")
+    if node_images.pid(home.image_registry):
+        node_images.stop(home.image_registry, _images_log(home))
+        say("images for nodes stopped")
+    registries.stop(home, say)
 
 
 def _summary(status: Mapping[str, Any]) -> str:
@@ -231,7 +241,10 @@ def _is_own(folder: str) -> bool:
 
 
 def _stop_runs(home: Home, say: Say) -> None:
-    """End what runs. The next daemon records how; a service it starts again."""
+    """End what runs. The next daemon records how; a service it starts again.
+
+    ReceiverError, once all others have ended, when some cannot be stopped.
+    """
     if not home.ledger.exists():
         return
     ledger = Ledger(home.ledger)
@@ -240,13 +253,25 @@ def _stop_runs(home: Home, say: Say) -> None:
     if not unfinished:
         return
     engine = engines.opened(home, home_settings.load(home.settings))
+    left = []
     for run in unfinished:
-        handle = Handle(home.run(run.app, run.number))
-        if engine.running(handle):
-            engine.stop(handle, serving.WENT_DOWN)
-            say(f"stopped {run.app} run {run.number}")
-            for line in handle.remarked:
-                say(line)
-        if engine.has_ended(handle):
-            with contextlib.suppress(UnitError):
-                engine.results(handle)
+        name, handle = f"{run.app} run {run.number}", Handle(home.run(run.app, run.number))
+        try:
+            _stop_run(engine, name, handle, say)
+        except (UnitError, OSError) as error:
+            say(f"{name} could not be stopped: {error}")
+            left.append(name)
+    if left:
+        sentence = f"not everything that ran could be stopped: {', '.join(left)}"
+        raise ReceiverError(sentence, "nap up takes it up again; nap cancel then tries once more")
+
+
+def _stop_run(engine: Engine, name: str, handle: Handle, say: Say) -> None:
+    if engine.running(handle):
+        engine.stop(handle, serving.WENT_DOWN)
+        say(f"stopped {name}")
+        for line in handle.remarked:
+            say(line)
+    if engine.has_ended(handle):
+        with contextlib.suppress(UnitError):
+            engine.results(handle)

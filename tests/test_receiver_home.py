@@ -1,0 +1,80 @@
+"""What one run, or one part of a home, does not do keeps no other part up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from receiver import home as module
+from receiver.errors import ReceiverError
+from receiver.home import down
+from receiver.ledger import Ledger
+from receiver.paths import Home
+from units.errors import UnitError
+
+
+class Runs:
+    """An engine on which everything runs; `unstoppable` are the folders of runs it cannot stop, and why."""
+
+    def __init__(self) -> None:
+        self.unstoppable: dict[str, Exception] = {}
+        self.stopped: list[str] = []
+
+    def running(self, handle: Any) -> bool:
+        return True
+
+    def has_ended(self, handle: Any) -> bool:
+        return False
+
+    def stop(self, handle: Any, _outcome: Any) -> None:
+        if error := self.unstoppable.get(handle.folder.name):
+            raise error
+        self.stopped.append(handle.folder.name)
+
+
+@pytest.fixture
+def engine() -> Runs:
+    return Runs()
+
+
+@pytest.fixture
+def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Runs) -> list[str]:
+    """What is said of a home with three runs, whose registry is what is stopped last."""
+    ledger = Ledger(Home(tmp_path).ledger)
+    ledger.add_app("hello")
+    for _ in range(3):
+        ledger.accept("hello", "c1", {})
+    ledger.close()
+    monkeypatch.setattr(module.engines, "opened", lambda *_: engine)
+    monkeypatch.setattr(module.registries, "stop", lambda _, say: say("registry stopped"))
+    return []
+
+
+@pytest.mark.parametrize("error", [UnitError("the runtime does not answer"), OSError("so it is")])
+def test_a_run_that_cannot_be_stopped_keeps_nothing_else_up(
+    tmp_path: Path, engine: Runs, said: list[str], error: Exception
+) -> None:
+    engine.unstoppable["2"] = error
+    with pytest.raises(ReceiverError, match="could be stopped: hello run 2"):
+        down(tmp_path, said.append)
+    assert engine.stopped == ["1", "3"]
+    assert said == [
+        "stopped hello run 1",
+        f"hello run 2 could not be stopped: {error}",
+        "stopped hello run 3",
+        "registry stopped",
+    ]
+
+
+def test_an_engine_that_is_gone_keeps_nothing_else_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise UnitError("there is no podman any more")
+
+    monkeypatch.setattr(module.engines, "opened", fail)
+    with pytest.raises(UnitError, match="no podman"):
+        down(tmp_path, said.append)
+    assert said == ["registry stopped"]
