@@ -194,10 +194,15 @@ class Dispatcher:
         return Outcome(1, f"nap itself failed; the whole of it is in {self._parts.home.log}")
 
     def _come_back(self, run: Run) -> None:
-        """A service is up again with nap, unless a later run of its app is to take its place anyway."""
-        later = (other for other in self._parts.ledger.unfinished() if other.app == run.app)
-        if not any(other.number > run.number for other in later):
-            self.again(run, "it was up when nap went down")
+        """A service is up again with nap, unless one of the runs that were accepted since takes its place."""
+        self._turns.enter(run.app, run.number)
+        try:
+            self._turns.wait(run.app, run.number, lambda: False, None)
+            unfinished = self._parts.ledger.unfinished()
+            if not any(serving.is_up(other) for other in unfinished if other.app == run.app):
+                self.again(run, "it was up when nap went down")
+        finally:
+            self._leave(run)
 
     def _bring_back(self, run: Run) -> None:
         if replaced := serving.predecessor(self._parts, run):

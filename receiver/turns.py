@@ -36,7 +36,7 @@ class Turns:
             line = self._lines.get(app, [])
             return line[: line.index(number)] if number in line else []
 
-    def wait(self, app: str, number: int, cancelled: Callable[[], bool], seconds: float) -> bool:
-        """Whether nobody goes first any more, or the run was cancelled, within `seconds`."""
+    def wait(self, app: str, number: int, cancelled: Callable[[], bool], seconds: float | None) -> bool:
+        """Whether nobody goes first any more, or the run was cancelled, within `seconds` (None: ever)."""
         with self._changed:
             return self._changed.wait_for(lambda: cancelled() or not self.before(app, number), seconds)

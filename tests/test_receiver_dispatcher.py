@@ -261,20 +261,31 @@ def test_a_service_comes_back_unless_somebody_ended_it(
     assert [run.state for run in finished(parts, len(states))] == states
 
 
-def test_a_service_does_not_come_back_in_the_place_of_a_later_run(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments
+@pytest.mark.parametrize(
+    ("comes_up", "states"), [(True, ["failed", "running"]), (False, ["failed", "failed", "succeeded"])]
+)
+def test_a_service_comes_back_unless_a_later_one_has_come_up(
+    parts: Any, dispatcher: Dispatcher, deployments: Deployments, comes_up: bool, states: list[str]
 ) -> None:
+    def later(progress: Progress, ticket: Ticket) -> Outcome:
+        progress.update(service=True)
+        if comes_up:
+            progress.up()
+            return until_cancelled(progress, ticket)
+        return Outcome(1)
+
     release = parts.ledger.release("hello", "c1", "sha256:1", "{}")
     run = parts.ledger.accept("hello", "c1", {}, release.number)
     parts.ledger.update(run, state="running", service=True)
     parts.ledger.accept("hello", "c2", {})
-    go = threading.Event()
-    deployments.does["c1"] = lambda *_: Outcome(137, "", "lost")
-    deployments.does["c2"] = lambda *_: Outcome(0 if go.wait(PATIENCE) else 1)
+    deployments.does["c1"] = lambda progress, _: Outcome(137 if progress.run.number == 1 else 0, "", "lost")
+    deployments.does["c2"] = later
     dispatcher.recover()
-    join("hello run 1")
-    go.set()
-    assert [run.state for run in finished(parts, 2)] == ["failed", "succeeded"]
+    for number in range(1, len(states) + 1 - comes_up):
+        join(f"hello run {number}")
+    assert [run.state for run in parts.ledger.runs("hello")] == states
+    dispatcher.cancel(parts.ledger.run("hello", 2))
+    finished(parts, len(states))
 
 
 def test_the_receiver_does_not_wait_for_what_it_takes_up(
