@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,6 +48,9 @@ class Builder(Protocol):
 
     def released(self, app: str, number: int, image: Image, /) -> None:
         """Call the image what people call it now: by its release's number. A failure goes to the log."""
+
+    def dispose(self, images: Iterable[Image], /) -> None:
+        """Remove images that nobody needs any more; one that cannot be removed now stays on record."""
 
     def sweep(self) -> None:
         """End and remove what builds of a receiver that was killed have left."""

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -158,6 +159,28 @@ class ImageBuilder:
             self._runtime.ask("tag", image.reference, self._registry.tagged(repository, tag))
         except (RegistryError, UnitError) as error:
             print(f"{app}: {error.message}: the image is not called {tag}", file=sys.stderr)
+
+    def dispose(self, images: Iterable[Image]) -> None:
+        """From the runtime and the registry; what builds have left goes as well."""
+        shipping.forget_leftovers(self._runtime, f"nap.home={self._home.root}")
+        for image in images:
+            shipping.forget(self._runtime, image.reference)
+            self._delete(image)
+            self.images.remove(image.digest)
+
+    def _delete(self, image: Image) -> None:
+        """From the registry; one of another registry, as settings named it before, is left there."""
+        from registry.image_client import Client
+
+        if not self._registry.names(image.reference):
+            return
+        try:
+            Client(self._registry).delete(*self._registry.split(image.reference))
+        except RegistryError as error:
+            if error.retry:
+                raise
+            # It would be refused each time: the registry's own rules have to remove it.
+            print(f"{image.reference} stays in the registry: {error.message}", file=sys.stderr)
 
     def _repository(self, app: str) -> str:
         return f"{self._home.id}_{app}_image" if self._home.id else f"{app}_image"

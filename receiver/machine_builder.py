@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from buildpacks import advice, linkage, packages, stacks
@@ -65,6 +66,10 @@ class MachineBuilder:
 
     def released(self, _app: str, _number: int, _image: Image) -> None:
         """A tree has no other name than its digest."""
+
+    def dispose(self, images: Iterable[Image]) -> None:
+        for image in images:
+            self.images.remove(image.digest)
 
     def sweep(self) -> None:
         """Trees that were checked out, and built in part."""

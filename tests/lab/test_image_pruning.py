@@ -9,19 +9,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from image_registry_lab import LabRegistry
 
 from receiver import pruning, registries, shipping
 from receiver import settings as home_settings
+from receiver.image_builder import ImageBuilder, Stacks
 from receiver.ledger import Ledger
 from receiver.paths import Home
+from receiver.settings import Settings
 from receiver.shipping import Shipping
 from registry.errors import RegistryError
 from registry.image_client import Client
-from registry.image_records import ContainerImages
 from registry.images import Image
 from units.containers.runtime import Runtime
 
@@ -66,7 +67,7 @@ class Shop:
         return image
 
     def _make_older(self, digest: str, age: float) -> None:
-        place = self.home.images / f"{digest.replace(':', '-')}.json"
+        place = self.home.image_records / f"{digest.replace(':', '-')}.json"
         then = place.stat().st_mtime - age
         os.utime(place, (then, then))
 
@@ -78,6 +79,12 @@ class Shop:
             client.has("hello_image", image.digest),
             self.parts.images.has(image.digest),
         )
+
+
+def builder_of(home: Home, settings: Settings) -> ImageBuilder:
+    """One that is to build nothing."""
+    registry, runtime = registries.of(home, settings.registry), registries.runtime(home, settings)
+    return ImageBuilder(home, settings, runtime, registry, cast(Stacks, None))
 
 
 EVERYWHERE, NOWHERE = (True, True, True), (False, False, False)
@@ -96,11 +103,13 @@ def shop(tmp_path: Path, runtime: Runtime) -> Iterator[Shop]:
     registries.have(home, settings.registry, print)
     ledger = Ledger(home.ledger)
     ledger.add_app("hello")
-    images = ContainerImages(home.images)
-    engine = SimpleNamespace(name="containers", forget=lambda _: None)
+    builder = builder_of(home, settings)
+    images, engine = builder.images, SimpleNamespace(forget=lambda _: None)
     made = Shop(
         home, registry, ledger,
-        SimpleNamespace(home=home, settings=settings, ledger=ledger, images=images, engine=engine),
+        SimpleNamespace(
+            home=home, settings=settings, ledger=ledger, images=images, engine=engine, builder=builder
+        ),
     )  # fmt: skip
     yield made
     for digest in images.digests():
@@ -145,7 +154,6 @@ def test_an_image_of_a_registry_that_was_named_before_is_forgotten_here(shop: Sh
     image = shop.image("old")
     settings = shop.parts.settings
     elsewhere = replace(settings.registry, url="registry.lab.invalid:5000")
-    shop.parts.settings = replace(settings, registry=elsewhere)
+    shop.parts.builder = builder_of(shop.home, replace(settings, registry=elsewhere))
     pruning.prune(shop.parts)
-    shop.parts.settings = settings
     assert shop.places(image) == (False, True, False)
