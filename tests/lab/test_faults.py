@@ -191,6 +191,33 @@ def test_a_run_is_gathered_on_after_the_daemon_died_in_it(nap: NapHome, tmp_path
     assert app.lines("2") == ["ranks-slave1", "ranks-slave2"]
 
 
+def test_a_run_that_is_adopted_has_no_need_of_its_image_any_more(gated: App, gate: Path) -> None:
+    home = gated.home
+    assert gated.runs()[0]["state"] == "running"
+    home.kill_daemon()
+    (home.root / "images").rename(home.root / "elsewhere")
+    home.up()
+    gate.write_text("go\n")
+    assert gated.wait() == 6
+    assert gated.logs() == _WHOLE
+
+
+def test_a_run_that_cannot_be_gathered_on_is_stopped(nap: NapHome, tmp_path: Path) -> None:
+    app = ranks(nap, tmp_path)
+    discovery_pid = discovery.pid(nap.root)
+    assert discovery_pid
+    with stopped(discovery_pid):
+        push = app.start_push()
+        wait_for(push.stderr, "2 slaves")
+        nap.kill_daemon()
+        push.communicate(timeout=60)
+        (nap.root / "images").rename(nap.root / "elsewhere")
+        nap.up()
+        assert app.wait("2") == 1
+    assert "is not there any more" in app.runs()[1]["reason"]
+    assert app.processes() == []
+
+
 def test_a_run_is_cancelled_after_it_was_adopted(gated: App) -> None:
     gated.home.kill_daemon()
     gated.home.up()
