@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from units import launching
 from units.job import Handle, Job, UnitFile
@@ -60,7 +62,7 @@ class LocalEngine(Runs):
     def answers(self, _handle: Handle, port: int) -> bool:
         return answers("127.0.0.1", port)
 
-    def numbers(self, handle: Handle) -> dict[str, int]:
+    def numbers(self, handle: Handle, _units: Sequence[dict[str, Any]]) -> dict[str, int]:
         """Its capsule counts for itself."""
         runner = self.runner(handle)
         return processes.numbers(runner, handle.folder / "pids") if runner else {}

@@ -149,12 +149,13 @@ class Runs:
         return self.has_ended(handle) and processes.wait(pid, _TIDY_WITHIN)
 
     def states(self, handle: Handle) -> tuple[UnitState, ...]:
-        pids = self.numbers(handle)
-        units = [json.loads(path.read_text()) for path in (handle.folder / "units").glob("*.json")]
-        states = [self._state(unit, pids.get(unit["name"], 0)) for unit in units if "argv" in unit]
+        found = [json.loads(path.read_text()) for path in (handle.folder / "units").glob("*.json")]
+        units = [unit for unit in found if "argv" in unit]
+        pids = self.numbers(handle, units)
+        states = [self._state(unit, pids.get(unit["name"], 0)) for unit in units]
         return tuple(sorted(states, key=lambda state: (len(state.name), state.name)))
 
-    def numbers(self, handle: Handle) -> dict[str, int]:
+    def numbers(self, handle: Handle, _units: Sequence[dict[str, Any]]) -> dict[str, int]:
         """The machine's numbers of the units that were started, by name, as the runner wrote them down."""
         return processes.written(handle.folder / "pids")
 
