@@ -20,7 +20,7 @@ from units.local.enclosures import Namespaces
 from units.local.engine import LocalEngine
 from units.local.ground import Processes
 from units.running import processes
-from units.running.ground import Streams
+from units.running.ground import Change, Changes, Streams
 from units.running.runner import Runner
 from units.running.runs import Runs
 from units.running.unit import Unit
@@ -55,6 +55,68 @@ def test_how_a_run_ended_is_kept_whatever_becomes_of_the_rest(
     reason = "the run's surroundings could not be arranged: there is no network"
     assert Outcome(**json.loads(ground.kept)) == Outcome(1, reason)
     assert "podman rm did not answer within 120 s" in (tmp_path / "units.log").read_text()
+
+
+class Dying(Processes):
+    """A master ends over a slave, which tells its own end after that, if it `tells` at all."""
+
+    def __init__(self, tells: bool) -> None:
+        self.tells = tells
+        self.changes_ = Changes()
+        self.wakes = self.changes_.wakes
+
+    def arrange(self, units: list[Unit]) -> None:
+        pass
+
+    def start(self, unit: Unit) -> None:
+        if unit.kind == "master":
+            self.changes_.add(Change(unit, "ended", code=0))
+        elif unit.name == "slaves_a@1":
+            self.slave = unit
+
+    def changes(self) -> Iterator[Change]:
+        for change in self.changes_.take():
+            yield change
+            if change.unit.kind == "master" and self.tells:
+                self.changes_.add(Change(self.slave, "ended", code=137, reason="it ran into a wall"))
+
+    def is_ending(self, unit: Unit) -> bool:
+        return unit == self.slave
+
+    def end_slave(self, unit: Unit, status: int) -> None:
+        pass
+
+    def alive(self) -> list[str]:
+        return []
+
+    def remark(self) -> str:
+        return ""
+
+    def end(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("tells", "reason"), [(True, "it ran into a wall"), (False, "the slave a-slave1 was lost (exit 137)")]
+)
+def test_a_slave_that_mpirun_was_first_to_miss_tells_itself_how_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tells: bool, reason: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("units.running.runner.GRACE", 0.2)
+    (tmp_path / "units").mkdir()
+    os.mkfifo(tmp_path / "control")
+    for kind, name in (("slave", "slaves_a@1"), ("slave", "slaves_a@2"), ("master", "master_a")):
+        hostname = f"a-slave{name[-1]}" if kind == "slave" else "a-master"
+        unit = {"kind": kind, "name": name, "hostname": hostname, "place": "", "argv": ["x"], "env": {}}
+        (tmp_path / "units" / name).write_text(json.dumps(unit))
+    log = os.open(tmp_path / "units.log", os.O_WRONLY | os.O_CREAT)
+    spec = {"home": str(tmp_path), "timeout": None, "service": False}
+    run = Runner(spec, Streams(log, log), Dying(tells))
+    monkeypatch.setattr(run, "_start_first", lambda: (type(run)._start_first(run), run._start_master()))
+    run.run()
+    os.close(log)
+    assert Outcome(**json.loads((tmp_path / "exit").read_text())) == Outcome(137, reason, "ended")
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ class AttachedLife(Life):
         self._early = self._beside.submit(self.make)
 
     def live(self) -> None:
-        made = self._made()
+        made = self.have()
         if made.returncode:
             self.not_made(made)
             return

@@ -14,6 +14,8 @@ from units.errors import UnitError
 from units.job import Pairs
 
 _CGROUPS = Path("/sys/fs/cgroup")
+# Seconds, one after the other.
+_LETS_GO_AFTER = 0.1, 0.3, 1.0, 2.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,10 @@ def remove(runtime: Runtime, *names: str) -> None:
 
 def remove_network(runtime: Runtime, name: str) -> None:
     """Unless the app's next run is on it. Docker lets go of a container's end of it a moment late."""
-    for pause in (0.1, 0.3, 0.0):
+    for pause in _LETS_GO_AFTER:
         if "active endpoints" not in runtime.run("network", "rm", name).stderr:
+            return
+        if runtime.run("ps", "--all", "--quiet", "--filter", f"network={name}").stdout.strip():
             return
         time.sleep(pause)
 

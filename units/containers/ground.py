@@ -90,6 +90,8 @@ class Containers:
     def end(self) -> None:
         for life in self._lives.values():
             life.close()
+        for life in self._lives.values():
+            life.await_answer()
         try:
             if self._spec["results"]:
                 results.bring(self._runtime, self._folder, self._spec, self._slaves())

@@ -13,7 +13,7 @@ from typing import Any
 
 from units.containers import container
 from units.containers.container import Memory, Seen
-from units.containers.runtime import Runtime, last_line
+from units.containers.runtime import SECONDS, Runtime, last_line
 from units.errors import UnitError
 from units.running import record
 from units.running.ground import Change, Changes, Streams
@@ -44,12 +44,15 @@ class Life:
         self.is_made = False
         self.is_begun = False
         self.is_over = False
+        self._answered = threading.Event()
         self._was_up = False
         self._was_seen = False
         self._watch: int | None = None
         self._memory: Memory | None = None
 
     def begin(self) -> None:
+        self.is_begun = True
+        self._answered.clear()
         threading.Thread(target=self._guarded, args=(self.live,), name=self.unit.name, daemon=True).start()
 
     def live(self) -> None:
@@ -69,6 +72,21 @@ class Life:
         made = self.around.runtime.run(*self.unit.argv)
         self.is_made = made.returncode == 0
         return made
+
+    def have(self) -> subprocess.CompletedProcess[str]:
+        """What the runtime answered when its container was made, now or before."""
+        try:
+            return self._made()
+        finally:
+            self._answered.set()
+
+    def _made(self) -> subprocess.CompletedProcess[str]:
+        return self.make()
+
+    def await_answer(self) -> None:
+        """Until it is known whether there is a container, where one was asked for."""
+        if self.is_begun:
+            self._answered.wait(SECONDS)
 
     def look(self) -> Seen | None:
         """The container as it is now."""

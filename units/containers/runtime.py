@@ -14,7 +14,7 @@ from units.errors import UnitError
 
 # In every image of nap's stacks; what runs in containers of a receiver that is root is this user.
 APP_ID = 1000
-_SECONDS = 120.0
+SECONDS = 120.0
 # Seconds in which nothing more comes after which a copy is given up.
 _SILENCE = 60.0
 # Podman leaves a file `oom` where it was called from, unless nothing can be left there.
@@ -60,7 +60,7 @@ class Runtime:
         file = str(self.logins / "config.json")
         return {**ours, "DOCKER_CONFIG": str(self.logins), "REGISTRY_AUTH_FILE": file}
 
-    def ask(self, *words: str, seconds: float = _SECONDS, stdin: str = "") -> str:
+    def ask(self, *words: str, seconds: float = SECONDS, stdin: str = "") -> str:
         """What the client prints; UnitError with its last line when it fails or takes too long."""
         done = self.run(*words, seconds=seconds, stdin=stdin)
         if done.returncode:
@@ -68,7 +68,7 @@ class Runtime:
         return done.stdout
 
     def run(
-        self, *words: str, seconds: float = _SECONDS, stdin: str = ""
+        self, *words: str, seconds: float = SECONDS, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """The client's end, whatever it is; UnitError when it cannot be run or takes too long."""
         try:

@@ -16,7 +16,7 @@ class SlaveLife(Life):
     address: tuple[str, int] | None = None
 
     def live(self) -> None:
-        made = self.make()
+        made = self.have()
         if made.returncode:
             self.not_made(made)
             return

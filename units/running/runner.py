@@ -53,6 +53,8 @@ class Runner:
         self.started_at: dict[str, float] = {}
         self.restarts = Restarts()
         self.ending = Ending()
+        # The slave over whose end mpirun has ended: how that came, it is still to tell.
+        self.dying: Unit | None = None
         self.first_code = 0
 
     def run(self) -> None:
@@ -160,15 +162,19 @@ class Runner:
         """mpirun may hear of a slave's end before it has ended altogether; Open MPI's then may say 0."""
         lost = [unit for unit in self.running.values() if unit.is_slave and self.ground.is_ending(unit)]
         remark = reason or (self.ground.remark() if code else "")
-        if lost:
-            self.ending.settle(LOST, remark or _lost(lost[0], LOST))
-        self._end(code, remark)
+        if not lost:
+            self._end(code, remark)
+        elif remark:
+            self._end(LOST, remark)
+        else:
+            self.dying = lost[0]
+            self.ending.within(GRACE)
 
     def _slave_lost(self, unit: Unit, change: Change) -> None:
         """Free whoever waits for this slave; mpirun notices by itself, and is given the time to."""
         self.ground.end_slave(unit, LOST)
         reason = change.reason or _lost(unit, change.code)
-        if not self._is_busy():
+        if not self._is_busy() and not self.dying:
             self._end(1, f"{reason} before the run began")
             return
         self.ending.settle(LOST, reason)
@@ -204,6 +210,9 @@ class Runner:
     def _time_is_up(self) -> None:
         if self.ending.outcome is not None:
             self.running.clear()
+            return
+        if self.dying:
+            self._end(LOST, _lost(self.dying, LOST))
             return
         self.ending.extend()
         self._end(124, f"it took longer than its timeout of {self.spec['timeout']} s", "timed out")
