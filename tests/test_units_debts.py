@@ -93,7 +93,7 @@ def test_each_node_removes_a_folder_of_its_own(debts: Debts, links: FakeLinks, t
     assert not list(tmp_path.rglob("*.json"))
 
 
-def test_one_node_removes_what_all_have_in_common_when_nobody_writes_there(
+def test_who_made_it_removes_what_all_have_in_common_when_nobody_writes_there(
     debts: Debts, links: FakeLinks, tmp_path: Path
 ) -> None:
     links.away = {"node2"}
@@ -105,7 +105,7 @@ def test_one_node_removes_what_all_have_in_common_when_nobody_writes_there(
     debts.clear(TWO, cast(Any, links.to(TWO)))
     debts.pay(["node1", "node2"])
     assert links.asked[1] == ("node2", "remove", "")
-    assert [asked[1:] for asked in links.asked[2:]] == [("unshare as --reuid=1000", SHARED)]
+    assert links.asked[2:] == [(IN_COMMON.master, "unshare as --reuid=1000", SHARED)]
     assert not list(tmp_path.rglob("*.json"))
 
 

@@ -66,7 +66,7 @@ class Debts:
             words = (share.runtime, placed.folder, own, labels, *share.units)
             yield self._folder / share.node / _name(placed), words
         if placed.sharer is not None:
-            yield self._folder / _name(placed), (placed.shared, placed.sharer)
+            yield self._folder / _name(placed), (placed.shared, placed.sharer, placed.master)
 
     def owing(self, placed: Placed) -> list[Node]:
         """The nodes that still have something of the run from before it was sent anew, and answer."""
@@ -108,26 +108,30 @@ class Debts:
             self._away.discard(node.name)
 
     def _clear_shared(self, nodes: Iterable[Node]) -> None:
-        """Remove what is to be removed from what all nodes have in common; one of these does, any of them."""
+        """Remove what is to be removed from what all nodes have in common."""
         present = [node for node in nodes if node.name not in self._away]
         if not present:
             return
-        node = random.choice(present)
         try:
             for record in self._folder.glob("*.json"):
-                self._remove_shared(node, record)
+                self._remove_shared(present, record)
             self._stuck = False
         except UnitError:
             self._stuck = True
 
-    def _remove_shared(self, node: Node, record: Path) -> None:
-        """Once no node has anything of the run any more, and so nobody writes there."""
+    def _remove_shared(self, present: Sequence[Node], record: Path) -> None:
+        """Once no node has anything of the run any more, and so nobody writes there.
+
+        By the node that has made it, as the others may have lost the directory; else by any.
+        """
         lock = self._locks[record.name]
         if any(self._folder.glob(f"*/{record.name}")) or not lock.acquire(blocking=False):
             return
         try:
             if record.exists():
-                sharing.remove(self._links.to(node), *json.loads(record.read_text()))
+                folder, owner, maker = json.loads(record.read_text())
+                makers = [node for node in present if node.name == maker]
+                sharing.remove(self._links.to(random.choice(makers or present)), folder, owner)
                 record.unlink()
         finally:
             lock.release()
