@@ -15,6 +15,7 @@ from test_units_systemd import JOBS, ONE, SITE, TWO
 
 from units.containers import container
 from units.containers.runtime import Runtime
+from units.errors import UnitError
 from units.job import Handle, Outcome
 from units.placement import Policy
 from units.systemd.announcing import Etcd
@@ -37,7 +38,16 @@ NAME = f"{JOB.app}.{JOB.run}.json"
 
 
 class Nodes(FakeLinks):
-    """Nodes that do all they are asked, and `asked` tells which; what is installed where is in there too."""
+    """Nodes that do all they are asked, and `asked` tells which; what is installed where is in there too.
+
+    `silent` is how often a node leaves the question unanswered what has become of its slaves, `said` what
+    it answers after that.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.silent: dict[str, float] = {}
+        self.said: dict[str, str] = {}
 
     def every(self, nodes: Iterable[Node], step: Callable[[Node, Any], Any]) -> dict[str, Any]:
         return {node.name: step(node, self.to(node)) for node in nodes}
@@ -55,8 +65,17 @@ class Willing(FakeLink):
     def run(self, argv: tuple[str, ...], given: bytes = b"", within: float = 0) -> Done:
         if "-c" not in argv:
             return super().run(argv, given, within)
-        self._links.asked.append((self._node, *argv[argv.index("-c") + 2 :][:2]))
+        words = argv[argv.index("-c") + 2 :]
+        self._links.asked.append((self._node, *words[:2]))
         return Done(0, b"", "")
+
+    def ask(self, argv: tuple[str, ...], given: bytes = b"", within: float = 0) -> str:
+        if "settle look" not in argv:
+            return super().ask(argv, given, within)
+        if self._links.silent.get(self._node, 0):
+            self._links.silent[self._node] -= 1
+            raise UnitError("it does not answer")
+        return self._links.said.get(self._node, "")
 
 
 class Receiver:
@@ -142,6 +161,35 @@ def test_a_run_that_is_lost_ends_also_where_its_log_cannot_be_written(receiver: 
     with pytest.raises(IsADirectoryError):
         receiver.engine._lost(receiver.run, OVER)
     assert receiver.engine.outcome(receiver.handle) == OVER
+
+
+# What the node says of its slave 2: it was killed.
+KILLED = "/run/nap/default/hello/3 2 exit-code killed KILL its last words\n"
+LOST = "the slave hello-slave2 on node2 was lost (exit 137): its last words"
+SILENT = "the node node2 does not answer: it does not answer"
+
+
+@pytest.mark.parametrize(
+    ("silent", "said", "code", "reason"),
+    [
+        ({}, {}, 0, None),
+        ({"node2": 2}, {}, 0, None),
+        ({"node2": 2}, {"node2": KILLED}, 0, LOST),
+        ({"node2": 2}, {"node2": KILLED}, 1, SILENT),
+        ({"node2": float("inf")}, {}, 0, SILENT),
+        ({"node1": float("inf")}, {"node2": KILLED}, 0, LOST),
+    ],
+)
+def test_a_success_is_believed_once_all_nodes_have_said_that_their_slaves_are_there(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch,
+    silent: dict[str, float], said: dict[str, str], code: int, reason: str | None,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("units.systemd.engine._ASKED_AGAIN", 0.01)
+    monkeypatch.setattr(receiver.engine, "_timing", Timing(away=1))
+    receiver.links.silent, receiver.links.said = dict(silent), said
+    receiver.begin()
+    found = receiver.engine._befell(receiver.handle, PLACED, code)
+    assert (found.reason if found else None) == reason
 
 
 def test_a_run_that_is_sent_anew_is_nowhere_else_before(receiver: Receiver) -> None:

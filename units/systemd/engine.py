@@ -37,7 +37,7 @@ from units.systemd.turns import alone
 from units.systemd.watching import Finding, Watch, look
 
 _SENT, _EXIT = "sent", "exit"
-_SETTLE_WITHIN = 20.0
+_SETTLE_WITHIN, _ASKED_AGAIN = 20.0, 0.5
 
 
 class SystemdEngine:
@@ -202,21 +202,31 @@ class SystemdEngine:
             code = mpich_signal(outcome.exit_code, str(handle.output))
             outcome = replace(outcome, exit_code=code)
         if outcome.state == "ended":
-            return self._befell(placed, outcome.exit_code) or outcome
+            return self._befell(handle, placed, outcome.exit_code) or outcome
         return outcome
 
-    def _befell(self, placed: Placed, code: int) -> Outcome | None:
-        """What mpirun ended over, where that was a slave or a node: it may answer 0 all the same."""
+    def _befell(self, handle: Handle, placed: Placed, code: int) -> Outcome | None:
+        """What mpirun ended over, where that was a slave or a node: it may answer 0 all the same.
+
+        Where it does, a node that is silent has as much time to answer as at any other moment.
+        """
 
         def settled(node: Node, link: Link) -> list[Finding]:
             return look(link, node.name, [placed.folder], "settle look", _SETTLE_WITHIN)
 
-        for name, found in self._links.each(self._nodes_of(placed), settled).items():
-            if isinstance(found, UnitError):
-                if code:
-                    return Outcome(137, f"the node {name} does not answer: {found.message}", "lost")
-            elif found:
-                return found[0].outcome(placed.app)
+        silent, end = self._nodes_of(placed), time.monotonic() + (0 if code else self._timing.away)
+        while silent and not self.has_ended(handle):
+            answers = self._links.each(silent, settled)
+            errors = {name: answer for name, answer in answers.items() if isinstance(answer, UnitError)}
+            for found in answers.values():
+                if found and not isinstance(found, UnitError):
+                    return found[0].outcome(placed.app)
+            for name, error in errors.items():
+                if time.monotonic() >= end:
+                    return Outcome(137, f"the node {name} does not answer: {error.message}", "lost")
+            silent = [node for node in silent if node.name in errors]
+            if silent:
+                time.sleep(_ASKED_AGAIN)
         return None
 
     def _lost(self, run: Path, outcome: Outcome) -> None:
