@@ -17,7 +17,7 @@ from typing import Any
 
 import uvicorn
 
-from receiver import apps, builders, engines, registries
+from receiver import apps, builders, engine_opening, engines, registries
 from receiver import settings as home_settings
 from receiver.api import Api
 from receiver.dispatcher import Dispatcher
@@ -56,7 +56,7 @@ def _parts(home: Home, etcd: EtcdSettings) -> Parts:
     settings = home_settings.load(home.settings)
     builder = builders.opened(home, settings)
     store = open_store(etcd.endpoint)
-    engine = engines.opened(home, settings)
+    engine = engine_opening.opened(home, settings)
     return Parts(
         home=home,
         settings=settings,

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from buildpacks.plan import Plan
-from receiver import registries
 from receiver.errors import ReceiverError
 from receiver.ledger import Ledger
 from receiver.paths import Home
-from receiver.settings import Settings
-from units.engine import Engine
-from units.launching import Machine
-
-if TYPE_CHECKING:
-    from units.systemd.parts import Parts
 
 ENGINES = ("local", "containers", "systemd", "fleet")
 # Those whose programs are images, built by this machine's container runtime.
@@ -63,58 +55,6 @@ def keep(home: Home, name: str) -> None:
     unfinished = home.engine.with_name(f".engine.{os.getpid()}")
     unfinished.write_text(f"{name}\n")
     unfinished.replace(home.engine)
-
-
-def opened(home: Home, settings: Settings) -> Engine:
-    """The current one. UnitError or RegistryError when what it needs is not there."""
-    if current(home) == "systemd":
-        from units.systemd.engine import SystemdEngine
-
-        return SystemdEngine(_nodes(home, settings))
-    if current(home) == "fleet":
-        from receiver import fleets
-        from units.fleet.engine import FleetEngine
-
-        return FleetEngine(_nodes(home, settings), fleets.cluster(home, settings))
-    if current(home) == "containers":
-        from units.containers.engine import ContainersEngine
-
-        limits, runtime = settings.containers, registries.runtime(home, settings)
-        on_host = limits.network == "host"
-        return ContainersEngine(home.root, Machine.here(), runtime, limits.pids, on_host)
-    from units.local.engine import LocalEngine
-
-    return LocalEngine(home.root, Machine.here())
-
-
-def _nodes(home: Home, settings: Settings) -> Parts:
-    from receiver import reach
-    from receiver.node_adding import own_arch
-    from receiver.nodes import NodeBook
-    from units.placement import Policy
-    from units.systemd.belongings import Timing
-    from units.systemd.debts import Debts
-    from units.systemd.links import Links
-    from units.systemd.parts import Parts
-    from units.systemd.places import Places
-    from units.systemd.unit_files import Site
-
-    book, runtime = NodeBook(home.nodes), registries.runtime(home, settings)
-    timing, away = settings.etcd.timing, settings.nodes.away
-    links = Links(book.identity)
-    debts = Debts(home.owed, links, book.all, away / 2)
-    return Parts(
-        Site(str(home.root), home.id, runtime.uid, settings.containers.pids, settings.share),
-        links,
-        book.all,
-        lambda: reach.etcd(home, settings.etcd),
-        lambda: reach.registry(home, settings),
-        runtime,
-        Timing(timing.ttl, timing.refresh, timing.retry, away),
-        Places(book.all, Policy(settings.nodes.policy), settings.nodes.first_port, debts.away),
-        debts,
-        own_arch(),
-    )
 
 
 def _refuse_unfinished(home: Home, engine: str) -> None:

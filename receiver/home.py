@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from receiver import engines, fleets, reach, registries, serving
+from receiver import engine_opening, engines, fleets, reach, registries, serving
 from receiver import settings as home_settings
 from receiver.client import Client
 from receiver.errors import ReceiverError
@@ -252,7 +252,7 @@ def _stop_runs(home: Home, say: Say) -> None:
     ledger.close()
     if not unfinished:
         return
-    engine = engines.opened(home, home_settings.load(home.settings))
+    engine = engine_opening.opened(home, home_settings.load(home.settings))
     left = []
     for run in unfinished:
         name, handle = f"{run.app} run {run.number}", Handle(home.run(run.app, run.number))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import platform
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from receiver import node_checks, node_clearing, node_facts, node_share
+from receiver.arch import own_arch
 from receiver.errors import ReceiverError
 from receiver.findings import Finding
 from receiver.node_checks import Situation, Wanted
@@ -84,14 +82,6 @@ def listen(pieces: Iterable[bytes]) -> Told:
         said.append(piece)
     facts = node_facts.parse(b"".join(said).decode(errors="replace"))
     return Told(facts, facts.clock - heard)
-
-
-def own_arch() -> str:
-    """What images of this machine are built for, as Debian names it."""
-    if dpkg := shutil.which("dpkg"):
-        command = [dpkg, "--print-architecture"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()
-    return node_facts.debian_arch(platform.machine())
 
 
 def _greetings(inside: Entered) -> list[Finding]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from receiver import node_checks, node_facts, node_share
+from receiver.arch import own_arch
 from receiver.errors import ReceiverError
 from receiver.findings import Finding
-from receiver.node_adding import ANSWERED_WITHIN, listen, own_arch
+from receiver.node_adding import ANSWERED_WITHIN, listen
 from receiver.node_checks import Situation, Wanted
 from receiver.node_facts import Part
 from receiver.node_login import tell

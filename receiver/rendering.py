@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from receiver.arch import own_arch
 from receiver.engines import ENGINES
 from receiver.errors import ReceiverError
-from receiver.node_adding import own_arch
 from receiver.parts import Parts
 from units import compose
 from units.containers.runtime import APP_ID

@@ -47,7 +47,7 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Runs) -> list[
     for _ in range(3):
         ledger.accept("hello", "c1", {})
     ledger.close()
-    monkeypatch.setattr(module.engines, "opened", lambda *_: engine)
+    monkeypatch.setattr(module.engine_opening, "opened", lambda *_: engine)
     monkeypatch.setattr(module.registries, "stop", lambda _, say: say("registry stopped"))
     return []
 
@@ -74,7 +74,7 @@ def test_an_engine_that_is_gone_keeps_nothing_else_up(
     def fail(*_: object) -> None:
         raise UnitError("there is no podman any more")
 
-    monkeypatch.setattr(module.engines, "opened", fail)
+    monkeypatch.setattr(module.engine_opening, "opened", fail)
     with pytest.raises(UnitError, match="no podman"):
         down(tmp_path, said.append)
     assert said == ["registry stopped"]
