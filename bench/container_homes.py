@@ -18,9 +18,10 @@ from containers_lab import forget_images
 from nap_lab import NapHome
 
 from buildpacks.stack import Stack
-from receiver import registries, settings
+from receiver import settings
+from receiver.images import registries
 from receiver.paths import Home
-from receiver.stack_records import StackRecords
+from receiver.stacks.records import StackRecords
 from units.containers import runtime as runtimes
 from units.containers.runtime import Runtime
 from units.errors import UnitError

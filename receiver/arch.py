@@ -6,7 +6,7 @@ import platform
 import shutil
 import subprocess
 
-from receiver.node_facts import debian_arch
+from receiver.nodes.facts import debian_arch
 
 
 def own_arch() -> str:

@@ -17,15 +17,16 @@ from typing import Any
 
 import uvicorn
 
-from receiver import apps, builders, engine_opening, engines, registries
+from receiver import apps, builders, engine_opening, engines
 from receiver import settings as home_settings
 from receiver.api import Api
 from receiver.dispatcher import Dispatcher
 from receiver.hooks import Hooks
+from receiver.images import registries
 from receiver.ledger import Ledger
-from receiver.node_news import NodeNews
-from receiver.node_states import CONNECT_WITHIN
-from receiver.nodes import NodeBook
+from receiver.nodes.book import NodeBook
+from receiver.nodes.news import NodeNews
+from receiver.nodes.states import CONNECT_WITHIN
 from receiver.parts import Parts
 from receiver.paths import Home
 from receiver.prepare import Preparer

@@ -150,7 +150,8 @@ def check_ssh_server(machine: Machine) -> Finding:
 
 def check_fleet(machine: Machine) -> Finding | None:
     """Nothing is said of it where nobody asked for one."""
-    from receiver import engines, fleets, settings
+    from receiver import engines, settings
+    from receiver.nodes import fleets
     from receiver.paths import Home
     from units.errors import UnitError
 

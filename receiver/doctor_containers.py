@@ -50,7 +50,8 @@ def check_mmdebstrap(machine: Machine) -> Finding:
 
 def check_registry(machine: Machine) -> Finding:
     """A few bytes there and back, where settings name a registry or nap's own is running."""
-    from receiver import registries, settings
+    from receiver import settings
+    from receiver.images import registries
     from receiver.paths import Home
     from registry import image_server
     from registry.errors import RegistryError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from receiver import engines, registries
+from receiver import engines
+from receiver.images import registries
 from receiver.paths import Home
 from receiver.settings import Settings
 from units.engine import Engine
@@ -21,7 +22,7 @@ def opened(home: Home, settings: Settings) -> Engine:
 
         return SystemdEngine(_nodes(home, settings))
     if engines.current(home) == "fleet":
-        from receiver import fleets
+        from receiver.nodes import fleets
         from units.fleet.engine import FleetEngine
 
         return FleetEngine(_nodes(home, settings), fleets.cluster(home, settings))
@@ -37,9 +38,9 @@ def opened(home: Home, settings: Settings) -> Engine:
 
 
 def _nodes(home: Home, settings: Settings) -> Parts:
-    from receiver import reach
     from receiver.arch import own_arch
-    from receiver.nodes import NodeBook
+    from receiver.nodes import reach
+    from receiver.nodes.book import NodeBook
     from units.placement import Policy
     from units.systemd.belongings import Timing
     from units.systemd.debts import Debts

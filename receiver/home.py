@@ -12,11 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from receiver import engine_opening, engines, fleets, reach, registries, serving
+from receiver import engine_opening, engines, serving
 from receiver import settings as home_settings
 from receiver.client import Client
 from receiver.errors import ReceiverError
+from receiver.images import registries
 from receiver.ledger import Ledger
+from receiver.nodes import fleets, reach
 from receiver.paths import Home
 from receiver.settings import EtcdSettings, Settings
 from registry import discovery, etcd_server, node_images

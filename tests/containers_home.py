@@ -12,9 +12,10 @@ from nap_lab import NapHome
 
 from buildpacks.plan import Plan
 from buildpacks.stack import Stack
-from receiver import registries, settings
+from receiver import settings
+from receiver.images import registries
 from receiver.paths import Home
-from receiver.stack_images import StackImages
+from receiver.stacks.images import StackImages
 from registry import image_server
 from registry.image_address import Registry
 from units.containers import runtime as runtimes

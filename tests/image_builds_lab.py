@@ -10,14 +10,15 @@ from pathlib import Path
 
 from image_registry_lab import LabRegistry
 
-from receiver import git, settings, shipping
-from receiver.image_builder import ImageBuilder
+from receiver import git, settings
+from receiver.images import shipping
+from receiver.images.builder import ImageBuilder
 from receiver.ledger import App
 from receiver.lines import Say
 from receiver.paths import Home
 from receiver.prepare import Prepared, Preparer, Push
 from receiver.settings import Settings
-from receiver.stack_images import StackImages
+from receiver.stacks.images import StackImages
 from receiver.ticket import Ticket
 from units.containers.runtime import Runtime
 

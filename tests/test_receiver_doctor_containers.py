@@ -9,8 +9,9 @@ import pytest
 from image_registry_lab import LabRegistry, free_port
 
 from receiver import doctor_containers as doctor
-from receiver import engines, registries
+from receiver import engines
 from receiver.findings import Finding, Machine
+from receiver.images import registries
 from receiver.paths import Home
 from receiver.settings import RegistrySettings
 from registry.image_client import Client

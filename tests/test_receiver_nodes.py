@@ -17,15 +17,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from receiver_fake import serving
 
-from receiver import node_checks, node_facts, node_states
 from receiver.commands.group import nap
 from receiver.errors import ReceiverError
 from receiver.findings import Finding
-from receiver.node_checks import Situation, Wanted
-from receiver.node_facts import Facts, Part
-from receiver.node_login import Target, fingerprint
-from receiver.node_share import Share, judge
-from receiver.nodes import NodeBook, node_name
+from receiver.nodes import checks, states
+from receiver.nodes import facts as node_facts
+from receiver.nodes.book import NodeBook, node_name
+from receiver.nodes.checks import Situation, Wanted
+from receiver.nodes.facts import Facts, Part
+from receiver.nodes.login import Target, fingerprint
+from receiver.nodes.share import Share, judge
 from units.errors import UnitError
 from units.room import Need, Use
 from units.systemd.links import Links
@@ -261,7 +262,7 @@ def situation(
 
 
 def findings(subject: Situation) -> Mapping[str, Finding]:
-    return {finding.name: finding for finding in node_checks.examine(subject)}
+    return {finding.name: finding for finding in checks.examine(subject)}
 
 
 def bad(subject: Situation) -> set[str]:
@@ -275,7 +276,7 @@ def doubtful(subject: Situation) -> set[str]:
 def test_a_debian_is_a_node_with_all_its_cores_and_most_of_its_memory() -> None:
     subject = situation(DEBIAN)
     assert (bad(subject), doubtful(subject)) == (set(), set())
-    made = node_checks.make(subject, LOGIN)
+    made = checks.make(subject, LOGIN)
     assert (made.name, made.slots, made.cores, made.arch) == ("node1", 16, 16, "amd64")
     assert made.memory == 65856084 * 1024 * 9 // 10 + 1
     assert (made.address, made.interface, made.subnet) == ("10.0.0.1", "eth0", "10.0.0.0/24")
@@ -284,7 +285,7 @@ def test_a_debian_is_a_node_with_all_its_cores_and_most_of_its_memory() -> None:
 
 def test_what_the_admin_says_goes_before_what_the_machine_has() -> None:
     subject = situation(DEBIAN, Wanted("fast", 4, 1 << 30, "192.168.7.1"))
-    made = node_checks.make(subject, LOGIN)
+    made = checks.make(subject, LOGIN)
     assert (made.name, made.slots, made.memory) == ("fast", 4, 1 << 30)
     assert (made.address, made.interface, made.subnet) == ("192.168.7.1", "eth1", "192.168.0.0/16")
 
@@ -303,7 +304,7 @@ def test_docker_serves_where_podman_does_not_work_and_other_things_are_doubtful(
     subject = situation(UBUNTU)
     assert bad(subject) == set()
     assert doubtful(subject) == {"systemd", "runtime", "disk", "services", "processor"}
-    made = node_checks.make(subject, LOGIN)
+    made = checks.make(subject, LOGIN)
     assert (made.kind, made.runtime, made.rdma, made.arch) == ("docker", "/usr/bin/docker", True, "arm64")
     assert made.address == "172.16.3.7"  # it was reached over IPv6
     assert 'runtime "crun" not found' in findings(subject)["runtime"].hint
@@ -324,10 +325,10 @@ def test_whatever_is_wrong_says_what_to_do() -> None:
 
 def test_a_node_that_is_no_longer_what_it_was_is_told() -> None:
     facts = node_facts.parse(DEBIAN)
-    assert node_checks.differs(facts, node(), facts.machine) == []
-    (other,) = node_checks.differs(facts, node(), "afcb")
+    assert checks.differs(facts, node(), facts.machine) == []
+    (other,) = checks.differs(facts, node(), "afcb")
     assert (other.name, other.ok) == ("machine", False)
-    (gone,) = node_checks.differs(facts, node(runtime="/usr/bin/docker", kind="docker"), facts.machine)
+    (gone,) = checks.differs(facts, node(runtime="/usr/bin/docker", kind="docker"), facts.machine)
     assert (gone.name, gone.ok) == ("runtime", False)
 
 
@@ -388,7 +389,7 @@ def test_whatever_a_machine_says_is_facts_or_a_refusal(text: str) -> None:
         facts = node_facts.parse(text + "\nend=end\n")
     except ReceiverError:
         return
-    assert isinstance(node_checks.examine(Situation(facts, AS_IT_IS, 0.0, "amd64")), list)
+    assert isinstance(checks.examine(Situation(facts, AS_IT_IS, 0.0, "amd64")), list)
 
 
 @given(
@@ -400,7 +401,7 @@ def test_an_odd_answer_to_any_question_is_refused_or_counts_as_none(key: str, va
         facts = node_facts.parse(f"{key}={value}\nend=end\n")
     except ReceiverError:
         return
-    assert isinstance(node_checks.examine(Situation(facts, AS_IT_IS, 0.0, "amd64")), list)
+    assert isinstance(checks.examine(Situation(facts, AS_IT_IS, 0.0, "amd64")), list)
 
 
 def answers(script: str, path: str = os.environ["PATH"]) -> Facts:
@@ -435,14 +436,14 @@ def test_parts_are_asked_for_each() -> None:
 
 
 def test_the_last_line_tells_the_load() -> None:
-    load = node_states.parse("Welcome!\n2.20 1024 running\n", "node1")
+    load = states.parse("Welcome!\n2.20 1024 running\n", "node1")
     assert (load.load, load.free, load.system) == (2.2, 1 << 20, "running")
 
 
 @pytest.mark.parametrize("text", ["", "sh: not found", "1.0"])
 def test_a_load_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UnitError, match="node1 did not say how it is"):
-        node_states.parse(text, "node1")
+        states.parse(text, "node1")
 
 
 def test_a_node_that_nobody_answers_for_is_away_with_what_is_given_of_it(book: NodeBook) -> None:
@@ -450,7 +451,7 @@ def test_a_node_that_nobody_answers_for_is_away_with_what_is_given_of_it(book: N
     book.add(node(login=nobody, drained=True), "")
     links = Links(book.identity, 1)
     uses = (Use("node1", Need(3, 1 << 30)), Use("node9", Need(1)))
-    (state,) = node_states.look(book, links, lambda: uses)
+    (state,) = states.look(book, links, lambda: uses)
     links.close()
     assert (state.state, state.slots, state.memory, state.seen) == ("away", 3, 1 << 30, None)
     assert "cannot be reached" in state.away

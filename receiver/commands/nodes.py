@@ -13,8 +13,8 @@ from receiver.commands.common import client, json_option, print_json, print_tabl
 
 if TYPE_CHECKING:
     from receiver.findings import Finding
-    from receiver.node_states import NodeState
-    from receiver.nodes import NodeBook
+    from receiver.nodes.book import NodeBook
+    from receiver.nodes.states import NodeState
     from receiver.paths import Home
     from units.errors import UnitError
     from units.room import Use
@@ -66,15 +66,16 @@ def add(target: str, name: str, slots: int | None, memory: int, address: str) ->
       nap nodes add ops@node1
       nap nodes add root@10.0.0.7:2222 --name node7 --slots 16 --memory 64G
     """
-    from receiver import node_adding, node_share
-    from receiver.node_checks import Wanted
-    from receiver.node_login import Target
-    from receiver.node_parts import parts
+    from receiver.nodes import adding
+    from receiver.nodes import share as node_share
+    from receiver.nodes.checks import Wanted
+    from receiver.nodes.login import Target
+    from receiver.nodes.parts import parts
 
     home, _ = _book()
     wanted = Wanted(name, slots or 0, memory, address)
     share = node_share.named(home)
-    node = node_adding.add(home, Target.parse(target), wanted, parts(home), share, _show)
+    node = adding.add(home, Target.parse(target), wanted, parts(home), share, _show)
     _tell_receiver()
     click.echo(f"{node.name} is added: {_slots(node.slots)}, {_size(node.memory)}, {node.kind}, {node.arch}")
 
@@ -140,15 +141,15 @@ def remove(name: str, force: bool) -> None:
     Example:
       nap nodes remove node2
     """
-    from receiver import node_removing
+    from receiver.nodes import removing
 
-    node_removing.remove(_book()[0], name, force, click.echo, _uses)
+    removing.remove(_book()[0], name, force, click.echo, _uses)
     _tell_receiver()
 
 
 def _book() -> tuple[Home, NodeBook]:
     from receiver.client import nap_home
-    from receiver.nodes import NodeBook
+    from receiver.nodes.book import NodeBook
     from receiver.paths import Home
 
     home = Home(nap_home())
@@ -156,18 +157,19 @@ def _book() -> tuple[Home, NodeBook]:
 
 
 def _checked(names: Sequence[str]) -> Mapping[str, list[Finding] | UnitError]:
-    from receiver import node_rechecking, node_share, node_states
-    from receiver.node_parts import parts
+    from receiver.nodes import rechecking, states
+    from receiver.nodes import share as node_share
+    from receiver.nodes.parts import parts
     from units.systemd.links import Links
 
     home, book = _book()
     records = [book.record(name) for name in dict.fromkeys(names)] if names else book.records()
     if not records:
         return {}
-    links = Links(book.identity, node_states.CONNECT_WITHIN)
+    links = Links(book.identity, states.CONNECT_WITHIN)
     try:
         share = node_share.named(home)
-        return node_rechecking.check(records, links, parts(home), share, book.all())
+        return rechecking.check(records, links, parts(home), share, book.all())
     finally:
         links.close()
 
@@ -203,15 +205,15 @@ def _list(as_json: bool) -> None:
 
 
 def _states() -> Sequence[NodeState]:
-    from receiver import node_states
+    from receiver.nodes import states
     from units.systemd.links import Links
 
     _, book = _book()
     if not book.all():
         return ()
-    links = Links(book.identity, node_states.CONNECT_WITHIN)
+    links = Links(book.identity, states.CONNECT_WITHIN)
     try:
-        return node_states.look(book, links, _uses)
+        return states.look(book, links, _uses)
     finally:
         links.close()
 

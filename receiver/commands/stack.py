@@ -9,8 +9,8 @@ import click
 from receiver.commands.common import json_option, print_json, print_table
 
 if TYPE_CHECKING:
-    from receiver.stack_images import StackImages
-    from receiver.stack_records import Built
+    from receiver.stacks.images import StackImages
+    from receiver.stacks.records import Built
 
 
 @click.group(invoke_without_command=True)
@@ -51,11 +51,12 @@ def build(names: tuple[str, ...], anew: bool) -> None:
 
 def _images() -> StackImages:
     """The stacks of this home, with the registry up: the daemon is not asked."""
-    from receiver import registries, settings
+    from receiver import settings
     from receiver.client import nap_home
     from receiver.errors import ReceiverError
+    from receiver.images import registries
     from receiver.paths import Home
-    from receiver.stack_images import StackImages
+    from receiver.stacks.images import StackImages
 
     home = Home(nap_home())
     if not home.log.is_dir():
@@ -69,7 +70,7 @@ def _list(as_json: bool) -> None:
     from receiver.client import nap_home
     from receiver.paths import Home
     from receiver.show import ago
-    from receiver.stack_records import StackRecords
+    from receiver.stacks.records import StackRecords
 
     values = StackRecords(Home(nap_home()).stack_records).all()
     if as_json:

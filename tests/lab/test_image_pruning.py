@@ -14,13 +14,14 @@ from typing import Any, cast
 import pytest
 from image_registry_lab import LabRegistry
 
-from receiver import pruning, registries, shipping
+from receiver import pruning
 from receiver import settings as home_settings
-from receiver.image_builder import ImageBuilder, Stacks
+from receiver.images import registries, shipping
+from receiver.images.builder import ImageBuilder, Stacks
+from receiver.images.shipping import Shipping
 from receiver.ledger import Ledger
 from receiver.paths import Home
 from receiver.settings import Settings
-from receiver.shipping import Shipping
 from registry.errors import RegistryError
 from registry.image_client import Client
 from registry.images import Image

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from image_registry_lab import LabRegistry, cut_after, with_password
 
-from receiver import registries, shipping
 from receiver.errors import ReceiverError
+from receiver.images import registries, shipping
+from receiver.images.shipping import Shipping
 from receiver.paths import Home
 from receiver.settings import RegistrySettings
-from receiver.shipping import Shipping
 from receiver.ticket import Ticket
 from registry import certificates, image_server, node_images
 from registry.errors import RegistryError

@@ -14,7 +14,7 @@ import pytest
 from node_lab import Node
 from nodes_lab import Lab
 
-from receiver.nodes import NodeBook
+from receiver.nodes.book import NodeBook
 from receiver.paths import Home
 from registry import etcd_server
 from registry.keys import Keys

@@ -18,11 +18,12 @@ from nap_lab import EXAMPLES
 
 from buildpacks.plan import Plan
 from buildpacks.stack import Stack
-from receiver import base_image, settings
+from receiver import settings
 from receiver.errors import ReceiverError
 from receiver.paths import Home
-from receiver.stack_images import StackImages
-from receiver.stack_records import Built, StackRecords
+from receiver.stacks import base as base_image
+from receiver.stacks.images import StackImages
+from receiver.stacks.records import Built, StackRecords
 from registry.image_client import Client
 from units.containers.runtime import Runtime
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from receiver.errors import ReceiverError
-from receiver.nodes import NodeBook
+from receiver.nodes.book import NodeBook
 from units.systemd.links import CONNECT_WITHIN, connection_to, pin, unreached
 from units.systemd.node import Login
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _TARGET = re.compile(
     r"((?P<user>[^@\s:]+)@)?(\[(?P<v6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s@:\[\]]+))(:(?P<port>\d{1,5}))?"
 )
-_LET_IN = Path(__file__).with_name("node_let_in.sh")
+_LET_IN = Path(__file__).with_name("let_in.sh")
 # The last that the script writes; a login's own shell may have said something before.
 _DONE = b"nap's key is let in"
 _CHUNK = 65536

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from buildpacks.build import Folders
-from receiver import build_container, mirrors
-from receiver.build_container import Order
+from receiver import mirrors
+from receiver.images import build_container
+from receiver.images.build_container import Order
 from units.containers.runtime import Runtime
 
 PODMAN = Runtime("podman", "/usr/bin/podman", False, 1000)

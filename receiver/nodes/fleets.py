@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from receiver.errors import ReceiverError
 from receiver.lines import Say
-from receiver.nodes import NodeBook
+from receiver.nodes.book import NodeBook
 from receiver.paths import Home
 from receiver.settings import Settings
 from units.fleet.client import Client, Machine

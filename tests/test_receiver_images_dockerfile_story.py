@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from receiver.dockerfile_story import Story
+from receiver.images.dockerfile_story import Story
 
 PODMAN_RUN = """\
 [1/2] STEP 1/2: FROM debian:12 AS a

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from receiver import shipping
+from receiver.images import shipping
 from receiver.lines import Say
-from receiver.stack_records import StackRecords
+from receiver.stacks.records import StackRecords
 from registry.errors import RegistryError
 from registry.image_address import Registry
 from units.containers.runtime import Runtime

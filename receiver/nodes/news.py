@@ -7,9 +7,9 @@ import threading
 import time
 from collections.abc import Mapping
 
-from receiver import node_states
-from receiver.node_states import Answers, Uses
-from receiver.nodes import NodeBook
+from receiver.nodes import states as node_states
+from receiver.nodes.book import NodeBook
+from receiver.nodes.states import Answers, Uses
 from receiver.publisher import Publisher
 from units.systemd.links import Links
 

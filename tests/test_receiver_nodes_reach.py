@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from receiver import reach, settings
+from receiver import settings
 from receiver.errors import ReceiverError
 from receiver.home import up
+from receiver.nodes import reach
 from receiver.paths import Home
 from registry.endpoint import Endpoint, Secret
 from registry.endpoint import Settings as StoreSettings

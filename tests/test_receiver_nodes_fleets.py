@@ -10,10 +10,11 @@ import pytest
 from fleet_fake import Cluster, Machine, serving
 from test_units_systemd import ONE, TWO
 
-from receiver import doctor, fleets, settings
+from receiver import doctor, settings
 from receiver.errors import ReceiverError
 from receiver.findings import this_machine
-from receiver.nodes import NodeBook
+from receiver.nodes import fleets
+from receiver.nodes.book import NodeBook
 from receiver.paths import Home
 from units.errors import UnitError
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from receiver import node_checks, node_facts, node_share
 from receiver.arch import own_arch
 from receiver.errors import ReceiverError
 from receiver.findings import Finding
-from receiver.node_adding import ANSWERED_WITHIN, listen
-from receiver.node_checks import Situation, Wanted
-from receiver.node_facts import Part
-from receiver.node_login import tell
-from receiver.node_share import Share
-from receiver.nodes import Record
+from receiver.nodes import checks
+from receiver.nodes import facts as node_facts
+from receiver.nodes import share as node_share
+from receiver.nodes.adding import ANSWERED_WITHIN, listen
+from receiver.nodes.book import Record
+from receiver.nodes.checks import Situation, Wanted
+from receiver.nodes.facts import Part
+from receiver.nodes.login import tell
+from receiver.nodes.share import Share
 from units.errors import UnitError
 from units.systemd.links import Link, Links
 from units.systemd.node import Node
@@ -54,5 +56,5 @@ def _look(node: Node, link: Link, parts: Sequence[Part], machine: str, arch: str
     # It is root that is asked; how one becomes it is known.
     facts = replace(told.facts, root="root" if node.login.user == "root" else "sudo")
     wanted = Wanted(node.name, node.slots, node.memory, node.address)
-    found = node_checks.examine(Situation(facts, wanted, told.apart, arch, tuple(parts)))
-    return [*found, *node_checks.differs(facts, node, machine)]
+    found = checks.examine(Situation(facts, wanted, told.apart, arch, tuple(parts)))
+    return [*found, *checks.differs(facts, node, machine)]

@@ -12,8 +12,8 @@ from typing import Any, cast
 import pytest
 from test_receiver_nodes import node
 
-from receiver.node_news import NodeNews
-from receiver.nodes import NodeBook
+from receiver.nodes.book import NodeBook
+from receiver.nodes.news import NodeNews
 from receiver.publisher import Publisher
 from registry.keys import Keys
 from registry.store import Listing, Store

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from image_registry_lab import LabRegistry
 
-from receiver import registries
 from receiver.errors import ReceiverError
+from receiver.images import registries
 from receiver.paths import Home
 from receiver.settings import RegistrySettings
 from registry.endpoint import Secret

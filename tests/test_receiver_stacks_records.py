@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from buildpacks.image_stacks import Recipe
-from receiver import stack_retiring
-from receiver.stack_records import Built, StackRecords
-from receiver.stack_retiring import Retiring
+from receiver.stacks import retiring
+from receiver.stacks.records import Built, StackRecords
+from receiver.stacks.retiring import Retiring
 from registry.image_address import Registry
 from units.containers.runtime import Runtime
 
@@ -62,7 +62,7 @@ def test_images_of_an_outdated_recipe_are_taken_away_and_current_ones_stay(
         def delete(self, *words: str) -> None:
             deleted.append(words)
 
-    monkeypatch.setattr(stack_retiring.shipping, "forget", lambda _runtime, image: forgotten.append(image))
+    monkeypatch.setattr(retiring.shipping, "forget", lambda _runtime, image: forgotten.append(image))
     monkeypatch.setattr("registry.image_client.Client", Client)
     for each in (outdated, current):
         records.keep(each)

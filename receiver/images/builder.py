@@ -16,15 +16,16 @@ from buildpacks.build import environment as with_stack
 from buildpacks.detect import Buildpack
 from buildpacks.plan import Plan
 from buildpacks.stack import Stack
-from receiver import compiling, dockerfile_image, image_layers, image_making, shipping
 from receiver.builder import Work, remark
-from receiver.compiling import Workshop
 from receiver.errors import ReceiverError
-from receiver.image_making import Making
+from receiver.images import compiling, dockerfile_image, layers, shipping
+from receiver.images import making as image_making
+from receiver.images.compiling import Workshop
+from receiver.images.making import Making
+from receiver.images.shipping import Shipping
 from receiver.lines import Limits, Say
 from receiver.paths import Home
 from receiver.settings import Settings
-from receiver.shipping import Shipping
 from registry.errors import RegistryError
 from registry.image_address import Registry
 from registry.image_records import ContainerImages
@@ -111,11 +112,11 @@ class ImageBuilder:
     ) -> tuple[str, Image, Plan]:
         """The plan's steps in the stack's build image, and what they leave on its run image."""
         tree = work.folders.tree
-        before = image_layers.large_files(tree)
+        before = layers.large_files(tree)
         workshop = Workshop(self._runtime, self._settings, self._home.buildpacks, self._labels(work.app))
         completed = workshop.compile(pack, plan, stack, work, making.limits)
         remark(completed, work)
-        context, settled = image_layers.lay_out(tree, before)
+        context, settled = layers.lay_out(tree, before)
         text = image_text.dockerfile(completed, stack, self._runtime.uid, settled)
         env = with_stack(stack, {"PATH": compiling.PATH, **dict(image_text.environment(completed))})
         return self._made(making, text, context, settled), Image("", env=tuple(env.items())), completed

@@ -6,16 +6,18 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from receiver import node_checks, node_clearing, node_facts, node_share
 from receiver.arch import own_arch
 from receiver.errors import ReceiverError
 from receiver.findings import Finding
-from receiver.node_checks import Situation, Wanted
-from receiver.node_facts import Facts, Part
-from receiver.node_login import Entered, Target, enter, fingerprint
-from receiver.node_share import Share
-from receiver.node_states import CONNECT_WITHIN
-from receiver.nodes import NodeBook, node_name
+from receiver.nodes import checks, clearing
+from receiver.nodes import facts as node_facts
+from receiver.nodes import share as node_share
+from receiver.nodes.book import NodeBook, node_name
+from receiver.nodes.checks import Situation, Wanted
+from receiver.nodes.facts import Facts, Part
+from receiver.nodes.login import Entered, Target, enter, fingerprint
+from receiver.nodes.share import Share
+from receiver.nodes.states import CONNECT_WITHIN
 from receiver.paths import Home
 from units.errors import UnitError
 from units.systemd.links import Link, Links
@@ -44,12 +46,12 @@ def add(
     with enter(target, book) as inside:
         told = listen(inside.ask(node_facts.script(parts), ANSWERED_WITHIN))
     situation = Situation(told.facts, wanted, told.apart, own_arch(), tuple(parts))
-    findings = [*_greetings(inside), *node_checks.examine(situation)]
+    findings = [*_greetings(inside), *checks.examine(situation)]
     if share and not _useless(findings):
-        findings.append(_shared(share, book, node_checks.make(situation, inside.login)))
+        findings.append(_shared(share, book, checks.make(situation, inside.login)))
     show(findings)
     _refuse_useless(findings, wanted.name or target.host)
-    node = node_checks.make(situation, inside.login)
+    node = checks.make(situation, inside.login)
     node_name(node.name)
     book.check(node.name, told.facts.machine)
     _clear_what_is_left(home, book, node, told.facts.machine)
@@ -65,7 +67,7 @@ def _clear_what_is_left(home: Home, book: NodeBook, node: Node, machine: str) ->
         return
     link = Link(node.login, book.identity)
     try:
-        node_clearing.clear(home, replace(node, runtime=before.runtime), link, "force")
+        clearing.clear(home, replace(node, runtime=before.runtime), link, "force")
     except UnitError as error:
         sentence = f"what {before.name} left on that machine cannot be removed: {error.message}"
         raise ReceiverError(f"{node.name} was not added: {sentence}", error.hint) from error

@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 from dataclasses import replace
 
-from receiver import registries
 from receiver.errors import ReceiverError
-from receiver.node_parts import own_registry
-from receiver.nodes import NodeBook
+from receiver.images import registries
+from receiver.nodes.book import NodeBook
+from receiver.nodes.parts import own_registry
 from receiver.paths import Home
 from receiver.settings import EtcdNodeSettings, EtcdSettings, Settings
 from registry import etcd_server

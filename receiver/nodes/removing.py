@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from receiver import node_clearing
 from receiver.errors import ReceiverError
 from receiver.lines import Say
-from receiver.node_states import CONNECT_WITHIN, Uses
-from receiver.nodes import NodeBook
+from receiver.nodes import clearing
+from receiver.nodes.book import NodeBook
+from receiver.nodes.states import CONNECT_WITHIN, Uses
 from receiver.paths import Home
 from units.errors import UnitError
 from units.systemd.links import Link
@@ -42,7 +42,7 @@ def _refuse_busy(home: Home, node: Node, link: Link, force: bool, uses: Uses) ->
         return
     given = sum(use.need.slots for use in uses() if use.node == node.name)
     with _advised(node):
-        running = node_clearing.busy(home, node, link)
+        running = clearing.busy(home, node, link)
     if not (given or running):
         return
     shown = ", ".join(running[:_SHOWN]) + (", ..." if len(running) > _SHOWN else "")
@@ -54,7 +54,7 @@ def _clear(home: Home, node: Node, link: Link, book: NodeBook, force: bool, say:
     key = " ".join(book.public_key.split()[:2])
     try:
         with _advised(node):
-            node_clearing.clear(home, node, link, "force" if force else "all", key)
+            clearing.clear(home, node, link, "force" if force else "all", key)
     except ReceiverError as error:
         if not force:
             raise

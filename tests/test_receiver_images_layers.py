@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from receiver import image_layers
+from receiver.images import layers
 
 LARGE = bytes(1 << 20)
 
@@ -25,7 +25,7 @@ def files(root: Path) -> set[str]:
 
 def test_a_small_tree_is_one_part(tmp_path: Path) -> None:
     app = tree(tmp_path, "hello", "src/hello.c")
-    context, settled = image_layers.lay_out(app, image_layers.large_files(app))
+    context, settled = layers.lay_out(app, layers.large_files(app))
     assert not settled
     assert files(context) == {"program/app/hello", "program/app/src/hello.c"}
     assert not app.exists()
@@ -33,11 +33,11 @@ def test_a_small_tree_is_one_part(tmp_path: Path) -> None:
 
 def test_large_files_of_the_commit_and_pythons_libraries_are_settled(tmp_path: Path) -> None:
     app = tree(tmp_path, "a.py", "src/large", "data/large.bin")
-    before = image_layers.large_files(app)
+    before = layers.large_files(app)
     (app / "src" / "large").rename(app / "large")
     tree(tmp_path, ".python/numpy/large.so", ".python/numpy/x.py", "large-made")
     (app / "data").chmod(0o700)
-    context, settled = image_layers.lay_out(app, before)
+    context, settled = layers.lay_out(app, before)
     assert settled
     assert files(context / "settled") == {
         "app/large", "app/data/large.bin", "app/.python/numpy/large.so", "app/.python/numpy/x.py",
@@ -48,16 +48,16 @@ def test_large_files_of_the_commit_and_pythons_libraries_are_settled(tmp_path: P
 
 def test_a_large_file_that_the_build_changed_is_not_settled(tmp_path: Path) -> None:
     app = tree(tmp_path, "large")
-    before = image_layers.large_files(app)
+    before = layers.large_files(app)
     os.utime(app / "large", (1, 1))
-    assert image_layers.lay_out(app, before)[1] is False
+    assert layers.lay_out(app, before)[1] is False
 
 
 def test_what_is_settled_has_the_same_times_each_time(tmp_path: Path) -> None:
     app = tree(tmp_path, "data/large.bin", ".python/x/y.py")
     (app / ".python/link").symlink_to("x")
     (app / ".python/dangling").symlink_to("nowhere")
-    context, _ = image_layers.lay_out(app, image_layers.large_files(app))
+    context, _ = layers.lay_out(app, layers.large_files(app))
     root = context / "settled"
     assert {path.lstat().st_mtime for path in root.rglob("*")} == {315532800}
 
@@ -66,5 +66,5 @@ def test_links_stay_where_they_are(tmp_path: Path) -> None:
     app = tree(tmp_path, "large.bin")
     (app / "link").symlink_to("large.bin")
     (app / "src").symlink_to(".")
-    context, _ = image_layers.lay_out(app, image_layers.large_files(app))
+    context, _ = layers.lay_out(app, layers.large_files(app))
     assert {path.name for path in (context / "program/app").iterdir()} == {"link", "src"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from receiver.node_parts import own_registry
+from receiver.nodes.parts import own_registry
 from receiver.paths import Home
 from units.systemd.links import Link
 from units.systemd.node import Node
 
-_SCRIPT = Path(__file__).with_name("node_clear.sh")
+_SCRIPT = Path(__file__).with_name("clear.sh")
 _NAMED_WITHIN, _CLEARED_WITHIN = 10.0, 120.0
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface
 
 from receiver.findings import Finding
-from receiver.node_facts import Facts, Part
+from receiver.nodes.facts import Facts, Part
 from receiver.show import counted
 from receiver.show import size as disk_size
 from units.shortage import size

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from receiver import engines, registries, settings
-from receiver.node_facts import Part
+from receiver import engines, settings
+from receiver.images import registries
+from receiver.nodes.facts import Part
 from receiver.paths import Home
 from receiver.settings import Settings
 from registry import etcd_server, node_images

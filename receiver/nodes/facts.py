@@ -11,7 +11,7 @@ from pathlib import Path
 
 from receiver.errors import ReceiverError
 
-_SCRIPT = Path(__file__).with_name("node_facts.sh")
+_SCRIPT = Path(__file__).with_name("facts.sh")
 # What the kernel calls them, where Debian has another name.
 _ARCHITECTURES = {
     "x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "ppc64le": "ppc64el", "i686": "i386",

@@ -6,7 +6,7 @@ import re
 
 from buildpacks.advice import Listener
 from buildpacks.errors import BuildpackError
-from receiver.build_container import KILLED, NO_MEMORY
+from receiver.images.build_container import KILLED, NO_MEMORY
 
 # Podman: `[1/2] STEP 3/4: RUN make`; Docker: `Step 3/4 : RUN make`.
 _STEP = re.compile(r"^(?:\[\d+/\d+\] )?(?:STEP|Step) \d+/\d+ ?: (.*)$")

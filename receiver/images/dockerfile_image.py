@@ -9,10 +9,11 @@ from buildpacks import program
 from buildpacks.detect import Buildpack
 from buildpacks.errors import BuildpackError
 from buildpacks.plan import Plan
-from receiver import image_look, image_making
 from receiver.builder import Work
-from receiver.dockerfile_story import Story
-from receiver.image_making import Making
+from receiver.images import look
+from receiver.images import making as image_making
+from receiver.images.dockerfile_story import Story
+from receiver.images.making import Making
 from registry.images import Image
 from units.containers.building import Build
 from units.containers.runtime import Runtime
@@ -58,6 +59,6 @@ def _open_up(tree: Path) -> None:
 
 
 def _looked_at(runtime: Runtime, id_: str, plan: Plan) -> Image:
-    config = image_look.config(runtime, id_)
-    flavour = image_look.flavour(runtime, id_, config.workdir, plan.manifest) if plan.manifest else ""
+    config = look.config(runtime, id_)
+    flavour = look.flavour(runtime, id_, config.workdir, plan.manifest) if plan.manifest else ""
     return Image("", workdir=config.workdir, flavour=flavour, env=config.env)

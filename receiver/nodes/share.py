@@ -16,7 +16,7 @@ from units.systemd.links import Link, Links
 from units.systemd.node import Node
 from units.systemd.sharing import as_user
 
-_SCRIPT = Path(__file__).with_name("node_share.sh")
+_SCRIPT = Path(__file__).with_name("share.sh")
 # Seconds, for each of three questions: a file server that is away holds nobody up for longer.
 _ANSWERED_WITHIN = 10.0
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from buildpacks.image_stacks import Recipe
-from receiver import shipping, stack_context
 from receiver.errors import ReceiverError
+from receiver.images import shipping
+from receiver.images.shipping import Shipping
 from receiver.lines import Activity, Say, indented, stream
-from receiver.shipping import Shipping
-from receiver.stack_records import Built, now
+from receiver.stacks import context as stack_context
+from receiver.stacks.records import Built, now
 from registry.image_address import Registry
 from units.containers import building
 from units.containers.building import Build

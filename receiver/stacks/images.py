@@ -11,15 +11,16 @@ from buildpacks import image_stacks
 from buildpacks.image_stacks import Recipe
 from buildpacks.plan import Plan
 from buildpacks.stack import Stack
-from receiver import base_image, shipping
+from receiver.images import shipping
+from receiver.images.shipping import Shipping
 from receiver.lines import Say, indented
 from receiver.paths import Home
 from receiver.settings import Settings
-from receiver.shipping import Shipping
 from receiver.silence import told
-from receiver.stack_build import StackBuilder
-from receiver.stack_records import Built, StackRecords, now
-from receiver.stack_retiring import Retiring
+from receiver.stacks import base
+from receiver.stacks.build import StackBuilder
+from receiver.stacks.records import Built, StackRecords, now
+from receiver.stacks.retiring import Retiring
 from registry.errors import RegistryError
 from registry.image_address import Registry
 from registry.processes import PidLock
@@ -118,6 +119,6 @@ class StackImages:
             below = self._have(recipe.plain, say)
             return {"run": below.run, "build": below.build}
         with self._turn("base", say):
-            if made or not base_image.is_there(self._runtime, self._base):
-                base_image.make(self._runtime, self._registry, self._base, say, self._seconds)
-        return dict.fromkeys(image_stacks.STAGES, base_image.name(self._base))
+            if made or not base.is_there(self._runtime, self._base):
+                base.make(self._runtime, self._registry, self._base, say, self._seconds)
+        return dict.fromkeys(image_stacks.STAGES, base.name(self._base))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from receiver.nodes import NodeBook
+from receiver.nodes.book import NodeBook
 from units.errors import UnitError
 from units.room import Use
 from units.systemd.links import Link, Links
@@ -17,7 +17,7 @@ Uses = Callable[[], Iterable[Use]]
 # Seconds for each step of getting there, and for the answer.
 CONNECT_WITHIN = 4
 _ANSWER_WITHIN = 4.0
-_LOAD = Path(__file__).with_name("node_load.sh")
+_LOAD = Path(__file__).with_name("load.sh")
 _KILO = 1024
 
 

@@ -15,9 +15,10 @@ from buildpacks.detect import Buildpack
 from buildpacks.errors import BuildpackError
 from buildpacks.plan import Plan, Step
 from buildpacks.stack import Stack
-from receiver import build_container, mirrors
-from receiver.build_container import INSIDE, PYTHON, Order, Shell
+from receiver import mirrors
 from receiver.builder import Work
+from receiver.images import build_container
+from receiver.images.build_container import INSIDE, PYTHON, Order, Shell
 from receiver.lines import Limits
 from receiver.settings import Settings
 from units.containers.runtime import Runtime
