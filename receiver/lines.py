@@ -7,6 +7,7 @@ import select
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,11 +53,12 @@ def stream(
     seconds: float,
     cancelled: int | None,
     activity: Activity = BUILD,
+    patience: float = 0.0,
 ) -> int:
     """The exit code of `argv`; ReceiverError after `seconds`, or when `cancelled` becomes readable.
 
     `cancelled` is a file descriptor, None where nobody can cancel. Silent work shows a line after 10 s,
-    then at doubling intervals.
+    then at doubling intervals. What is given up has `patience` seconds to clean up after itself.
     """
     with subprocess.Popen(
         argv, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -67,6 +69,9 @@ def stream(
             for line in heard(process.stdout.fileno(), limits, say, activity):
                 say(line)
         except BaseException:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(patience)
             process.kill()
             raise
         return process.wait()

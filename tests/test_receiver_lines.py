@@ -66,6 +66,20 @@ def test_what_nobody_wants_any_more_is_killed(run: Run, said: list[str], ticket:
     assert not Path(f"/proc/{said[0]}").exists()
 
 
+def test_what_is_given_up_may_clean_up_after_itself_first(tmp_path: Path, ticket: Ticket) -> None:
+    program = "trap 'sleep 0.2; touch cleaned; exit' TERM; echo up; while :; do sleep 0.01; done"
+
+    def give_up(_line: str) -> None:
+        ticket.cancel(Outcome(130))
+
+    with pytest.raises(ReceiverError, match="cancelled"):
+        stream(
+            ["sh", "-c", program], tmp_path, dict(os.environ), give_up, PATIENCE, ticket.descriptor,
+            patience=PATIENCE,
+        )  # fmt: skip
+    assert (tmp_path / "cleaned").exists()
+
+
 def test_silent_work_shows_that_it_goes_on(
     run: Run, said: list[str], ticket: Ticket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from receiver.lines import Limits, Say, heard
+from receiver.lines import BUILD, Activity, Limits, Say, heard
 from units.containers import building
 from units.containers.building import Build
 from units.containers.runtime import Runtime
@@ -32,13 +32,17 @@ _RUNNING = re.compile(r"^ ---> Running in ([0-9a-f]{12})$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Making:
-    """How an image is made: its labels, the memory in bytes (None for all there is), and until when."""
+    """How an image is made: its labels, the memory in bytes (None for all there is), and until when.
+
+    `activity` is what silence is told of.
+    """
 
     runtime: Runtime
     labels: Mapping[str, str]
     memory: int | None
     limits: Limits
     say: Say
+    activity: Activity = BUILD
 
 
 def make(making: Making, build: Build, hear: Say, *options: str) -> int:
@@ -56,7 +60,7 @@ def make(making: Making, build: Build, hear: Say, *options: str) -> int:
     line = ""
     with _started(argv, building.environment(runtime)) as (client, output):
         try:
-            for line in heard(output, making.limits, making.say):
+            for line in heard(output, making.limits, making.say, making.activity):
                 containers += _RUNNING.findall(line)
                 if not building.is_chatter(line):
                     hear(line)

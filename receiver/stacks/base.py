@@ -16,6 +16,8 @@ from registry.image_address import Registry
 from units.containers.runtime import Runtime
 
 _LABEL = "nap.stack=base"
+# mmdebstrap has file systems mounted while it is at work.
+_CLEANS_UP_WITHIN = 20.0
 _MAKING = Activity("the base image", "still making the base image from Debian's packages")
 _IMPORT_SECONDS = 600.0
 _FAILED = "try it by hand, or name a Debian image in the settings: containers.base"
@@ -67,7 +69,8 @@ def _bootstrap(archive: Path, say: Say, seconds: float) -> None:
         if line.startswith("... "):
             say(f"       {line}")
 
-    code = stream(debian_base.command(mode, archive), Path("/"), _environment(), hear, seconds, None, _MAKING)
+    argv = debian_base.command(mode, archive)
+    code = stream(argv, Path("/"), _environment(), hear, seconds, None, _MAKING, _CLEANS_UP_WITHIN)
     if code:
         for line in lines:
             say(f"       {line}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tempfile
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +13,12 @@ from pathlib import Path
 from buildpacks.image_stacks import Recipe
 from receiver.errors import ReceiverError
 from receiver.images import shipping
+from receiver.images.making import Making, make
 from receiver.images.shipping import Shipping
-from receiver.lines import Activity, Say, indented, stream
+from receiver.lines import Activity, Limits, Say, indented
 from receiver.stacks import context as stack_context
 from receiver.stacks.records import Built, now
 from registry.image_address import Registry
-from units.containers import building
 from units.containers.building import Build
 from units.containers.runtime import Runtime
 
@@ -83,12 +84,10 @@ class StackBuilder:
 
         def hear(line: str) -> None:
             lines.append(line)
-            if not building.is_chatter(line):
-                say(f"       {line}")
+            say(f"       {line}")
 
-        argv, env = building.command(self.runtime, build), building.environment(self.runtime)
-        code = stream(argv, build.context, env, hear, self.seconds, None, _BUILDING)
-        if code:
+        limits = Limits(time.monotonic() + self.seconds, None)
+        if code := make(Making(self.runtime, {}, None, limits, say, _BUILDING), build, hear):
             raise self._refusal(recipe, code, "\n".join(lines))
 
     def _refusal(self, recipe: Recipe, code: int, said: str) -> ReceiverError:
