@@ -45,6 +45,7 @@ class Life:
         self.is_begun = False
         self.is_over = False
         self._answered = threading.Event()
+        self._answered.set()
         self._was_up = False
         self._was_seen = False
         self._watch: int | None = None
@@ -84,9 +85,8 @@ class Life:
         return self.make()
 
     def await_answer(self) -> None:
-        """Until it is known whether there is a container, where one was asked for."""
-        if self.is_begun:
-            self._answered.wait(SECONDS)
+        """Until it is known whether there is a container, where one is being made."""
+        self._answered.wait(SECONDS)
 
     def look(self) -> Seen | None:
         """The container as it is now."""
