@@ -1,5 +1,5 @@
 # make demo    a push of examples/hello, from nothing
-# make test    everything this machine can run
+# make test    the tests; SLOW=1 for those too that take long
 # make lint    mypy and ruff
 # make bench   the table of docs/performance.md
 

@@ -144,7 +144,8 @@ def _not_lines(event: yaml.ScalarEvent, name: str) -> BuildpackError:
 def _unreadable(error: yaml.MarkedYAMLError, text: str, name: str) -> BuildpackError:
     mark = error.problem_mark or error.context_mark
     no_colon, no_bracket = ("expected " + what in str(error.problem) for what in ("':'", "',' or"))
-    if no_colon or no_bracket:
+    unclosed = "end of stream" in str(error.problem)
+    if no_colon or no_bracket or unclosed:
         mark = error.context_mark or mark  # where it is missing; the problem is seen later on
     number = int(mark.line) + 1 if mark else 1
     lines = text.splitlines()
@@ -154,10 +155,12 @@ def _unreadable(error: yaml.MarkedYAMLError, text: str, name: str) -> BuildpackE
         hint = f'Put the value in quotes: `{unquoted[1]}: "{shorten(unquoted[2].strip())}"`.'
     if no_colon and (pair := re.fullmatch(r"([a-z_]+)(?:[:=]| *=| ) *(\S.*)", found)):
         hint = f"A colon and a space belong after the key: `{pair[1]}: {shorten(pair[2].strip())}`."
-    if no_bracket or "end of stream" in str(error.problem):
+    if no_bracket or unclosed:
         hint = "A quote or bracket is opened and not closed."
     if found.lstrip(" ").startswith("\t"):
         hint = "The line starts with a tab; indent with spaces."
+    elif "\t" in found:
+        hint = "There is a tab in the line; put a space in its place."
     return BuildpackError(
         f"{name}, line {number}: `{shorten(found.strip())}` cannot be read ({error.problem})", hint
     )

@@ -17,6 +17,7 @@ from receiver.ledger import Run
 from receiver.parts import Parts
 from receiver.prepare import Prepared
 from receiver.progress import Progress
+from receiver.show import counted
 from receiver.silence import Silence
 from receiver.story import Story
 from receiver.ticket import Ticket
@@ -216,7 +217,7 @@ class Dispatcher:
             stopped = "it is being stopped" if "replace" in run.options else "-o replace stops it"
             progress.say(f"-----> waiting for run {first[-1]} of {run.app} to end ({stopped})")
             progress.update(state="waiting")
-        silence = Silence(progress.say, f"waiting for {len(first)} runs before this one")
+        silence = Silence(progress.say, f"waiting for {counted(len(first), 'run')} before this one")
         while not self._turns.wait(run.app, run.number, ticket.is_cancelled, silence.patience()):
             silence.broken()
         return bool(first)

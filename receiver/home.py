@@ -72,13 +72,15 @@ def down(root: Path, say: Say) -> None:
     """
     home = Home(root)
     if not home.root.is_dir():
+        say("nap is not up")
         return
+    settings = home_settings.load(home.settings)
     with _nobody_else(home):
         if _daemon(home).pid():
             _daemon(home).stop()
             say("receiver stopped")
         try:
-            _stop_runs(home, say)
+            _stop_runs(home, settings, say)
         finally:
             _stop_servers(home, say)
 
@@ -242,7 +244,7 @@ def _is_own(folder: str) -> bool:
     return sys.prefix != sys.base_prefix and Path(folder) == Path(sys.prefix) / "bin"
 
 
-def _stop_runs(home: Home, say: Say) -> None:
+def _stop_runs(home: Home, settings: Settings, say: Say) -> None:
     """End what runs. The next daemon records how; a service it starts again.
 
     ReceiverError, once all others have ended, when some cannot be stopped.
@@ -254,7 +256,7 @@ def _stop_runs(home: Home, say: Say) -> None:
     ledger.close()
     if not unfinished:
         return
-    engine = engine_opening.opened(home, home_settings.load(home.settings))
+    engine = engine_opening.opened(home, settings)
     left = []
     for run in unfinished:
         name, handle = f"{run.app} run {run.number}", Handle(home.run(run.app, run.number))

@@ -167,7 +167,7 @@ class Ledger:
     def app(self, name: str) -> App:
         rows = self._rows("SELECT * FROM app WHERE name = ?", name)
         if not rows:
-            raise ReceiverError(f"there is no app {name}", f"nap create {name}, or see: nap apps")
+            raise ReceiverError(f"there is no app {name}", "see: nap apps; a new one: nap create NAME")
         return _app(rows[0])
 
     def configure(self, name: str, config: Mapping[str, Any]) -> None:

@@ -119,7 +119,7 @@ class Preparer:
         jobs.check_options(plan, options)
         run = Run(app, 0, "", options=dict(options))
         if never := self._never_fits(jobs.sketch(self._home, run, plan)):
-            raise ReceiverError(never, "see: nap nodes")
+            raise ReceiverError(never, "ask for less, or add machines: nap nodes")
 
     def _known(self, record: Path, say: Say) -> tuple[Plan, Image, Stack] | None:
         """What the same inputs gave before, when its image and its stack are still the same."""

@@ -10,6 +10,7 @@ from receiver.errors import ReceiverError
 from receiver.ledger import Run
 from receiver.parts import Parts
 from receiver.progress import Progress
+from receiver.show import counted
 from receiver.silence import Silence
 from receiver.ticket import Ticket
 from units.errors import UnitError
@@ -86,6 +87,16 @@ def refuse_taken_port(progress: Progress, parts: Parts, job: Job) -> None:
             )
 
 
+def _crashes(handle: Handle) -> str:
+    """What the service's output has of crashes; empty when it has not crashed."""
+    lines = handle.output.read_text(errors="replace").splitlines()
+    crashes = [line for line in lines if line.startswith("nap: ") and "; starting it again in " in line]
+    if not crashes:
+        return ""
+    ended = crashes[-1].removeprefix("nap: ").partition(";")[0]
+    return f"{ended}, {counted(len(crashes), 'time')} so far; its output says why"
+
+
 def wait_until_it_answers(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: Handle) -> None:
     """It is up from then on, unless it ends before; ReceiverError when the port does not answer in time."""
     address, port = next((one.address, one.port) for one in job.processes if one.port)
@@ -98,7 +109,7 @@ def wait_until_it_answers(progress: Progress, parts: Parts, ticket: Ticket, job:
         if time.monotonic() >= deadline:
             raise ReceiverError(
                 f"{job.app} did not answer on port {port} within {parts.settings.answer_timeout} s",
-                "it has to listen on $PORT, at 0.0.0.0",
+                _crashes(handle) or "it has to listen on $PORT, at 0.0.0.0",
             )
     progress.say(f"-----> {job.app} is up: http://{address}:{port}")
     progress.say(f"       it stays up; see: nap ps, nap logs {job.app} -f")

@@ -17,6 +17,7 @@ from registry.timing import Timing
 _DEFAULTS = Path(__file__).with_name("settings.yaml")
 _SIZES = ("push_limit", "containers.build_memory")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_LAST_PORT = 65_535
 _CHOICES = {
     "engine": ("auto", "local", "containers", "systemd", "fleet"),
     "mpi": ("auto", "machine", "wheel"),
@@ -25,6 +26,11 @@ _CHOICES = {
     "containers.network": ("app", "host"),
     "nodes.policy": ("pack", "spread"),
 }
+# Where 0 would mean that nothing ever works, or that nothing is ever removed.
+_AT_LEAST_ONE = (
+    "keep", "build_timeout", "gather_timeout", "answer_timeout", "containers.pids", "nodes.away",
+    "nodes.first_port",
+)  # fmt: skip
 _KINDS = {str: "a text", int: "a whole number", bool: "true or false", dict: "a list of keys"}
 
 
@@ -178,6 +184,10 @@ def _checked(default: Any, value: Any, name: str, path: str) -> Any:
     sized = name in _SIZES and type(value) is int
     if (type(value) is not type(default) and not sized) or (isinstance(value, int) and value < 0):
         raise ReceiverError(f"{path}: {name} is {value!r}, which is not {_KINDS[type(default)]}")
+    if name in _AT_LEAST_ONE and value == 0:
+        raise ReceiverError(f"{path}: {name} is 0", "the least is 1")
+    if name.endswith("port") and value > _LAST_PORT:
+        raise ReceiverError(f"{path}: {name} is {value}", f"ports end at {_LAST_PORT}")
     allowed = _CHOICES.get(name)
     if allowed and value not in allowed:
         raise ReceiverError(f"{path}: {name} is {value!r}", f"allowed: {', '.join(allowed)}")

@@ -140,6 +140,8 @@ def test_a_value_that_yaml_reads_as_something_else_is_shown_in_quotes(key, value
         (b'from: "a\\0.c"\n', "it has a control character in it"),
         (b"from: a.c\n\tto: b\n", "line 2: `to: b` cannot be read"),
         (b"from: a.c\nto b\nhosts: 2\n", "line 2: `to b` cannot be read"),
+        (b"from: a.c\nhosts:\t2\n", "line 2: `hosts:\\?2` cannot be read"),
+        (b'from: a.c\nargs: "x\n', "line 2: `args: \"x` cannot be read"),
         (b"from: [a.c\nto: b\n", "line 1: `from: \\[a.c` cannot be read"),
         (b"env: [A]\n", "`env` is the list `A`"),
         (b"env: {A B: c}\n", "`A B` cannot be a variable's name"),

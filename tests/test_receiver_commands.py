@@ -281,17 +281,24 @@ def test_a_setting_without_a_value_is_refused_here(nap: Nap, fake: FakeReceiver)
 
 @pytest.mark.parametrize("typed", ["", "hell\n", "hello2\n"])
 def test_destroy_removes_nothing_until_the_name_is_typed(nap: Nap, fake: FakeReceiver, typed: str) -> None:
+    fake.answers["GET /apps/hello/config"] = {}
     ended = nap("destroy", "hello", stdin=typed)
     assert ended.status == 1
     assert "\nnap: the name typed is not 'hello'" in ended.err or typed
-    assert fake.asked == []
+    assert [request for request, _ in fake.asked] == ["GET /apps/hello/config"]
+
+
+def test_destroy_asks_for_the_name_of_no_app_that_is_not_there(nap: Nap, fake: FakeReceiver) -> None:
+    ended = nap("destroy", "hello", stdin="hello\n")
+    assert ended.status == 1
+    assert "Type its name" not in ended.err
 
 
 @pytest.mark.parametrize(("options", "typed"), [([], "hello\n"), (["--yes"], "")])
 def test_destroy_removes_an_app(nap: Nap, fake: FakeReceiver, options: list[str], typed: str) -> None:
-    fake.answers["DELETE /apps/hello"] = {}
+    fake.answers["GET /apps/hello/config"] = fake.answers["DELETE /apps/hello"] = {}
     assert nap("destroy", "hello", *options, stdin=typed).status == 0
-    assert fake.asked == [("DELETE /apps/hello", None)]
+    assert fake.asked[-1] == ("DELETE /apps/hello", None)
 
 
 # --- logs
@@ -391,9 +398,10 @@ def test_a_detached_run_is_not_followed(nap: Nap, fake: FakeReceiver, words: lis
     assert [request for request, _ in fake.asked] == ["POST /apps/hello/runs"]
 
 
-def test_cancel_stops_the_latest_run(nap: Nap, fake: FakeReceiver) -> None:
+def test_cancel_stops_the_run_that_others_wait_for(nap: Nap, fake: FakeReceiver) -> None:
     running = {**RUN, "number": 5, "state": "running", "exit_code": None}
-    fake.answers["GET /apps/hello/runs/latest"] = running
+    waits = {**RUN, "number": 6, "state": "waiting", "exit_code": None}
+    fake.answers["GET /apps/hello/runs"] = [RUN, running, waits]
     fake.answers["POST /apps/hello/runs/5/cancel"] = {
         **RUN,
         "number": 5,
@@ -405,6 +413,7 @@ def test_cancel_stops_the_latest_run(nap: Nap, fake: FakeReceiver) -> None:
 
 
 def test_cancel_says_of_an_ended_run_that_it_has_ended(nap: Nap, fake: FakeReceiver) -> None:
+    fake.answers["GET /apps/hello/runs"] = [RUN]
     fake.answers["GET /apps/hello/runs/latest"] = fake.answers["POST /apps/hello/runs/3/cancel"] = RUN
     assert nap("cancel", "hello").err == "it has ended already: hello run 3: succeeded, exit 0, after 1.5 s\n"
 

@@ -68,6 +68,21 @@ def test_a_run_that_cannot_be_stopped_keeps_nothing_else_up(
     ]
 
 
+def test_settings_that_are_wrong_are_told_before_anything_is_stopped(
+    tmp_path: Path, engine: Runs, said: list[str]
+) -> None:
+    (tmp_path / "settings.yaml").write_text("keeep: 1\n")
+    with pytest.raises(ReceiverError, match="keeep"):
+        down(tmp_path, said.append)
+    assert (engine.stopped, said) == ([], [])
+
+
+def test_a_home_that_was_never_up_is_said_not_to_be(tmp_path: Path) -> None:
+    said: list[str] = []
+    down(tmp_path / "home", said.append)
+    assert said == ["nap is not up"]
+
+
 def test_an_engine_that_is_gone_keeps_nothing_else_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:

@@ -53,6 +53,8 @@ def test_a_size_may_be_a_plain_number(path: Path) -> None:
         ("keep: true", "keep is True, which is not a whole number", ""),
         ("keep: -1", "keep is -1", ""),
         ("keep: 1.5", "keep is 1.5", ""),
+        ("keep: 0", "keep is 0", "the least is 1"),
+        ("registry: {port: 65536}", "registry.port is 65536", "ports end at 65535"),
         ("engine: 3", "engine is 3, which is not a text", ""),
         ("engine: cloud", "engine is 'cloud'", "auto, local, containers"),
         ("containers: {runtime: lxc}", "containers.runtime is 'lxc'", "auto, podman, docker"),

@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from units.containers.engine import ContainersEngine
 from units.containers.runtime import Runtime
 from units.errors import UnitError
-from units.job import Handle, Outcome, UnitState
+from units.job import Handle, Job, Mpi, Outcome, UnitState
 from units.launching import Machine
 from units.local.enclosures import Namespaces
 from units.local.engine import LocalEngine
@@ -55,6 +56,16 @@ def test_how_a_run_ended_is_kept_whatever_becomes_of_the_rest(
     reason = "the run's surroundings could not be arranged: there is no network"
     assert Outcome(**json.loads(ground.kept)) == Outcome(1, reason)
     assert "podman rm did not answer within 120 s" in (tmp_path / "units.log").read_text()
+
+
+def test_more_ranks_than_the_memory_can_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = {"SC_PHYS_PAGES": 4 << 18, "SC_PAGE_SIZE": 4096}
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    job = Job(app="a", run=1, release=1, prefix="", image="", tree=None, stack="openmpi")
+    assert Runs().never_fits(job) == ""
+    assert Runs().never_fits(replace(job, mpi=Mpi("openmpi5", 256))) == ""
+    sentence = "257 ranks are too many for this machine, whose memory of 4 GB has room for 256"
+    assert Runs().never_fits(replace(job, mpi=Mpi("openmpi5", 257))) == sentence
 
 
 class Dying(Processes):

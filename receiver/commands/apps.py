@@ -94,6 +94,8 @@ def destroy(app: str, yes: bool) -> None:
       nap destroy hello
       nap destroy hello --yes
     """
+    if not yes:
+        client().get(path("apps", app, "config"))  # nobody types the name of an app that is not there
     if not yes and _typed_name(app) != app:
         raise ReceiverError(f"the name typed is not {app!r}: nothing was removed", f"nap destroy {app} --yes")
     client().delete(path("apps", app))

@@ -60,5 +60,5 @@ def key_value(word: str) -> tuple[str, str]:
     """Split `key=value`; the value may hold further `=`."""
     key, equals, value = word.partition("=")
     if not key or not equals:
-        raise ReceiverError(f"{word!r} is not of the form key=value", "for example: np=8")
+        raise ReceiverError(f"{word!r} is not of the form key=value", "for example: keep=3")
     return key, value

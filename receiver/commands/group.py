@@ -85,7 +85,7 @@ def nap(ctx: click.Context) -> None:
     \b
     Example:
       nap up
-      nap create hello      # prints the line that adds the remote nap
+      nap create solver     # prints the line that adds the remote nap
       git push nap master
     """
     if ctx.invoked_subcommand is None:

@@ -19,6 +19,17 @@ from receiver.commands.common import (
 from receiver.commands.logs import follow
 from receiver.errors import ReceiverError
 
+
+class _Release(click.IntRange):
+    """As a number, or as tables show it: `v2`."""
+
+    name = "release"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = value.removeprefix("v") if isinstance(value, str) else value
+        return super().convert(number, param, ctx)
+
+
 _PS_HEADINGS = ("APP", "RUN", "RELEASE", "STATE", "SINCE", "UNIT", "ADDRESS", "SLOTS", "UNIT STATE")
 _RUNS_HEADINGS = ("RUN", "RELEASE", "COMMIT", "STATE", "EXIT", "SLAVES", "NP", "TOOK", "CREATED")
 
@@ -94,7 +105,7 @@ def _run_row(value: dict[str, Any]) -> tuple[object, ...]:
 
 @click.command()
 @app_argument
-@click.option("--release", metavar="N", type=int, help="That release instead of the last one.")
+@click.option("--release", metavar="N", type=_Release(min=1), help="That release instead of the last one.")
 @click.option(
     "-o",
     "--option",
@@ -187,7 +198,7 @@ def wait(ctx: click.Context, app: str, run: int | None, as_json: bool) -> None:
 @run_argument
 @json_option
 def cancel(app: str, run: int | None, as_json: bool) -> None:
-    """Stop every process of a run (the latest, when none is named).
+    """Stop every process of a run (the one that runs, when none is named).
 
     \b
     Example:
@@ -195,10 +206,18 @@ def cancel(app: str, run: int | None, as_json: bool) -> None:
     """
     from receiver.show import ending, has_ended
 
-    found = find_run(app, run)
+    found = find_run(app, run) if run else _running(app)
     number = found["number"]
     value = client().post(path("apps", app, "runs", number, "cancel"))
     if as_json:
         print_json(value)
     else:
         click.echo(("it has ended already: " if has_ended(found) else "") + ending(app, value), err=True)
+
+
+def _running(app: str) -> dict[str, Any]:
+    """The run that others wait for; where none runs, the latest one."""
+    from receiver.show import has_ended
+
+    values: list[dict[str, Any]] = client().get(path("apps", app, "runs"))
+    return next((value for value in values if not has_ended(value)), None) or find_run(app, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -139,6 +140,8 @@ def test_a_service_that_crashes_at_once_is_no_success(own_home: NapHome, tmp_pat
     ran = app.push("strict")
     assert ran.code == 1
     assert "ended with 5; starting it again" in ran.out
+    crashed = r"within 2 s; web-web ended with 5, \d+ times? so far; its output says why\)"
+    assert re.search(crashed, ran.out), ran.out
     assert app.runs()[0]["state"] == "failed"
     assert own_home.json("ps") == []
 

@@ -20,6 +20,10 @@ from units.room import Use
 from units.running import files, processes
 
 _READY_WITHIN = 120.0
+# Bytes that a rank takes that does something: one of MPICH that does nothing takes half of it. And how many
+# ranks are never too many.
+_RANK = 16 << 20
+_SOME_RANKS = 64
 _STOP_WITHIN = 15.0
 # A runner that has ended its run may still be bringing results, for as long as that goes on.
 _TIDY_WITHIN = 3600.0
@@ -34,9 +38,14 @@ class Runs:
     def __init__(self) -> None:
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
 
-    def never_fits(self, _job: Job) -> str:
-        """A machine that is small is only slow."""
-        return ""
+    def never_fits(self, job: Job) -> str:
+        """A machine that has few cores is only slow; with more ranks than its memory can hold it is lost."""
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        most = max(_SOME_RANKS, memory // _RANK)
+        if job.mpi is None or job.mpi.np <= most:
+            return ""
+        here = f"this machine, whose memory of {memory >> 30} GB has room for {most}"
+        return f"{job.mpi.np} ranks are too many for {here}"
 
     def place(
         self, job: Job, _handle: Handle, _told: Callable[[str], None], _given_up: Callable[[], bool]
