@@ -26,7 +26,7 @@ class _Release(click.IntRange):
     name = "release"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = value.removeprefix("v") if isinstance(value, str) else value
+        number: Any = value.removeprefix("v") if isinstance(value, str) else value
         return super().convert(number, param, ctx)
 
 
