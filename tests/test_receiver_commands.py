@@ -379,13 +379,14 @@ def test_wait_without_an_end_is_an_error(nap: Nap, fake: FakeReceiver, cut: bool
     assert "went away" in ended.err
 
 
+@pytest.mark.parametrize("release", ["2", "v2"])
 @pytest.mark.parametrize(("end", "status"), ENDS)
 def test_run_follows_a_new_run_and_exits_as_it_did(
-    nap: Nap, fake: FakeReceiver, end: dict[str, Any], status: int
+    nap: Nap, fake: FakeReceiver, end: dict[str, Any], status: int, release: str
 ) -> None:
     fake.answers["POST /apps/hello/runs"] = RUN
     fake.answers["GET /apps/hello/runs/3/log?follow=up"] = Stream(output(b"rank 0\n"), frame(end=RUN | end))
-    ended = nap("run", "hello", "--release", "2", "-o", "np=8", "-o", "args=a=b", "-o", "replace")
+    ended = nap("run", "hello", "--release", release, "-o", "np=8", "-o", "args=a=b", "-o", "replace")
     assert (ended.status, ended.out) == (status, b"rank 0\n")
     options = {"np": "8", "args": "a=b", "replace": ""}
     assert fake.asked[0] == ("POST /apps/hello/runs", {"release": 2, "options": options})
