@@ -164,7 +164,10 @@ class Dispatcher:
         """Whatever happens, the next run gets its turn."""
         progress = self._progress(run)
         outcome = self._outcome(progress, ticket, prepared)
+        replaced = self._replaced(progress, ticket)
         try:
+            if replaced:
+                progress.say(f"-----> v{replaced.release}, which was up before, comes back")
             progress.finish(outcome)
         except Exception:
             # Not even its end could be recorded (the disk is full): the next daemon takes it up again.
@@ -174,9 +177,15 @@ class Dispatcher:
             self._forget(run)
         if gone and serving.comes_back(outcome):
             self._come_back(run)
-        if progress.run.service and not progress.was_up and not ticket.outcome:
-            self._bring_back(run)
+        if replaced:
+            self.again(replaced, f"run {run.number} did not come up")
         self._clean_up(run)
+
+    def _replaced(self, progress: Progress, ticket: Ticket) -> Run | None:
+        """The service that is to be up again, since this one has not come up."""
+        if not progress.run.service or progress.was_up or ticket.outcome:
+            return None
+        return serving.predecessor(self._parts, progress.run)
 
     def _outcome(self, progress: Progress, ticket: Ticket, prepared: Prepared | None) -> Outcome:
         try:
@@ -204,10 +213,6 @@ class Dispatcher:
                 self.again(run, "it was up when nap went down")
         finally:
             self._leave(run)
-
-    def _bring_back(self, run: Run) -> None:
-        if replaced := serving.predecessor(self._parts, run):
-            self.again(replaced, f"run {run.number} did not come up")
 
     def _wait_for_turn(self, progress: Progress, ticket: Ticket) -> bool:
         """Whether there was anybody to wait for."""

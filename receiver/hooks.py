@@ -152,13 +152,18 @@ class Hooks:
         return 0
 
     async def _follow(self, run: Run, cursor: int, talk: Talk) -> None:
+        shown = b"\n"
         async for frame in story.follow(self._parts.home.run(run.app, run.number), cursor):
             if frame.settled:
                 return
             if frame.output:
                 await talk.show(frame.output)
+                shown = frame.output
             elif not frame.end:
+                if not shown.endswith(b"\n"):
+                    await talk.show(b"\n")  # what nap says is not of the program's last line
                 await talk.say(frame.say)
+                shown = b"\n"
 
 
 def _strict(app: App, options: dict[str, str]) -> bool:

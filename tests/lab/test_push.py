@@ -350,3 +350,9 @@ def test_a_build_finds_the_proxies_and_a_run_does_not(own_home: NapHome, tmp_pat
     assert ran.code == 0, ran.out
     assert "in the build: 4" in ran.out
     assert "in the run: 0" in ran.out
+
+
+def test_what_nap_says_stands_apart_from_a_last_line_without_an_end(new_app: NewApp) -> None:
+    app = new_app({"profile": "printf end\n"})
+    assert f"\nend\n-----> run 1 of {app.name}: succeeded" in app.push().out
+    assert app.logs() == "end"

@@ -126,6 +126,7 @@ def test_a_service_that_does_not_answer_brings_the_old_one_back(own_home: NapHom
     assert ran.code == 1
     assert f"did not answer on port {port(app)} within 2 s" in ran.out
     assert "(run 2: exit 1)" in ran.out
+    assert "-----> v1, which was up before, comes back" in ran.out
     wait_until_up(app, 3)
     assert answer(app) == "first"
     states = [(run["state"], run["release"]) for run in app.runs()]
