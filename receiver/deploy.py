@@ -48,15 +48,20 @@ def deploy(progress: Progress, parts: Parts, ticket: Ticket, prepared: Prepared 
             if not ticket.is_cancelled() and parts.engine.running(handle):
                 parts.engine.wait(handle, None)
     finally:
-        parts.engine.stop(handle, ticket.outcome or GIVEN_UP)
-        _keep_results(progress, parts, handle)
+        _end(progress, parts, ticket, handle)
     return parts.engine.outcome(handle)
 
 
-def _keep_results(progress: Progress, parts: Parts, handle: Handle) -> None:
-    parts.engine.results(handle)
-    for line in handle.remarked:
-        progress.say(f"       {line}")
+def _end(progress: Progress, parts: Parts, ticket: Ticket, handle: Handle) -> None:
+    """Its units and then its files go, and its results stay, whichever of these fails."""
+    try:
+        parts.engine.stop(handle, ticket.outcome or GIVEN_UP)
+    finally:
+        try:
+            parts.engine.results(handle)
+        finally:
+            for line in handle.remarked:
+                progress.say(f"       {line}")
 
 
 def _place(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: Handle) -> Job | None:

@@ -32,6 +32,7 @@ class Running:
         self.waited = 0
         self.stopped: dict[str, Outcome] = {}
         self.unstoppable: set[str] = set()
+        self.kept: list[str] = []
 
     def running(self, handle: Any) -> bool:
         return handle.folder.name not in self.stopped
@@ -49,6 +50,7 @@ class Running:
         self.stopped[handle.folder.name] = outcome
 
     def results(self, handle: Any) -> tuple[()]:
+        self.kept.append(handle.folder.name)
         return ()
 
     def outcome(self, handle: Any) -> Outcome:
@@ -101,6 +103,18 @@ def test_a_run_that_cannot_be_taken_up_is_stopped(parts: Any) -> None:
     with pytest.raises(RegistryError, match="cannot be reached"):
         deploy(begun(parts, "starting"), parts, Ticket())
     assert "1" in parts.engine.stopped
+
+
+def test_what_a_run_has_left_is_kept_and_told_also_where_it_cannot_be_stopped(parts: Any) -> None:
+    progress = begun(parts, "running")
+    parts.engine.unstoppable.add("1")
+    folder = parts.home.run("hello", 1)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "remarks").write_text("a file was left out\n")
+    with pytest.raises(UnitError, match="the runtime does not answer"):
+        deploy(progress, parts, Ticket())
+    assert parts.engine.kept == ["1"]
+    assert "a file was left out" in [frame.say.strip() for frame in told(folder)]
 
 
 @pytest.mark.parametrize("state", ["accepted", "starting", "running"])
