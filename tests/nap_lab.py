@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,7 +214,11 @@ def wait_for(stream: Any, text: str) -> str:
 
 
 def wait_until_up(app: App, run: int) -> None:
-    """Until a service's run says so."""
+    """Until a service's run says so, which may have to begin yet."""
+    end = time.monotonic() + WITHIN
+    while len(app.runs()) < run:
+        assert time.monotonic() < end, app.runs()
+        time.sleep(0.1)
     logs = app.home.start_nap(
         "logs", app.name, str(run), "-f", stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     )

@@ -55,6 +55,8 @@ class Run:
         wait_for(self.push.stderr, "begun")
 
     def open_gate(self, run: int = 1) -> None:
+        now = self.app.runs()[run - 1]
+        assert now["exit_code"] is None, now
         self.on.open_gate(self.app, run)
 
     def end(self) -> str:

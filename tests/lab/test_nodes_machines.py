@@ -130,7 +130,7 @@ def test_down_tells_of_a_node_that_does_not_answer(
     assert left([node for node in nodes if node is not frozen], Home(nodes_home.root)) == []
     run.end()
     nodes_home.up()
-    assert app.runs()[0]["exit_code"] == 130
+    assert app.wait() == 130
     frozen.thaw()
     wait_until_clean(nodes_home, nodes)
 

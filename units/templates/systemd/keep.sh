@@ -4,8 +4,11 @@
 here=$(dirname "$0")
 has_room() { [ $(($(stat --file-system --format '%a * %S' "$here"))) -ge 1048576 ]; }
 before=$(stat --format %s "$here/output")
+child=
+trap ': >"$here/told"; [ -z "$child" ] || kill -TERM $child' TERM
 "$@" &
 child=$!
+[ ! -e "$here/told" ] || kill -TERM $child
 tail --bytes "+$((before + 1))" --follow --sleep-interval 0.1 --pid $child "$here/output" &
 shown=$!
 {
@@ -14,7 +17,6 @@ shown=$!
     kill -TERM $child
 } &
 watch=$!
-trap ': >"$here/told"; kill -TERM $child' TERM
 wait $child
 code=$?
 while kill -0 $child 2>/dev/null; do
