@@ -55,8 +55,6 @@ class Run:
         wait_for(self.push.stderr, "begun")
 
     def open_gate(self, run: int = 1) -> None:
-        now = self.app.runs()[run - 1]
-        assert now["exit_code"] is None, now
         self.on.open_gate(self.app, run)
 
     def end(self) -> str:
@@ -109,6 +107,8 @@ class RanksContract:
         run.app.home.kill_daemon()
         assert "the receiver went away" in run.end()
         run.app.home.up()
+        (now,) = run.app.runs()
+        assert now["exit_code"] is None, now
         run.open_gate()
         assert run.app.wait() == 6
         assert said(run.app, 1) == LINES
