@@ -134,7 +134,7 @@ def fleet(nodes_home: NapHome, three_nodes: tuple[Node, ...]) -> Iterator[Cluste
     """A cluster of these nodes, with which the home is up from the first test of a file that asks for it."""
     cluster = fleet_agent.cluster(three_nodes)
     with serving(cluster) as url:
-        nodes_home.settings(f"engine: fleet\nfleet: {{url: '{url}', within: 10}}\nnodes: {{away: 6}}\n")
+        nodes_home.settings(f"engine: fleet\nfleet: {{url: '{url}', within: 10}}\nnodes: {{away: 20}}\n")
         nodes_home.up()
         yield cluster
         nodes_home.settings("")
