@@ -89,8 +89,8 @@ def refuse_taken_port(progress: Progress, parts: Parts, job: Job) -> None:
 
 def _crashes(handle: Handle) -> str:
     """What the service's output has of crashes; empty when it has not crashed."""
-    lines = handle.output.read_text(errors="replace").splitlines()
-    crashes = [line for line in lines if line.startswith("nap: ") and "; starting it again in " in line]
+    with handle.output.open(errors="replace") as lines:
+        crashes = [line for line in lines if line.startswith("nap: ") and "; starting it again in " in line]
     if not crashes:
         return ""
     ended = crashes[-1].removeprefix("nap: ").partition(";")[0]

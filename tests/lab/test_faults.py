@@ -63,6 +63,15 @@ def stopped(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
+@contextmanager
+def unannounced(nap: NapHome) -> Iterator[None]:
+    """No slave gets into etcd while discovery is stopped: a gather waits."""
+    pid = discovery.pid(nap.root)
+    assert pid
+    with stopped(pid):
+        yield
+
+
 def etcd_pid(nap: NapHome) -> int:
     pid = etcd_server.pid(nap.root / "etcd")
     assert pid
@@ -204,9 +213,7 @@ def test_a_run_that_is_adopted_has_no_need_of_its_image_any_more(gated: App, gat
 
 def test_a_run_that_cannot_be_gathered_on_is_stopped(nap: NapHome, tmp_path: Path) -> None:
     app = ranks(nap, tmp_path)
-    discovery_pid = discovery.pid(nap.root)
-    assert discovery_pid
-    with stopped(discovery_pid):
+    with unannounced(nap):
         push = app.start_push()
         wait_for(push.stderr, "2 slaves")
         nap.kill_daemon()
@@ -333,9 +340,7 @@ def test_a_run_goes_on_without_etcd(gated: App, gate: Path) -> None:
 
 def test_a_gather_waits_for_etcd_to_come_back(nap: NapHome, tmp_path: Path) -> None:
     app = ranks(nap, tmp_path)
-    discovery_pid = discovery.pid(nap.root)
-    assert discovery_pid
-    with stopped(discovery_pid):
+    with unannounced(nap):
         push = app.start_push()
         wait_for(push.stderr, "2 slaves")
         kill(etcd_pid(nap))
