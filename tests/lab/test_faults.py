@@ -186,10 +186,7 @@ def ranks(nap: NapHome, tmp_path: Path) -> App:
 
 def test_a_run_is_gathered_on_after_the_daemon_died_in_it(nap: NapHome, tmp_path: Path) -> None:
     app = ranks(nap, tmp_path)
-    discovery_pid = discovery.pid(nap.root)
-    assert discovery_pid
-    # No slave gets into etcd while discovery is stopped: the gather waits.
-    with stopped(discovery_pid):
+    with unannounced(nap):
         push = app.start_push()
         wait_for(push.stderr, "2 slaves")
         nap.kill_daemon()
@@ -356,9 +353,7 @@ def test_a_gather_that_ends_says_who_is_missing(own_home: NapHome, tmp_path: Pat
     app = own_home.app("ranks", tmp_path / "tree", {
         "mpi.xml": "build: chmod +x who\nto: who\nhosts: 2\n", "who": "#!/bin/sh\nhostname\n",
     })  # fmt: skip
-    discovery_pid = discovery.pid(own_home.root)
-    assert discovery_pid
-    with stopped(discovery_pid):
+    with unannounced(own_home):
         ran = app.push("strict")
     assert ran.code == 1
     assert "2 of 2 slaves of ranks did not register in time: slave1, slave2" in ran.out
