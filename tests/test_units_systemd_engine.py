@@ -18,6 +18,7 @@ from units.containers.runtime import Runtime
 from units.errors import UnitError
 from units.job import Handle, Outcome
 from units.placement import Policy
+from units.systemd import causes
 from units.systemd.announcing import Etcd
 from units.systemd.belongings import Timing
 from units.systemd.debts import Debts
@@ -170,25 +171,24 @@ SILENT = "the node node2 does not answer: it does not answer"
 
 
 @pytest.mark.parametrize(
-    ("silent", "said", "code", "reason"),
+    ("silent", "said", "patience", "reason"),
     [
-        ({}, {}, 0, None),
-        ({"node2": 2}, {}, 0, None),
-        ({"node2": 2}, {"node2": KILLED}, 0, LOST),
-        ({"node2": 2}, {"node2": KILLED}, 1, SILENT),
-        ({"node2": float("inf")}, {}, 0, SILENT),
-        ({"node1": float("inf")}, {"node2": KILLED}, 0, LOST),
+        ({}, {}, 1, None),
+        ({"node2": 2}, {}, 1, None),
+        ({"node2": 2}, {"node2": KILLED}, 1, LOST),
+        ({"node2": 2}, {"node2": KILLED}, 0, SILENT),
+        ({"node2": float("inf")}, {}, 1, SILENT),
+        ({"node1": float("inf")}, {"node2": KILLED}, 1, LOST),
     ],
 )
 def test_a_success_is_believed_once_all_nodes_have_said_that_their_slaves_are_there(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch,
-    silent: dict[str, float], said: dict[str, str], code: int, reason: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    silent: dict[str, float], said: dict[str, str], patience: float, reason: str | None,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("units.systemd.engine._ASKED_AGAIN", 0.01)
-    monkeypatch.setattr(receiver.engine, "_timing", Timing(away=1))
-    receiver.links.silent, receiver.links.said = dict(silent), said
-    receiver.begin()
-    found = receiver.engine._befell(receiver.handle, PLACED, code)
+    monkeypatch.setattr("units.systemd.causes._ASKED_AGAIN", 0.01)
+    links = Nodes()
+    links.silent, links.said = dict(silent), said
+    found = causes.befell(cast(Links, links), (ONE, TWO), PLACED, patience, lambda: False)
     assert (found.reason if found else None) == reason
 
 

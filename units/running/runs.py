@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from units import durable
+from units import ending
 from units.errors import UnitError
 from units.job import Handle, Job, Outcome, UnitState
 from units.room import Use
@@ -122,7 +122,7 @@ class Runs:
         return False
 
     def has_ended(self, handle: Handle) -> bool:
-        return (handle.folder / "exit").exists()
+        return ending.is_kept(handle.folder)
 
     def wait(self, handle: Handle, seconds: float | None) -> bool:
         pid = self.runner(handle)
@@ -136,11 +136,8 @@ class Runs:
     def outcome(self, handle: Handle) -> Outcome:
         if child := self._children.pop(handle.folder, None):
             child.wait()
-        try:
-            found = json.loads((handle.folder / "exit").read_text())
-        except FileNotFoundError:
-            return Outcome(137, "its processes were killed from outside, or the machine went down", "lost")
-        return Outcome(**found)
+        killed = "its processes were killed from outside, or the machine went down"
+        return ending.kept(handle.folder) or Outcome(137, killed, "lost")
 
     def stop(self, handle: Handle, outcome: Outcome) -> None:
         self.command(handle, f"stop {json.dumps(asdict(outcome))}")
@@ -149,7 +146,7 @@ class Runs:
             processes.kill(pid)
             processes.wait(pid, _STOP_WITHIN)
             if not self.has_ended(handle):
-                durable.write(handle.folder / "exit", json.dumps(asdict(outcome)))
+                ending.keep(handle, outcome)
 
     def _ends(self, handle: Handle, pid: int) -> bool:
         """Whether the runner does by itself what it was told."""

@@ -6,22 +6,20 @@ of this process has to last: whoever comes next goes on from there, and from wha
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from units import durable
+from units import ending
 from units.containers import container
 from units.containers.words import HOSTFILE
 from units.errors import UnitError
 from units.job import Handle, Job, Outcome, UnitFile, UnitState
 from units.room import Use
 from units.running.exitcode import mpich_signal
-from units.systemd import following, process_units, results, sharing, states, unit_files
+from units.systemd import causes, following, process_units, results, sharing, states, unit_files
 from units.systemd.belongings import Belongings
 from units.systemd.following import Followed, Whole
 from units.systemd.links import Link
@@ -31,13 +29,13 @@ from units.systemd.parts import Parts
 from units.systemd.placed import Placed
 from units.systemd.places import Held, seated
 from units.systemd.process_belongings import ProcessBelongings
-from units.systemd.processes import Processes, lead
+from units.systemd.processes import lead
 from units.systemd.scripts import script
+from units.systemd.services import Services
 from units.systemd.turns import alone
-from units.systemd.watching import Finding, Watch, look
+from units.systemd.watching import Watch
 
-_SENT, _EXIT = "sent", "exit"
-_SETTLE_WITHIN, _ASKED_AGAIN = 20.0, 0.5
+_SENT, _HALTED = "sent", "halted"
 
 
 class SystemdEngine:
@@ -60,7 +58,7 @@ class SystemdEngine:
         self._debts = parts.debts
         self._arch = parts.arch
         self._ending = threading.Lock()
-        self._processes: dict[Path, Processes] = {}
+        self._services = Services(self._link)
         self._watch = Watch(parts.links, parts.nodes, parts.timing.away, self._lost, self._away)
 
     def begin(self) -> None:
@@ -113,7 +111,7 @@ class SystemdEngine:
         handle.output.touch()
         handle.log.touch()
         placed = belongings.record()
-        durable.keep_room(folder / _EXIT)
+        ending.keep_room(folder)
         self._debts.foresee(placed)
         placed.write(folder)
         self._look_after(handle, placed, there=False)
@@ -154,9 +152,7 @@ class SystemdEngine:
         if not placed.service:
             self._watch.begin(handle.folder, placed, there)
         if there and not placed.has_ranks:
-            processes = Processes(handle, placed, self._link)
-            self._processes[handle.folder] = processes
-            processes.begin(lambda outcome: self._end(handle, outcome))
+            self._services.follow(handle, placed, lambda outcome: self._end(handle, outcome))
 
     def _start(self, handle: Handle, placed: Placed) -> None:
         """What is to be done once all nodes have their files: here, nothing."""
@@ -180,7 +176,7 @@ class SystemdEngine:
         return Placed.read(handle.folder) is not None and not self.has_ended(handle)
 
     def has_ended(self, handle: Handle) -> bool:
-        return (handle.folder / _EXIT).exists()
+        return ending.is_kept(handle.folder)
 
     def wait(self, handle: Handle, seconds: float | None) -> bool:
         """Follows a master for as long as it takes: only services are waited for less."""
@@ -188,7 +184,7 @@ class SystemdEngine:
         if self.has_ended(handle):
             return True
         if not placed.has_ranks:
-            return self._processes[handle.folder].over.wait(seconds)
+            return self._services.wait(handle, seconds)
         link = self._link(placed.master)
         master = Followed(link, placed.folder, placed.master_unit, Whole(handle.output))
         ended = following.follow(master, lambda: self.has_ended(handle))
@@ -201,33 +197,13 @@ class SystemdEngine:
         if placed.flavour == "mpich":
             code = mpich_signal(outcome.exit_code, str(handle.output))
             outcome = replace(outcome, exit_code=code)
-        if outcome.state == "ended":
-            return self._befell(handle, placed, outcome.exit_code) or outcome
-        return outcome
-
-    def _befell(self, handle: Handle, placed: Placed, code: int) -> Outcome | None:
-        """What mpirun ended over, where that was a slave or a node: it may answer 0 all the same.
-
-        Where it does, a node that is silent has as much time to answer as at any other moment.
-        """
-
-        def settled(node: Node, link: Link) -> list[Finding]:
-            return look(link, node.name, [placed.folder], "settle look", _SETTLE_WITHIN)
-
-        silent, end = self._nodes_of(placed), time.monotonic() + (0 if code else self._timing.away)
-        while silent and not self.has_ended(handle):
-            answers = self._links.each(silent, settled)
-            errors = {name: answer for name, answer in answers.items() if isinstance(answer, UnitError)}
-            for found in answers.values():
-                if found and not isinstance(found, UnitError):
-                    return found[0].outcome(placed.app)
-            for name, error in errors.items():
-                if time.monotonic() >= end:
-                    return Outcome(137, f"the node {name} does not answer: {error.message}", "lost")
-            silent = [node for node in silent if node.name in errors]
-            if silent:
-                time.sleep(_ASKED_AGAIN)
-        return None
+        if outcome.state != "ended":
+            return outcome
+        # Where mpirun calls it a success, a silent node has as much time to answer as at any other moment.
+        patience = 0 if outcome.exit_code else self._timing.away
+        nodes = self._nodes_of(placed)
+        found = causes.befell(self._links, nodes, placed, patience, lambda: self.has_ended(handle))
+        return found or outcome
 
     def _lost(self, run: Path, outcome: Outcome) -> None:
         handle = Handle(run)
@@ -246,10 +222,8 @@ class SystemdEngine:
     def miss_nodes(self) -> None:
         """Services end whose node was taken out of the book; runs with an end are looked after anyway."""
         there = {node.name for node in self._nodes()}
-        for run, processes in list(self._processes.items()):
-            gone = [share.node for share in processes.placed.shares if share.node not in there]
-            if gone:
-                self._lost(run, Outcome(137, f"the node {gone[0]} was removed", "lost"))
+        for run, node in self._services.missing(there):
+            self._lost(run, Outcome(137, f"the node {node} was removed", "lost"))
 
     def answers(self, handle: Handle, port: int) -> bool:
         """On the node that its web process is on, where the app's port leads to it from then on."""
@@ -260,10 +234,7 @@ class SystemdEngine:
         return lead(self._links.to(node), node.name, placed.folder, port)
 
     def outcome(self, handle: Handle) -> Outcome:
-        try:
-            return Outcome(**json.loads((handle.folder / _EXIT).read_text()))
-        except FileNotFoundError:
-            return Outcome(137, "its units were lost", "lost")
+        return ending.kept(handle.folder) or Outcome(137, "its units were lost", "lost")
 
     def stop(self, handle: Handle, outcome: Outcome) -> None:
         """All of it, also where there is no room here to write what becomes of it."""
@@ -297,11 +268,11 @@ class SystemdEngine:
 
     def _halt(self, handle: Handle, placed: Placed) -> None:
         """End its processes, where it has some, and have all they wrote; once."""
-        processes = self._processes.pop(handle.folder, None) or Processes(handle, placed, self._link)
-        halted = handle.folder / "halted"
+        halted = handle.folder / _HALTED
         if (handle.folder / _SENT).exists() and not placed.has_ranks and not halted.exists():
-            processes.halt(self._present(placed), self._links)
+            self._services.halt(handle, placed, self._present(placed), self._links)
             halted.touch()
+        self._services.forget(handle)
 
     def _bring_results(self, handle: Handle, placed: Placed) -> None:
         if (handle.folder / _SENT).exists():
@@ -319,11 +290,8 @@ class SystemdEngine:
         with self._ending:
             if self.has_ended(handle) or Placed.read(handle.folder) is None:
                 return
-            with handle.output.open("ab") as output:
-                os.fsync(output.fileno())
-            durable.write(handle.folder / _EXIT, json.dumps(asdict(outcome)))
-        if processes := self._processes.get(handle.folder):
-            processes.over.set()
+            ending.keep(handle, outcome)
+        self._services.let_go(handle)
 
     def states(self, handle: Handle) -> tuple[UnitState, ...]:
         placed = Placed.read(handle.folder)
