@@ -1,5 +1,6 @@
 """What builds a tree, what runs it: two questions, each answered by the first that can."""
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from buildpacks.mpi import Mpi
 from buildpacks.plan import Plan
 
 BUILDERS: tuple[Builder, ...] = (Dockerfile(), Maven(), Mpi())
+_NAMES = ("Dockerfile", "pom.xml", "mpi.xml", *profile.NAMES)
+_NEAR = 0.8  # `mpi.yml` is, `io.xml` is not
 _FILES = "Dockerfile, pom.xml, mpi.xml, profile (or Procfile)"
 
 
@@ -146,7 +149,16 @@ def _chosen(packs: Sequence[Builder], chosen: str) -> Builder:
 def _nothing_found(tree: Path) -> BuildpackError:
     if not any(tree.iterdir()):
         return BuildpackError("the pushed commit has no files", "Commit your program and an mpi.xml.")
-    return BuildpackError(
-        f"the tree has none of the files that say how to build and run it: {_FILES}",
-        "An MPI program needs an mpi.xml with three lines: `from: hello.c`, `to: hello`, `hosts: 4`.",
-    )
+    sentence = f"the tree has none of the files that say how to build and run it: {_FILES}"
+    for name in sorted(path.name for path in tree.iterdir()):
+        if meant := _meant(name):
+            return BuildpackError(sentence, f"There is a file `{name}`: did you mean `{meant}`?")
+    example = "`from: hello.c`, `to: hello`, `hosts: 4`"
+    return BuildpackError(sentence, f"An MPI program needs an mpi.xml with three lines: {example}.")
+
+
+def _meant(name: str) -> str:
+    """The file that says how to build or run whose name is nearly this one; empty where none is."""
+    known = {each.lower(): each for each in _NAMES}
+    near = difflib.get_close_matches(name.lower().removesuffix(".txt"), known, n=1, cutoff=_NEAR)
+    return known[near[0]] if near else ""

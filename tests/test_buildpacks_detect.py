@@ -86,6 +86,30 @@ def test_a_profile_that_is_a_link_out_of_the_tree_is_refused(tmp_path):
         detect(tree).plan(tree)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("MPI.xml", "mpi.xml"),
+        ("mpi.yml", "mpi.xml"),
+        ("mpi.xml.txt", "mpi.xml"),
+        ("dockerfile", "Dockerfile"),
+        ("Procfiles", "Procfile"),
+    ],
+)
+def test_a_name_that_is_nearly_right_is_told(tmp_path, name, meant):
+    tree = plant(tmp_path, {name: "", "hello.c": "", "makefile": "", "main.py": "", "README.md": ""})
+    with pytest.raises(BuildpackError) as told:
+        detect(tree)
+    assert told.value.hint == f"There is a file `{name}`: did you mean `{meant}`?"
+
+
+def test_where_no_name_is_nearly_right_it_is_told_what_to_write(tmp_path):
+    names = ("hello.c", "makefile", "main.py", "profiling.txt", "domain.xml", "io.xml")
+    with pytest.raises(BuildpackError) as told:
+        detect(plant(tmp_path, dict.fromkeys(names, "")))
+    assert "needs an mpi.xml" in told.value.hint
+
+
 def test_a_built_in_kind_may_be_chosen_too(tmp_path):
     tree = plant(tmp_path, DOCKER | MPI)
     plan = detect(tree, chosen="mpi.xml").plan(tree)
