@@ -314,6 +314,19 @@ def test_logs_keeps_the_programs_bytes_apart_from_the_story(nap: Nap, fake: Fake
     assert ended == (0, data + b"no newline", "slave 1 is alive\n")
 
 
+@pytest.mark.parametrize(("is_terminal", "shown"), [(True, b"ab\ncd\n"), (False, b"abcd\n")])
+def test_on_a_terminal_a_line_of_naps_is_not_glued_to_one_of_the_programs(
+    nap: Nap, fake: FakeReceiver, monkeypatch: pytest.MonkeyPatch, is_terminal: bool, shown: bytes
+) -> None:
+    fake.answers["GET /apps/hello/runs/3"] = RUN
+    fake.answers["GET /apps/hello/runs/3/log?follow=0"] = Stream(
+        output(b"ab"), frame(story="waiting"), output(b"cd\n"), frame(story="ended"), frame(end=RUN)
+    )
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
+    assert nap("logs", "hello", "3") == (0, shown, "waiting\nended\n")
+
+
 def test_logs_without_a_number_is_the_latest_runs(nap: Nap, fake: FakeReceiver) -> None:
     fake.answers["GET /apps/hello/runs/latest"] = RUN
     fake.answers["GET /apps/hello/runs/3/log?follow=1"] = Stream(output(b"x"), frame(end=RUN))

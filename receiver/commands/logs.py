@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from base64 import b64decode
 from typing import Any
 
@@ -48,11 +49,12 @@ def follow(app: str, number: int, until: str, as_json: bool = False) -> dict[str
     """
     where = f"{path('apps', app, 'runs', number, 'log')}?follow={until}"
     run: dict[str, Any] = {}
+    screen = Screen()
     for frame in client().frames(where):
         if as_json:
             click.echo(json.dumps(frame))
         else:
-            print_frame(frame)
+            screen.show(frame)
         run = frame.get("end", run)
     if until != "0" and not run:
         raise ReceiverError(
@@ -62,8 +64,20 @@ def follow(app: str, number: int, until: str, as_json: bool = False) -> dict[str
     return run
 
 
-def print_frame(frame: dict[str, Any]) -> None:
-    if "story" in frame:
-        click.echo(frame["story"], err=True)
-    elif "output" in frame:
-        click.echo(b64decode(frame["output"]), nl=False)
+class Screen:
+    """Shows frames. On a terminal, where both come together, each line of nap's begins at its left."""
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stdout.isatty() and sys.stderr.isatty()
+        self._in_line = False
+
+    def show(self, frame: dict[str, Any]) -> None:
+        if "story" in frame:
+            if self._in_line and self._is_terminal:
+                click.echo()
+            self._in_line = False
+            click.echo(frame["story"], err=True)
+        elif "output" in frame:
+            output = b64decode(frame["output"])
+            click.echo(output, nl=False)
+            self._in_line = not output.endswith(b"\n")
