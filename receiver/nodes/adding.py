@@ -1,9 +1,10 @@
-"""`nap nodes add`: log in, ask, judge, write it down; what cannot be a node leaves no trace here."""
+"""`nap nodes add`: log in, ask, judge, write it down; what cannot be a node is left without a trace."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from receiver.arch import own_arch
@@ -15,7 +16,7 @@ from receiver.nodes import share as node_share
 from receiver.nodes.book import NodeBook, node_name
 from receiver.nodes.checks import Situation, Wanted
 from receiver.nodes.facts import Facts, Part
-from receiver.nodes.login import Entered, Target, enter, fingerprint
+from receiver.nodes.login import Entered, Target, enter, fingerprint, let_out
 from receiver.nodes.share import Share
 from receiver.nodes.states import CONNECT_WITHIN
 from receiver.paths import Home
@@ -43,14 +44,21 @@ def add(
     book = NodeBook(home.nodes)
     if wanted.name:
         book.check(node_name(wanted.name), "")
-    with enter(target, book) as inside:
-        told = listen(inside.ask(node_facts.script(parts), ANSWERED_WITHIN))
+    with enter(target, book) as inside, _key_of_nodes_alone(inside, book, show):
+        return _add(home, inside, wanted, parts, share, show)
+
+
+def _add(
+    home: Home, inside: Entered, wanted: Wanted, parts: Sequence[Part], share: Share | None, show: Show
+) -> Node:
+    book = NodeBook(home.nodes)
+    told = listen(inside.ask(node_facts.script(parts), ANSWERED_WITHIN))
     situation = Situation(told.facts, wanted, told.apart, own_arch(), tuple(parts))
     findings = [*_greetings(inside), *checks.examine(situation)]
     if share and not _useless(findings):
         findings.append(_shared(share, book, checks.make(situation, inside.login)))
     show(findings)
-    _refuse_useless(findings, wanted.name or target.host)
+    _refuse_useless(findings, wanted.name or inside.login.host)
     node = checks.make(situation, inside.login)
     node_name(node.name)
     book.check(node.name, told.facts.machine)
@@ -58,6 +66,25 @@ def add(
     book.add(node, told.facts.machine)
     book.mark_seen([node.name])
     return node
+
+
+@contextmanager
+def _key_of_nodes_alone(inside: Entered, book: NodeBook, show: Show) -> Iterator[None]:
+    """Where nap's key was let in for what becomes no node, it is let out again."""
+    try:
+        yield
+    except (ReceiverError, KeyboardInterrupt):
+        if inside.let_in:
+            show([Finding("key", None, _let_out(inside, book.public_key))])
+        raise
+
+
+def _let_out(inside: Entered, key: str) -> str:
+    try:
+        let_out(inside, key)
+    except ReceiverError as error:
+        return f"nap's is still in ~/.ssh/authorized_keys of {inside.login.user}: {error.message}"
+    return "nap's was taken out again"
 
 
 def _clear_what_is_left(home: Home, book: NodeBook, node: Node, machine: str) -> None:

@@ -10,7 +10,7 @@ from receiver.paths import Home
 from units.systemd.links import Link
 from units.systemd.node import Node
 
-_SCRIPT = Path(__file__).with_name("clear.sh")
+_SCRIPTS = tuple(Path(__file__).with_name(name) for name in ("clear.sh", "let_out.sh"))
 _NAMED_WITHIN, _CLEARED_WITHIN = 10.0, 120.0
 
 
@@ -31,4 +31,4 @@ def _ask(home: Home, node: Node, link: Link, what: str, key: str, within: float)
     registry = own_registry(home)
     host = registry.host if registry else ""
     words = (what, home.id or "default", str(home.root), node.runtime, key, node.login.user, host)
-    return link.ask(("sh", "-s", "--", *words), _SCRIPT.read_bytes(), within)
+    return link.ask(("sh", "-s", "--", *words), b"".join(script.read_bytes() for script in _SCRIPTS), within)

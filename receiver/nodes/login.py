@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 _TARGET = re.compile(
     r"((?P<user>[^@\s:]+)@)?(\[(?P<v6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s@:\[\]]+))(:(?P<port>\d{1,5}))?"
 )
-_LET_IN = Path(__file__).with_name("let_in.sh")
+_LET_IN, _LET_OUT = (Path(__file__).with_name(name) for name in ("let_in.sh", "let_out.sh"))
 # The last that the script writes; a login's own shell may have said something before.
 _DONE = b"nap's key is let in"
 _CHUNK = 65536
-_LET_IN_WITHIN = 20.0
+_WRITTEN_WITHIN = 20.0
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,15 @@ class Target:
 
 @dataclass(frozen=True)
 class Entered:
-    """Inside: `login` has the host key that was shown; `how` says which key opened."""
+    """Inside: `login` has the host key that was shown; `how` says which key opened.
+
+    `let_in` is whether nap's own was put there just now.
+    """
 
     connection: Connection
     login: Login
     how: str
+    let_in: bool = False
 
     def ask(self, script: str, within: float) -> Iterator[bytes]:
         """What a POSIX shell writes that runs `script` as the login's user, in pieces as they come."""
@@ -86,11 +90,17 @@ def enter(target: Target, book: NodeBook) -> Iterator[Entered]:
 
     ReceiverError when neither opens, or nobody is there.
     """
-    connection, how = _opened(target, book)
+    inside = _entered(target, book)
     try:
-        yield Entered(connection, _login(connection), how)
+        yield inside
     finally:
-        connection.close()
+        inside.connection.close()
+
+
+def let_out(inside: Entered, key: str) -> None:
+    """Take the line `key` out of the keys that open this login. ReceiverError when it does not answer."""
+    file = "file=$HOME/.ssh/authorized_keys"
+    list(inside.ask(f"key={shlex.quote(key)}\n{file}\n{_LET_OUT.read_text()}", _WRITTEN_WITHIN))
 
 
 def fingerprint(host_key: str) -> str:
@@ -99,11 +109,11 @@ def fingerprint(host_key: str) -> str:
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
-def _opened(target: Target, book: NodeBook) -> tuple[Connection, str]:
+def _entered(target: Target, book: NodeBook) -> Entered:
     ours = _connection(target)
     where = Login(ours.user, ours.host, ours.port, "")
     if naps := _with_naps_key(where, book.identity):
-        return naps, "with nap's own key"
+        return Entered(naps, _login(naps), "with nap's own key")
     if not _open(ours, where):
         raise _refused(where, book.identity)
     try:
@@ -116,7 +126,8 @@ def _opened(target: Target, book: NodeBook) -> tuple[Connection, str]:
         sentence = f"{where} does not look for keys in ~/.ssh/authorized_keys, where nap's was put"
         hint = f"put this line where its sshd looks (AuthorizedKeysFile): {book.public_key}"
         raise ReceiverError(sentence, hint)
-    return naps, f"with your key; nap's was put into ~/.ssh/authorized_keys of {where.user}"
+    how = f"with your key; nap's was put into ~/.ssh/authorized_keys of {where.user}"
+    return Entered(naps, _login(naps), how, let_in=True)
 
 
 def _connection(target: Target) -> Connection:
@@ -168,7 +179,7 @@ def _login(connection: Connection) -> Login:
 
 
 def _let_in(inside: Entered, key: str) -> None:
-    said = b"".join(inside.ask(f"key={shlex.quote(key)}\n{_LET_IN.read_text()}", _LET_IN_WITHIN))
+    said = b"".join(inside.ask(f"key={shlex.quote(key)}\n{_LET_IN.read_text()}", _WRITTEN_WITHIN))
     if _DONE not in said:
         last = (said.decode(errors="replace").strip().splitlines() or ["nothing was said"])[-1]
         raise ReceiverError(f"nap's key cannot be let in at {inside.login}: {last}")

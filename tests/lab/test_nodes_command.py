@@ -127,6 +127,8 @@ def test_a_machine_without_a_runtime_that_works_leaves_no_trace(nap: Nap, nodes:
     assert "MISSING  runtime" in done.stdout
     assert done.stderr.startswith(f"nap: {nodes[0].address} was not added: runtime: ")
     assert NodeBook(home.nodes).all() == ()
+    assert "nap's was taken out again" in done.stdout
+    assert nodes[0].console("cat", "/home/ops/.ssh/authorized_keys") == ""
 
 
 def test_nodes_are_asked_again_whether_they_still_can_be_nodes(nap: Nap, nodes: Nodes) -> None:
