@@ -12,7 +12,7 @@ from pathlib import Path
 
 from receiver import doctor_containers
 from receiver.errors import ReceiverError
-from receiver.findings import Finding, Machine, tool, version_in
+from receiver.findings import Finding, Machine, settings_of, tool, version_in
 
 OLDEST_PYTHON = (3, 10)
 OLDEST_GIT = (2, 29)  # the first with proc-receive hooks
@@ -148,18 +148,30 @@ def check_ssh_server(machine: Machine) -> Finding:
     return Finding("ssh server", True, path)
 
 
+def check_settings(machine: Machine) -> Finding | None:
+    """Nothing is said of them where there are none."""
+    from receiver import settings
+    from receiver.paths import Home
+
+    path = Home(machine.home).settings
+    try:
+        settings.load(path)
+    except ReceiverError as error:
+        return Finding("settings", False, error.message, error.hint)
+    return Finding("settings", True, str(path)) if path.exists() else None
+
+
 def check_fleet(machine: Machine) -> Finding | None:
     """Nothing is said of it where nobody asked for one."""
-    from receiver import engines, settings
+    from receiver import engines
     from receiver.nodes import fleets
     from receiver.paths import Home
     from units.errors import UnitError
 
-    home = Home(machine.home)
+    home, wanted = Home(machine.home), settings_of(machine)
+    if wanted is None or (engines.current(home) != "fleet" and not wanted.fleet.url):
+        return None
     try:
-        wanted = settings.load(home.settings)
-        if engines.current(home) != "fleet" and not wanted.fleet.url:
-            return None
         machines = fleets.client(wanted).machines()
     except (ReceiverError, UnitError) as error:
         return Finding("fleet", False, error.message, error.hint)
@@ -213,6 +225,7 @@ CHECKS: tuple[Callable[[Machine], Finding | None], ...] = (
     check_iproute,
     check_etcd,
     check_ssh_server,
+    check_settings,
     doctor_containers.check_podman,
     doctor_containers.check_docker,
     doctor_containers.check_registry_server,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from receiver.errors import ReceiverError
-from receiver.findings import Finding, Machine, version_in
+from receiver.findings import Finding, Machine, settings_of, version_in
 
 _ENGINE = "the engine containers"
 # Where a few bytes are put and read back.
@@ -48,22 +48,22 @@ def check_mmdebstrap(machine: Machine) -> Finding:
     return Finding("mmdebstrap", None, "not found", hint, "mmdebstrap")
 
 
-def check_registry(machine: Machine) -> Finding:
+def check_registry(machine: Machine) -> Finding | None:
     """A few bytes there and back, where settings name a registry or nap's own is running."""
-    from receiver import settings
     from receiver.images import registries
     from receiver.paths import Home
     from registry import image_server
     from registry.errors import RegistryError
     from registry.image_client import Client
 
-    name, home = "image registry", Home(machine.home)
+    name, home, settings = "image registry", Home(machine.home), settings_of(machine)
+    if settings is None:
+        return None
+    if not settings.registry.url and not image_server.pid(home.image_registry):
+        hint = "nap up --engine containers starts one"
+        return Finding(name, _lacking(machine), "none is named, none is running", hint)
     try:
-        wanted = settings.load(home.settings).registry
-        if not wanted.url and not image_server.pid(home.image_registry):
-            hint = "nap up --engine containers starts one"
-            return Finding(name, _lacking(machine), "none is named, none is running", hint)
-        registry = registries.of(home, wanted)
+        registry = registries.of(home, settings.registry)
         Client(registry).round_trip(_CHECKED)
     except (RegistryError, ReceiverError) as error:
         return Finding(name, _lacking(machine), error.message, error.hint or "see its log")

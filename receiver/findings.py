@@ -10,6 +10,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from receiver.errors import ReceiverError
+
+if TYPE_CHECKING:
+    from receiver.settings import Settings
 
 PROBE_SECONDS = 20
 _SYSTEM_FOLDERS = "/usr/sbin:/sbin:/usr/local/sbin"
@@ -63,6 +69,17 @@ def tool(
             told = machine.output([path, "--version"])
             return Finding(name, True, f"{version_in(told)} ({path})" if told else path)
     return Finding(name, False if needed else None, "not found", without, package)
+
+
+def settings_of(machine: Machine) -> Settings | None:
+    """None where they are wrong, which has a finding of its own."""
+    from receiver import settings
+    from receiver.paths import Home
+
+    try:
+        return settings.load(Home(machine.home).settings)
+    except ReceiverError:
+        return None
 
 
 def version_in(told: str) -> str:

@@ -136,7 +136,7 @@ def load(path: Path) -> Settings:
         "registry": RegistrySettings(**merged["registry"]),
         "share": _folder("share", merged["share"], str(path)),
         "push_limit": _size("push_limit", merged["push_limit"], str(path)),
-        "maven": tuple(shlex.split(merged["maven"])),
+        "maven": _words("maven", merged["maven"], str(path)),
     }
     return Settings(**{**merged, **blocks})
 
@@ -200,6 +200,14 @@ def _folder(name: str, value: str, path: str) -> str:
         hint = "write a path such as /srv/share, without colons, commas and spaces"
         raise ReceiverError(f"{path}: {name} is {value!r}", hint)
     return value
+
+
+def _words(name: str, value: str, path: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(value))
+    except ValueError as error:
+        hint = "quotes come in pairs"
+        raise ReceiverError(f"{path}: {name} is {value!r}", hint) from error
 
 
 def _size(name: str, value: object, path: str) -> int:

@@ -135,6 +135,19 @@ def test_a_home_below_a_file_is_missing_for_good(bare: Machine) -> None:
     assert doctor.check_home(replace(bare, home=bare.home / "file" / "nap")).ok is False
 
 
+def test_wrong_settings_are_told_once(bare: Machine) -> None:
+    (bare.home / "settings.yaml").write_text("keeep: 1\n")
+    found = [finding for finding in examine(bare) if "settings.yaml" in finding.found]
+    assert [(finding.name, finding.ok) for finding in found] == [("settings", False)]
+    assert "did you mean keep?" in found[0].hint
+
+
+def test_settings_that_are_right_are_named(bare: Machine) -> None:
+    assert doctor.check_settings(bare) is None
+    (bare.home / "settings.yaml").write_text("keep: 1\n")
+    assert doctor.check_settings(bare) == Finding("settings", True, str(bare.home / "settings.yaml"))
+
+
 def test_a_full_disk_is_a_warning(bare: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "LEAST_FREE_BYTES", sys.maxsize)
     assert doctor.check_disk(bare).ok is None
@@ -167,8 +180,8 @@ def test_this_machine_is_looked_at_for_real(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("NAP_HOME", str(tmp_path))
     ended = CliRunner().invoke(nap, ["doctor", "--json"], catch_exceptions=False)
     findings = {finding["name"]: finding for finding in json.loads(ended.stdout)}
-    # Of fleet nothing is said where nobody asked for one.
-    assert len(findings) == len(doctor.CHECKS) - 1
+    # Of settings nothing is said where there are none, nor of fleet where nobody asked for it.
+    assert len(findings) == len(doctor.CHECKS) - 2
     assert findings["python"]["found"] == ".".join(map(str, sys.version_info[:3]))
     assert ended.exit_code == int(any(f["ok"] is False for f in findings.values()))
 

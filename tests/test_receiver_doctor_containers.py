@@ -33,6 +33,12 @@ def checked(finding: Finding) -> tuple[bool | None, str]:
     return finding.ok, finding.found
 
 
+def registry_of(home: Path) -> Finding:
+    found = doctor.check_registry(machine(home))
+    assert found
+    return found
+
+
 @pytest.mark.parametrize(("rootless", "found"), [("true\n", ", rootless"), ("false\n", "")])
 def test_podman_says_whether_it_is_rootless(tmp_path: Path, rootless: str, found: str) -> None:
     there = machine(tmp_path, "podman", podman_version="podman version 4.3.1", podman_info=rootless)
@@ -65,7 +71,7 @@ def test_what_the_engine_of_this_home_needs_is_missing_for_good(tmp_path: Path) 
     assert doctor.check_podman(machine(tmp_path)).ok is None
     engines.keep(Home(tmp_path), "containers")
     assert doctor.check_podman(machine(tmp_path)).ok is False
-    assert doctor.check_registry(machine(tmp_path)).ok is False
+    assert registry_of(tmp_path).ok is False
 
 
 def test_the_registrys_server_goes_by_two_names(tmp_path: Path) -> None:
@@ -81,7 +87,7 @@ def test_without_mmdebstrap_a_base_has_to_be_named(tmp_path: Path) -> None:
 
 
 def test_a_registry_that_is_neither_named_nor_running_is_told_how_to_get(tmp_path: Path) -> None:
-    found = doctor.check_registry(machine(tmp_path))
+    found = registry_of(tmp_path)
     assert checked(found) == (None, "none is named, none is running")
     assert "nap up --engine containers" in found.hint
 
@@ -92,7 +98,7 @@ def test_nap_s_own_registry_is_tried_for_real(tmp_path: Path) -> None:
     own = RegistrySettings("", "", "", "", "", False, 0)
     registry = registries.have(home, own, lambda line: None)
     try:
-        found = doctor.check_registry(machine(tmp_path))
+        found = registry_of(tmp_path)
         assert checked(found) == (True, f"{registry.name} takes images and gives them back")
         assert Client(registry).tags("nap_check") == []
     finally:
@@ -105,19 +111,19 @@ def test_a_registry_that_settings_name_is_tried_for_real(tmp_path: Path) -> None
     named = f"registry: {{url: '127.0.0.1:{lab.port}/team', user: nap, insecure: true"
     settings = tmp_path / "settings.yaml"
     settings.write_text(f"{named}, password_file: {tmp_path}/password}}\n")
-    away = doctor.check_registry(machine(tmp_path))
+    away = registry_of(tmp_path)
     assert "cannot be reached" in away.found
     lab.start()
     try:
-        assert doctor.check_registry(machine(tmp_path)).ok is True
+        assert registry_of(tmp_path).ok is True
         (tmp_path / "password").write_text("wrong\n")
-        refused = doctor.check_registry(machine(tmp_path))
+        refused = registry_of(tmp_path)
         assert refused.found.endswith("refuses the login of 'nap'")
         assert "registry.password_file" in refused.hint
     finally:
         lab.stop()
 
 
-def test_a_wrong_setting_is_shown_in_its_place(tmp_path: Path) -> None:
+def test_an_address_that_is_none_is_shown_as_the_registrys(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text(f"registry: {{url: 'http://127.0.0.1:{free_port()}'}}\n")
-    assert "is not the address of a registry" in doctor.check_registry(machine(tmp_path)).found
+    assert "is not the address of a registry" in registry_of(tmp_path).found
