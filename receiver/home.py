@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import re
 import shlex
@@ -24,7 +25,6 @@ from receiver.settings import EtcdSettings, Settings
 from registry import discovery, etcd_server, node_images
 from registry.endpoint import Endpoint
 from registry.endpoint import Settings as StoreSettings
-from registry.errors import RegistryError
 from registry.keys import Keys
 from registry.opening import choose_api, open_store
 from registry.processes import Detached, PidLock
@@ -71,18 +71,29 @@ def down(root: Path, say: Say) -> None:
     Runs that cannot be stopped keep nothing else up: the error that names them comes last.
     """
     home = Home(root)
-    if not home.root.is_dir():
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        say(line)
+
+    if home.root.is_dir():
+        settings = home_settings.load(home.settings)
+        with _nobody_else(home):
+            _stop(home, settings, tell)
+    if not told:
         say("nap is not up")
-        return
-    settings = home_settings.load(home.settings)
-    with _nobody_else(home):
-        if _daemon(home).pid():
-            _daemon(home).stop()
-            say("receiver stopped")
-        try:
-            _stop_runs(home, settings, say)
-        finally:
-            _stop_servers(home, say)
+
+
+def _stop(home: Home, settings: Settings, say: Say) -> None:
+    """Each part that runs, with a line of it."""
+    if _daemon(home).pid():
+        _daemon(home).stop()
+        say("receiver stopped")
+    try:
+        _stop_runs(home, settings, say)
+    finally:
+        _stop_servers(home, say)
 
 
 def _stop_servers(home: Home, say: Say) -> None:
@@ -172,7 +183,7 @@ def _have_etcd(home: Home, settings: EtcdSettings, beyond: tuple[str, ...], say:
         endpoint = etcd_server.start(home.etcd, say, settings.port, beyond)
     endpoint = choose_api(endpoint) if settings.api == "auto" else replace(endpoint, api=settings.api)
     open_store(endpoint).ping()
-    _keep(StoreSettings(endpoint, Keys(home.id), settings.timing), home.etcd_settings)
+    StoreSettings(endpoint, Keys(home.id), settings.timing).save(home.etcd_settings)
 
 
 def _have_containers(home: Home, settings: Settings, say: Say) -> None:
@@ -194,35 +205,28 @@ def _images_log(home: Home) -> Path:
     return home.log / "node-images.log"
 
 
-def _keep(settings: StoreSettings, path: Path) -> None:
-    """Write the file anew only when it says something else: see `_is_outdated`."""
-    with contextlib.suppress(RegistryError):
-        if StoreSettings.load(path) == settings:
-            return
-    settings.save(path)
-
-
 def _daemon(home: Home) -> Detached:
     return Detached("the receiver", home.lock, home.log / "daemon.log")
 
 
-def _is_outdated(home: Home) -> bool:
-    """Whether the daemon, whose lock was written when it started, has read settings that are no more."""
+def _settings_digest(home: Home) -> str:
+    """Of all that a daemon reads once, when it starts."""
     logins = (home.logins / "config.json", home.logins / "certs" / "ca.crt")
-    read = [path for path in (home.settings, home.etcd_settings, home.engine, *logins) if path.exists()]
-    return home.lock.exists() and any(
-        path.stat().st_mtime_ns > home.lock.stat().st_mtime_ns for path in read
-    )  # fmt: skip
+    read = (home.settings, home.etcd_settings, home.engine, *logins)
+    there = {str(path): path.read_bytes() for path in read if path.exists()}
+    return hashlib.sha256(repr(there).encode()).hexdigest()
 
 
 def _have_daemon(home: Home, say: Say) -> None:
-    process = _daemon(home)
-    if _is_outdated(home) and process.pid():
+    """The one that runs, if it has read the settings that hold now."""
+    process, digest = _daemon(home), _settings_digest(home)
+    if process.pid() and not (home.settings_read.exists() and home.settings_read.read_text() == digest):
         process.stop()
         say("receiver stopped: its settings have changed")
     with process.closed_door() as lock:
         if not lock.take():
             return
+        home.settings_read.write_text(digest)
         pid = process.launch((sys.executable, "-m", "receiver.daemon", str(home.root)), _environment(), lock)
     say(f"receiver started (pid {pid})")
 

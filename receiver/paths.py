@@ -43,6 +43,11 @@ class Home:
         return self.root / "daemon.lock"
 
     @property
+    def settings_read(self) -> Path:
+        """A digest of the settings that the daemon has read."""
+        return self.root / "daemon.read"
+
+    @property
     def api_socket(self) -> Path:
         return self.root / "nap.sock"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,58 @@ def test_a_home_that_was_never_up_is_said_not_to_be(tmp_path: Path) -> None:
     said: list[str] = []
     down(tmp_path / "home", said.append)
     assert said == ["nap is not up"]
+
+
+def test_a_home_that_is_down_already_is_said_not_to_be(
+    tmp_path: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.registries, "stop", lambda *_: None)
+    monkeypatch.setattr(module, "_stop_runs", lambda *_: None)
+    down(tmp_path, said.append)
+    assert said == ["nap is not up"]
+
+
+class Daemon:
+    """One that runs as soon as it was launched, and counts how often that was."""
+
+    def __init__(self) -> None:
+        self.runs = False
+        self.launched = 0
+
+    def pid(self) -> int | None:
+        return 1 if self.runs else None
+
+    def stop(self) -> None:
+        self.runs = False
+
+    @contextmanager
+    def closed_door(self) -> Iterator[Daemon]:
+        yield self
+
+    def take(self) -> bool:
+        return not self.runs
+
+    def launch(self, *_: object) -> int:
+        self.runs = True
+        self.launched += 1
+        return 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "launched"),
+    [(None, "keep: 3", 2), ("keep: 3", "keep: 4", 2), ("keep: 3", None, 2), ("keep: 3", "keep: 3", 1)],
+)
+def test_a_receiver_whose_settings_are_others_now_is_started_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str | None, after: str | None, launched: int
+) -> None:
+    home, daemon = Home(tmp_path), Daemon()
+    monkeypatch.setattr(module, "_daemon", lambda _: daemon)
+    for text in (before, after):
+        home.settings.unlink(missing_ok=True)
+        if text:
+            home.settings.write_text(text)
+        module._have_daemon(home, lambda _: None)
+    assert daemon.launched == launched
 
 
 def test_an_engine_that_is_gone_keeps_nothing_else_up(
