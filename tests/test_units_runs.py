@@ -162,6 +162,38 @@ def test_a_runner_that_has_ended_its_run_may_go_on_bringing_results(tmp_path: Pa
     assert runs.outcome(handle) == Outcome(3)
 
 
+def started(folder: Path, script: str) -> tuple[Runs, Handle]:
+    """A runner that is a shell script, which says that it is ready and no more than that by itself."""
+    runs, handle = Runs(), Handle(folder)
+    os.mkfifo(folder / "control")
+    runs.start_runner(handle, ("sh", "-c", f"echo ready; exec >&-; {script}"))
+    return runs, handle
+
+
+def test_a_runner_that_has_yet_to_begin_counts_as_running_and_one_that_has_ended_does_not(
+    tmp_path: Path,
+) -> None:
+    runs, handle = started(tmp_path, "read line <control")
+    assert runs.running(handle)
+    assert runs.command(handle, "end") or (tmp_path / "control").write_text("end\n")
+    runs._children[tmp_path].wait()
+    assert not runs.running(handle)
+
+
+def test_a_runner_that_does_not_listen_yet_is_told_once_it_does(tmp_path: Path) -> None:
+    runs, handle = started(tmp_path, "sleep 0.3; head -n 1 control >told")
+    runs.stop(handle, CANCELLED)
+    runs._children[tmp_path].wait()
+    assert (tmp_path / "told").read_text().startswith('stop {"exit_code": 130')
+
+
+def test_nobody_waits_for_a_runner_that_is_gone_to_listen(tmp_path: Path) -> None:
+    runs, handle = started(tmp_path, "exit")
+    runs._children[tmp_path].wait()
+    runs.stop(handle, CANCELLED)
+    assert not runs.command(handle, "start")
+
+
 def test_units_are_told_by_where_their_engine_has_them(tmp_path: Path) -> None:
     machine, runtime = Machine(2, False, ()), Runtime("podman", "podman", rootless=False, uid=1000)
     engines = LocalEngine(tmp_path, machine, Namespaces()), ContainersEngine(tmp_path, machine, runtime)

@@ -71,8 +71,7 @@ class ContainersEngine(Runs):
         units = unit_files.render_all(job, place, self._at)
         files.make(folder, units, json.dumps(self._spec(job, ports)), {})
         self._hand_out(job, folder, units, ports)
-        command = (sys.executable, "-I", "-S", str(_HERE / "runner.py"), str(folder))
-        self.start_runner(handle, command)
+        self.start_runner(handle, (sys.executable, "-I", "-S", str(_HERE / "runner.py"), str(folder)))
         return handle
 
     def _spec(self, job: Job, ports: dict[str, int]) -> dict[str, Any]:

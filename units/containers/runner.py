@@ -1,4 +1,4 @@
-"""The first process of a run in containers: `runner.py FOLDER`, on the standard library alone.
+"""The first process of a run in containers: `runner.py FOLDER LOCK`, on the standard library alone.
 
 Its containers outlive it when it is killed; the engine then finds them by their labels.
 """
@@ -14,10 +14,10 @@ from units.containers.ground import Containers
 from units.running.runner import Runner, take_folder
 
 
-def main(folder: str) -> None:
-    spec, streams = take_folder(folder)
+def main(folder: str, lock: str) -> None:
+    spec, streams = take_folder(folder, lock)
     Runner(spec, streams, Containers(folder, spec, streams)).run()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

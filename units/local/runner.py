@@ -1,6 +1,6 @@
 """The first process of a run's capsule: when it ends, every process of the run does.
 
-    runner.py FOLDER        (as an enclosure starts it, without `site`; the standard library alone)
+    runner.py FOLDER LOCK        (as an enclosure starts it, without `site`; the standard library alone)
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from units.local.ground import Processes
 from units.running.runner import Runner, take_folder
 
 
-def main(folder: str) -> None:
-    spec, streams = take_folder(folder)
+def main(folder: str, lock: str) -> None:
+    spec, streams = take_folder(folder, lock)
     Runner(spec, streams, Processes(folder, spec, streams)).run()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

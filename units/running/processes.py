@@ -15,10 +15,10 @@ def start_time(pid: int) -> str:
 
 
 def find(identity: str) -> int | None:
-    """The number of the process that `identity` ("PID STARTTIME") names, if it is still there."""
+    """The number of the process that `identity` ("PID STARTTIME") names, if it has not ended."""
     pid, _, started = identity.partition(" ")
     with contextlib.suppress(OSError, ValueError, IndexError):
-        if start_time(int(pid)) == started.strip():
+        if start_time(int(pid)) == started.strip() and state(int(pid)) != "ended":
             return int(pid)
     return None
 

@@ -8,11 +8,12 @@ import os
 from typing import Any
 
 
-def take_lock(folder: str) -> None:
-    """Held until this process ends: what tells others that the run is alive."""
-    lock = os.open("lock", os.O_WRONLY | os.O_CREAT, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    os.write(lock, f"the runner of {folder}\n".encode())
+def lock(folder: str) -> int:
+    """A descriptor that tells others that the run is alive, for as long as any process has it."""
+    descriptor = os.open(f"{folder}/lock", os.O_WRONLY | os.O_CREAT, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.write(descriptor, f"the runner of {folder}\n".encode())
+    return descriptor
 
 
 def write_identity() -> None:

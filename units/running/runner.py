@@ -28,10 +28,13 @@ GRACE = 5.0
 LOST = 137
 
 
-def take_folder(folder: str) -> tuple[dict[str, Any], Streams]:
-    """Make the run in `folder` this process's own; what it is to be, and where it is told."""
+def take_folder(folder: str, lock: str) -> tuple[dict[str, Any], Streams]:
+    """Make the run in `folder` this process's own; what it is to be, and where it is told.
+
+    `lock` is the number of the descriptor that keeps others off it, which none of the units gets.
+    """
+    os.set_inheritable(int(lock), False)
     os.chdir(folder)
-    record.take_lock(folder)
     record.write_identity()
     with open("run.json") as file:
         spec: dict[str, Any] = json.load(file)
@@ -204,7 +207,8 @@ class Runner:
         if self.ending.left == 0.0:
             self._time_is_up()
         for unit in self.restarts.take_due():
-            self._start(unit)
+            if self.ending.outcome is None:
+                self._start(unit)
         self.announcer.alive(self.ground.alive())
 
     def _time_is_up(self) -> None:

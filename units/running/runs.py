@@ -8,6 +8,7 @@ import json
 import os
 import select
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,7 +18,7 @@ from units import ending
 from units.errors import UnitError
 from units.job import Handle, Job, Outcome, UnitState
 from units.room import Use
-from units.running import files, processes
+from units.running import files, processes, record
 
 _READY_WITHIN = 120.0
 # Bytes that a rank takes that does something: one of MPICH that does nothing takes half of it. And how many
@@ -25,6 +26,7 @@ _READY_WITHIN = 120.0
 _RANK = 16 << 20
 _SOME_RANKS = 64
 _STOP_WITHIN = 15.0
+_BETWEEN_TRIES = 0.02
 # A runner that has ended its run may still be bringing results, for as long as that goes on.
 _TIDY_WITHIN = 3600.0
 
@@ -70,16 +72,24 @@ class Runs:
         """What is on this machine is the receiver's to remove."""
 
     def start_runner(self, handle: Handle, argv: Sequence[str]) -> None:
-        """UnitError, with nothing left, when the units do not all start."""
-        with handle.log.open("ab") as log:
-            runner = subprocess.Popen(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                cwd=handle.folder,
-                start_new_session=True,
-            )
+        """UnitError, with nothing left, when the units do not all start.
+
+        The run's lock is handed to the runner: there is no moment in which it would seem not to run.
+        """
+        lock = record.lock(str(handle.folder))
+        try:
+            with handle.log.open("ab") as log:
+                runner = subprocess.Popen(
+                    (*argv, str(lock)),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    cwd=handle.folder,
+                    start_new_session=True,
+                    pass_fds=(lock,),
+                )
+        finally:
+            os.close(lock)
         self._children[handle.folder] = runner
         assert runner.stdout is not None
         with runner.stdout as answer:
@@ -98,33 +108,36 @@ class Runs:
     def start_master(self, handle: Handle, files: Mapping[str, str]) -> None:
         for name, content in files.items():
             (handle.folder / name).write_text(content)
-        self.command(handle, "start")
+        self._tell(handle, "start")
 
     def command(self, handle: Handle, line: str) -> bool:
         """Whether somebody was there to read it."""
-        try:
+        with contextlib.suppress(OSError):
             control = os.open(handle.folder / "control", os.O_WRONLY | os.O_NONBLOCK)
-        except OSError:
-            return False
-        with os.fdopen(control, "w") as fifo:
-            fifo.write(f"{line}\n")
-        return True
+            with os.fdopen(control, "w") as fifo:
+                fifo.write(f"{line}\n")
+            return True
+        return False
 
     def running(self, handle: Handle) -> bool:
-        """The runner holds a lock for as long as it lives."""
+        """The runner was given the run's lock; what encloses it may have that a bit longer."""
         try:
             with (handle.folder / "lock").open() as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
         except BlockingIOError:
-            return True
+            return not self._has_begun(handle) or self.runner(handle) is not None
         return False
+
+    def _has_begun(self, handle: Handle) -> bool:
+        return (handle.folder / "pid").exists()
 
     def has_ended(self, handle: Handle) -> bool:
         return ending.is_kept(handle.folder)
 
     def wait(self, handle: Handle, seconds: float | None) -> bool:
+        self._until(handle, lambda: self._has_begun(handle))
         pid = self.runner(handle)
         return processes.wait(pid, seconds) if pid else not self.running(handle)
 
@@ -140,13 +153,22 @@ class Runs:
         return ending.kept(handle.folder) or Outcome(137, killed, "lost")
 
     def stop(self, handle: Handle, outcome: Outcome) -> None:
-        self.command(handle, f"stop {json.dumps(asdict(outcome))}")
+        self._tell(handle, f"stop {json.dumps(asdict(outcome))}")
         pid = self.runner(handle)
         if pid and not self._ends(handle, pid):
             processes.kill(pid)
             processes.wait(pid, _STOP_WITHIN)
             if not self.has_ended(handle):
                 ending.keep(handle, outcome)
+
+    def _tell(self, handle: Handle, line: str) -> None:
+        self._until(handle, lambda: self.command(handle, line))
+
+    def _until(self, handle: Handle, done: Callable[[], bool]) -> None:
+        """A runner that has just been started is ready in a moment; one that has ended never will be."""
+        deadline = time.monotonic() + _STOP_WITHIN
+        while not done() and self.running(handle) and time.monotonic() < deadline:
+            time.sleep(_BETWEEN_TRIES)
 
     def _ends(self, handle: Handle, pid: int) -> bool:
         """Whether the runner does by itself what it was told."""
