@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 from units.containers import access, container
-from units.containers.life import Life
+from units.containers.container import Seen
+from units.containers.life import SOON, Life
 from units.containers.member import announced
 from units.running.answering import greets
 
 _GREETING = b"SSH-2.0"
+# Seconds that the last pause may have in which a runtime notices an end: some ten in all.
+_NOTICED_BEFORE = 6.0
 
 
 class SlaveLife(Life):
@@ -32,13 +37,21 @@ class SlaveLife(Life):
 
     def _tell_why(self) -> None:
         """A slave's last words are the reason of its end; one that was asked to end, ends with 0."""
-        seen = self.look()
+        seen = self._seen_ended()
         if seen is None:
             self.tell_end(None)
         elif seen.exit_code:
             self.tell_end(seen, self._ended_with(seen.exit_code))
         else:
             self.tell_end(seen, f"the container {self.unit.place} was stopped by hand")
+
+    def _seen_ended(self) -> Seen | None:
+        """The container once the runtime has noticed that its process is gone, which takes it a moment."""
+        pause, seen = SOON, self.look()
+        while seen and seen.pid and pause < _NOTICED_BEFORE:
+            time.sleep(pause)
+            pause, seen = pause * 2, self.look()
+        return seen
 
     def _ended_with(self, code: int) -> str:
         said = container.last_words(self.around.runtime, self.unit.place)
