@@ -25,8 +25,9 @@ RANKS = ("--shm-size", "2g", "--cap-add", "SYS_PTRACE")
 REMARKS = 9
 OUTPUT = "/run/nap-output"
 ENTER = (
-    f'exec {REMARKS}>&2 >>{OUTPUT} 2>&1; . {INSIDE}/environment; cd "$NAP_APP" || exit; "$@" & child=$!; '
-    'trap "kill $child" TERM; wait $child; code=$?; '
+    """child=; told=; trap 'told=1; [ -z "$child" ] || kill $child' TERM; """
+    f'exec {REMARKS}>&2 >>{OUTPUT} 2>&1; . {INSIDE}/environment; cd "$NAP_APP" || exit; '
+    '"$@" & child=$!; [ -z "$told" ] || kill $child; wait $child; code=$?; '
     "while kill -0 $child 2>/dev/null; do wait $child; code=$?; done; exit $code"
 )
 
