@@ -9,7 +9,7 @@ umask 077
 cd "$1" || exit 1
 read -r api <api
 read -r refresh retry soon <pace
-tried='' trouble='' dead='' sleeper=''
+tried='' trouble='' dead='' ended=''
 : >token
 
 say() { printf '%s\n' "$*" >&2; }
@@ -96,17 +96,17 @@ alive() {
     return 1
 }
 
-# A signal is seen at once in `wait`, and only afterwards in a command that is waited for.
+# A signal is seen at once in `wait`, and only afterwards in a command that is waited for. It may come before
+# anything is noted of the sleep that has just begun: but that is the last job then.
 pause() {
     sleep "$1" &
-    sleeper=$!
-    wait "$sleeper"
-    sleeper=''
+    wait "$!"
+    ended=$!
 }
 
 leave() {
     trap '' TERM INT
-    [ -z "$sleeper" ] || kill "$sleeper"
+    [ "${!-}" = "$ended" ] || kill "$!"
     [ -z "$tried" ] || "${api}_remove" || say "Not removed: $(reason). The key is left to expire."
     exit 0
 }

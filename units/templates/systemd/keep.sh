@@ -14,7 +14,8 @@ shown=$!
 {
     while has_room; do sleep 1; done
     : >"$here/unkept"
-    kill -TERM $child
+    # Again and again: it may not have been told yet what that means to it.
+    while kill -TERM $child; do sleep 1; done 2>/dev/null
 } &
 watch=$!
 wait $child

@@ -13,6 +13,14 @@ first)
     done
     ;;
 again) [ -e leads ] || exit 0 ;;
+esac
+# One of the app's runs at a time.
+exec 9<..
+flock 9
+
+case $1 in
+# A machine that goes down from here on finds it so when it is up again.
+first) : >leads ;;
 end)
     iptables --wait -t nat -S "$chain" 2>/dev/null | grep -q -- "--to-ports $inner\$" || exit 0
     for hook in PREROUTING OUTPUT; do iptables --wait -t nat -D "$hook" -j "$chain"; done
@@ -33,5 +41,4 @@ for hook in PREROUTING OUTPUT; do
         iptables --wait -t nat -I "$hook" -j "$chain" || exit 1
 done
 [ "$1" = first ] || exit 0
-rm -f ../*/leads
-: >leads
+for other in ../*/leads; do [ "$other" -ef leads ] || rm -f "$other"; done
