@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from paramiko import SSHException
 from test_units_systemd import ONE
 
 from units.errors import UnitError
@@ -59,6 +60,54 @@ def test_a_command_whose_exit_code_never_comes_did_not_answer(cut: ToCut) -> Non
     with pytest.raises(UnitError, match="did not answer within 0 s"):
         cut.run(("true",), within=0.01)
     assert cut.channel.closed
+
+
+class Frozen(Cut):
+    """A channel of a node that froze before it took the command: paramiko waits until it is closed."""
+
+    def settimeout(self, seconds: float) -> None:
+        pass
+
+    def exec_command(self, command: str) -> None:
+        assert self.status_event.wait(10), "nobody closes it"
+        raise SSHException("Channel closed.")
+
+    def close(self) -> None:
+        self.status_event.set()
+
+
+def test_a_node_that_freezes_before_it_takes_a_command_did_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(links, "_MARGIN", 0)
+    link = Link(ONE.login, None)
+    monkeypatch.setattr(link, "_session", lambda _: Frozen())
+    with pytest.raises(UnitError, match="did not answer within 0 s"):
+        link.run(("true",), within=0.01)
+
+
+class Opened:
+    """A connection that is there, and a client of it."""
+
+    is_connected = True
+
+    def __init__(self) -> None:
+        self.client = self
+
+    def close(self) -> None:
+        self.is_connected = False
+
+
+def test_what_is_under_way_outlives_a_request_that_was_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = Link(ONE.login, None)
+    monkeypatch.setattr(link, "_connected", Opened)
+    clients = []
+    for _ in range(5):
+        clients.append(link._client(0))
+        link.set_aside()
+    assert [client.is_connected for client in clients] == [False, False, True, True, True]
+    link.close()
+    assert not any(client.is_connected for client in clients)
 
 
 def test_files_whose_exit_code_never_comes_did_not_come(

@@ -10,8 +10,9 @@ import logging
 import shlex
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -35,6 +36,8 @@ _LATE = 124
 _MARGIN = 2.0
 # Connections to one node: a sshd has some ten sessions in each.
 _MOST = 30
+# Of those that were late once.
+_MOST_ASIDE = 3
 T = TypeVar("T")
 # What it says there it raises as well; without a handler it would say it on standard error.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -66,6 +69,7 @@ class Link:
         self._connect_within = connect_within
         self._lock = threading.Lock()
         self._connections: list[Connection] = []
+        self._aside: list[Connection] = []
         self._failed: tuple[float, UnitError] | None = None
 
     def run(self, argv: Sequence[str], given: bytes = b"", within: float = 30.0) -> Done:
@@ -81,7 +85,7 @@ class Link:
                 raise UnitError(f"the connection to {self.login} was lost", "see: nap nodes")
             return Done(code, out, err.decode(errors="replace"))
         except (OSError, EOFError) as error:
-            self.close()
+            self.set_aside()
             raise self._silent(within) from error
         finally:
             channel.close()
@@ -101,9 +105,10 @@ class Link:
         try:
             channel = self._session(within)
             channel.settimeout(within + _MARGIN)
-            channel.exec_command(shlex.join(words))
+            with _closed_after(channel, within + _MARGIN):
+                channel.exec_command(shlex.join(words))
         except (OSError, EOFError, SSHException) as error:
-            self.close()
+            self.set_aside()
             raise self._silent(within) from error
         return channel
 
@@ -158,12 +163,36 @@ class Link:
         connection.transport.set_keepalive(_KEEPALIVE)
         return connection
 
-    def close(self) -> None:
-        """Whoever uses it next opens it anew."""
+    def set_aside(self) -> None:
+        """Whoever uses it next opens it anew; what is under way, such as the fetch of an image, goes on."""
         with self._lock:
-            connections, self._connections = self._connections, []
-        for connection in connections:
-            connection.client.close()
+            late = [one for one in (*self._aside, *self._connections) if one.is_connected]
+            self._connections, self._aside = [], late[-_MOST_ASIDE:]
+        _close(late[:-_MOST_ASIDE])
+
+    def close(self) -> None:
+        """The same, and what is under way is told that the connection was lost."""
+        with self._lock:
+            connections = [*self._aside, *self._connections]
+            self._connections, self._aside = [], []
+        _close(connections)
+
+
+def _close(connections: Iterable[Connection]) -> None:
+    for connection in connections:
+        connection.client.close()
+
+
+@contextmanager
+def _closed_after(channel: Channel, seconds: float) -> Iterator[None]:
+    """What is waited for inside ends with SSHException then: paramiko itself would wait for ever."""
+    timer = threading.Timer(seconds, channel.close)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def exit_code(channel: Channel, within: float) -> int:

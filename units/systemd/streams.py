@@ -43,7 +43,7 @@ def _pieces(link: Link, argv: Sequence[str]) -> Iterator[bytes]:
         if exit_code(channel, _SILENCE):
             raise UnitError(f"{argv[0]} failed on {link.login}: {''.join(words[-1:])}")
     except (TimeoutError, EOFError) as error:
-        link.close()
+        link.set_aside()
         raise UnitError(f"{link.login} did not answer within {_SILENCE:.0f} s", "see: nap nodes") from error
     finally:
         channel.close()
