@@ -86,6 +86,24 @@ def debts(tmp_path: Path, links: FakeLinks) -> Debts:
     return Debts(tmp_path / "owed", cast(Links, links), lambda: (ONE, TWO), 1)
 
 
+def test_what_nobody_thought_of_does_not_end_the_trying(
+    debts: Debts, links: FakeLinks, capsys: pytest.CaptureFixture[str]
+) -> None:
+    debts._every = 0.01
+    failures = iter((RuntimeError("can't start new thread"),))
+
+    def nodes() -> tuple[Node, ...]:
+        for failure in failures:
+            raise failure
+        return ONE, TWO
+
+    debts._nodes = nodes
+    debts.owe(OWN)
+    debts.begin()
+    assert links.removed.wait(10)
+    assert "can't start new thread" in capsys.readouterr().err
+
+
 def test_each_node_removes_a_folder_of_its_own(debts: Debts, links: FakeLinks, tmp_path: Path) -> None:
     debts.owe(OWN)
     debts.pay(["node1", "node2"])

@@ -9,10 +9,10 @@ is put on it.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 import threading
+import traceback
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -150,8 +150,12 @@ class Debts:
 
     def _keep(self) -> None:
         while True:
-            with contextlib.suppress(OSError):  # what cannot be read or removed here now is tried again too
+            try:
                 self._try_again()
+            except OSError:
+                pass  # what cannot be read or removed here now is tried again too
+            except Exception:
+                traceback.print_exc()
             owing = self._debtors() or self._away or any(self._folder.glob("*.json"))
             self._due.wait(self._every if owing else None)
             self._due.clear()

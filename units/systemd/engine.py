@@ -36,6 +36,8 @@ from units.systemd.turns import alone
 from units.systemd.watching import Watch
 
 _SENT, _HALTED = "sent", "halted"
+# Seconds: one late answer is not to hide how the program ended.
+_ANSWERS_AGAIN_WITHIN = 10.0
 
 
 class SystemdEngine:
@@ -200,7 +202,8 @@ class SystemdEngine:
         if outcome.state != "ended":
             return outcome
         # Where mpirun calls it a success, a silent node has as much time to answer as at any other moment.
-        patience = 0 if outcome.exit_code else self._timing.away
+        away = self._timing.away
+        patience = min(_ANSWERS_AGAIN_WITHIN, away) if outcome.exit_code else away
         nodes = self._nodes_of(placed)
         found = causes.befell(self._links, nodes, placed, patience, lambda: self.has_ended(handle))
         return found or outcome

@@ -26,7 +26,9 @@ class Services:
         processes.begin(ended)
 
     def wait(self, handle: Handle, seconds: float | None) -> bool:
-        return self._followed[handle.folder].over.wait(seconds)
+        """Whether it has ended; one that is not followed any more has."""
+        processes = self._followed.get(handle.folder)
+        return processes is None or processes.over.wait(seconds)
 
     def let_go(self, handle: Handle) -> None:
         """The run has ended: nobody follows or waits any more."""
