@@ -6,7 +6,7 @@ import json
 import os
 import stat
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from receiver_fake import serving
 from receiver.commands.group import nap
 from receiver.errors import ReceiverError
 from receiver.findings import Finding
-from receiver.nodes import checks, states
+from receiver.nodes import adding, checks, states
 from receiver.nodes import facts as node_facts
 from receiver.nodes.book import NodeBook, node_name
 from receiver.nodes.checks import Situation, Wanted
@@ -340,6 +340,27 @@ def test_clocks_may_differ_by_two_seconds(apart: float, ok: bool) -> None:
 def test_podmans_imitation_of_docker_is_not_missed() -> None:
     facts = replace(node_facts.parse(DEBIAN), broken={"docker": "unknown field"})
     assert findings(Situation(facts, AS_IT_IS, 0.0, "amd64"))["runtime"].ok
+
+
+@pytest.mark.parametrize(
+    ("asked", "heard", "clock", "apart"),
+    [(100, 103, 102, 0), (100, 103, 99, -1), (100, 103, 110, 7), (100, 100.1, 100.05, 0)],
+)
+def test_a_clock_that_may_have_been_right_when_it_was_read_is(
+    monkeypatch: pytest.MonkeyPatch, asked: float, heard: float, clock: float, apart: float
+) -> None:
+    now = asked
+    monkeypatch.setattr(adding.time, "time", lambda: now)
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal now
+        yield b"what a login's own shell says\n"
+        now = heard
+        yield f"clock={clock}\n".encode()
+        now += 50
+        yield DEBIAN.partition("\n")[2].encode()
+
+    assert adding.listen(pieces()).apart == pytest.approx(apart)
 
 
 def test_no_runtime_and_a_broken_one_are_told_apart() -> None:

@@ -13,6 +13,7 @@ from receiver.nodes import reach
 from receiver.paths import Home
 from registry.endpoint import Endpoint, Secret
 from registry.endpoint import Settings as StoreSettings
+from registry.errors import RegistryError
 from registry.keys import Keys
 
 OURS = Endpoint("https://etcd.lab:2379", api="v3", user="receiver", password=Secret("ours"))
@@ -39,6 +40,11 @@ def test_nodes_are_who_the_receiver_is_unless_settings_name_another_user(home: H
     assert as_settings_say(home, nodes) == ("nodes", "theirs", "", "")
     nodes = f"nodes: {{cert: {tmp_path}/cert, key: {tmp_path}/key}}"
     assert as_settings_say(home, nodes) == ("receiver", "ours", "cert\n", "key\n")
+
+
+def test_nodes_are_never_who_the_receiver_is_in_an_etcd_of_naps_own_that_has_just_ended(home: Home) -> None:
+    with pytest.raises((RegistryError, OSError)):
+        reach.etcd(home, settings.load(home.settings).etcd)
 
 
 def test_a_password_that_is_not_there_is_told_by_its_key(home: Home) -> None:

@@ -31,7 +31,7 @@ ANSWERED_WITHIN = 90.0
 
 @dataclass(frozen=True)
 class Told:
-    """`apart`: how many seconds its clock is ahead of ours."""
+    """`apart`: how many seconds its clock is ahead of ours, at least."""
 
     facts: Facts
     apart: float
@@ -104,13 +104,14 @@ def _clear_what_is_left(home: Home, book: NodeBook, node: Node, machine: str) ->
 
 
 def listen(pieces: Iterable[bytes]) -> Told:
-    """To what a machine says. It begins with its clock, which is read against ours when that comes."""
-    said, heard = [], 0.0
+    """To what a machine says. It has read its clock after it was asked, and before that came here."""
+    asked, heard, said = time.time(), 0.0, b""
     for piece in pieces:
-        heard = heard or time.time()
-        said.append(piece)
-    facts = node_facts.parse(b"".join(said).decode(errors="replace"))
-    return Told(facts, facts.clock - heard)
+        said += piece
+        if not heard and node_facts.has_clock(said):
+            heard = time.time()
+    facts = node_facts.parse(said.decode(errors="replace"))
+    return Told(facts, facts.clock - min(max(facts.clock, asked), heard or time.time()))
 
 
 def _greetings(inside: Entered) -> list[Finding]:

@@ -84,6 +84,11 @@ def debian_arch(machine: str) -> str:
     return _ARCHITECTURES.get(machine, machine)
 
 
+def has_clock(said: bytes) -> bool:
+    """Whether the machine has told its time by now."""
+    return re.search(rb"^clock=.*\n", said, re.MULTILINE) is not None
+
+
 def parse(text: str) -> Facts:
     """The facts in what `script` wrote; ReceiverError when that is not all of it."""
     told: dict[str, list[str]] = {}

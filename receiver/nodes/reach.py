@@ -43,7 +43,7 @@ def _towards(host: str) -> str:
 def etcd(home: Home, settings: EtcdSettings) -> Etcd:
     """How nodes announce slaves: as a user of their own in nap's etcd, else as settings say."""
     known = StoreSettings.load(home.etcd_settings)
-    own = etcd_server.pid(home.etcd) is not None
+    own = not settings.url
     seen = etcd_server.nodes(home.etcd, known.keys) if own else _as_nodes(known.endpoint, settings.nodes)
     access = NodeAccess.of(seen)
     return Etcd(
