@@ -195,7 +195,7 @@ class Api:
         until = request.query_params.get("follow", "0")
 
         async def lines() -> AsyncIterator[bytes]:
-            if until != "0" and not run.ended:
+            if until != "0" and self._dispatcher.has(run):
                 async for frame in story.follow(folder):
                     if frame.settled and until == "up":
                         break

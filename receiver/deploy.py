@@ -68,8 +68,8 @@ def _place(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: H
     """The job with its slaves' nodes, once there is room for them; None when it is cancelled before."""
 
     def told(shortage: str) -> None:
-        progress.say(f"-----> waiting for room: {shortage}")
         progress.update(state="waiting")
+        progress.say(f"-----> waiting for room: {shortage}")
 
     placed = parts.engine.place(job, handle, told, ticket.is_cancelled)
     if placed is None:
@@ -81,10 +81,10 @@ def _place(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: H
 def _submit(progress: Progress, parts: Parts, job: Job, handle: Handle) -> None:
     make_room(progress, parts)
     refuse_taken_port(progress, parts, job)
+    progress.update(state="starting")
     progress.say(f"-----> run {job.run} of {job.app} v{job.release}")
     if note := parts.engine.note(job):
         progress.say(f"       {note}")
-    progress.update(state="starting")
     with progress.phase("slaves"):
         parts.engine.submit(job, handle.folder)
 

@@ -107,6 +107,11 @@ class Dispatcher:
                 with serving.said_if_it_stays(progress, other):
                     self.cancel(other, Outcome(130, f"run {run.number} replaced it", "replaced"))
 
+    def has(self, run: Run) -> bool:
+        """Whether it is being carried out: its story has not come to its end."""
+        with self._lock:
+            return (run.app, run.number) in self._tickets
+
     def cancel(self, run: Run, outcome: Outcome = CANCELLED) -> None:
         """End a run, wherever it is; one that has ended stays as it is."""
         with self._lock:
@@ -220,8 +225,8 @@ class Dispatcher:
         first = self._turns.before(run.app, run.number)
         if first:
             stopped = "it is being stopped" if "replace" in run.options else "-o replace stops it"
-            progress.say(f"-----> waiting for run {first[-1]} of {run.app} to end ({stopped})")
             progress.update(state="waiting")
+            progress.say(f"-----> waiting for run {first[-1]} of {run.app} to end ({stopped})")
         silence = Silence(progress.say, f"waiting for {counted(len(first), 'run')} before this one")
         while not self._turns.wait(run.app, run.number, ticket.is_cancelled, silence.patience()):
             silence.broken()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-
 from receiver.ledger import Ledger
+from registry import ports
 
 
 def of(ledger: Ledger, app: str) -> int:
     """The port in the app's settings; a free one is chosen and kept there the first time."""
     config = ledger.app(app).config
     if "port" not in config:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            config["port"] = listener.getsockname()[1]
+        config["port"] = ports.lasting("127.0.0.1")
         ledger.configure(app, config)
     return int(config["port"])

@@ -39,10 +39,11 @@ class Progress:
         self.run = self._ledger.update(self.run, **changes)
         self._publisher.run(self.run)
 
-    def up(self) -> None:
-        """A service's: whoever pushed has seen what there is to see."""
+    def up(self, *lines: str) -> None:
+        """A service's: once these are told, whoever pushed has seen what there is to see."""
         self.was_up = True
         self.update(state="running")
+        self.story.say(*lines)
         self.story.settle()
         self._on_up(self.run)
 

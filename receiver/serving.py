@@ -111,6 +111,7 @@ def wait_until_it_answers(progress: Progress, parts: Parts, ticket: Ticket, job:
                 f"{job.app} did not answer on port {port} within {parts.settings.answer_timeout} s",
                 _crashes(handle) or "it has to listen on $PORT, at 0.0.0.0",
             )
-    progress.say(f"-----> {job.app} is up: http://{address}:{port}")
-    progress.say(f"       it stays up; see: nap ps, nap logs {job.app} -f")
-    progress.up()
+    progress.up(
+        f"-----> {job.app} is up: http://{address}:{port}",
+        f"       it stays up; see: nap ps, nap logs {job.app} -f",
+    )
