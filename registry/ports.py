@@ -6,7 +6,7 @@ import random
 import socket
 
 # Below those that the kernel gives to whoever asks for any: others call us by this one for good.
-_LASTING = range(20000, 32768)
+LASTING = range(20000, 32768)
 
 
 def is_free(host: str, port: int) -> bool:
@@ -17,9 +17,9 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
-def lasting(host: str) -> int:
+def lasting(host: str, among: range = LASTING) -> int:
     """A free port that nobody else is given while we are away."""
-    return next(port for port in random.sample(_LASTING, len(_LASTING)) if is_free(host, port))
+    return next(port for port in random.sample(among, len(among)) if is_free(host, port))
 
 
 def fleeting(host: str) -> int:
