@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,6 @@ from units.errors import UnitError
 from units.job import Pairs
 
 _CGROUPS = Path("/sys/fs/cgroup")
-# Seconds, one after the other.
-_LETS_GO_AFTER = 0.1, 0.3, 1.0, 2.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -80,16 +77,6 @@ def remove(runtime: Runtime, *names: str) -> None:
     if names:
         grace = ("--ignore", "--time", "0") if runtime.kind == "podman" else ()
         runtime.run("rm", "--force", "--volumes", *grace, *names)
-
-
-def remove_network(runtime: Runtime, name: str) -> None:
-    """Unless the app's next run is on it. Docker lets go of a container's end of it a moment late."""
-    for pause in _LETS_GO_AFTER:
-        if "active endpoints" not in runtime.run("network", "rm", name).stderr:
-            return
-        if runtime.run("ps", "--all", "--quiet", "--filter", f"network={name}").stdout.strip():
-            return
-        time.sleep(pause)
 
 
 def labelled(runtime: Runtime, **labels: str) -> list[str]:

@@ -7,16 +7,13 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from units.containers import access, leftovers, results
+from units.containers import access, leftovers, network, results
 from units.containers.attached import AttachedLife
 from units.containers.life import Around, Life
-from units.containers.runtime import Runtime, last_line
+from units.containers.runtime import Runtime
 from units.containers.slave import SlaveLife
 from units.running.ground import Change, Changes, Streams
 from units.running.unit import Unit
-
-# Bytes a packet: what never leaves this machine need not be cut up. Large messages are twice as fast.
-_LARGEST = 65535
 
 
 class Containers:
@@ -33,25 +30,12 @@ class Containers:
 
     def arrange(self, units: list[Unit]) -> None:
         signal.set_wakeup_fd(-1)
-        network = self._spec["network"]
-        if network:
-            self._have_network(network)
+        network.have(self._runtime, self._spec)
         for unit in units:
             kind = SlaveLife if unit.is_slave else AttachedLife
             self._lives[unit.name] = life = kind(unit, self._around)
             if unit.kind == "master" and isinstance(life, AttachedLife):
                 life.make_early()  # its hostfile comes when it is started
-
-    def _have_network(self, name: str) -> None:
-        mine = f"nap.home={self._spec['home']}"
-        size = "mtu" if self._runtime.kind == "podman" else "com.docker.network.driver.mtu"
-        made = self._runtime.run("network", "create", "--label", mine, "--opt", f"{size}={_LARGEST}", name)
-        if made.returncode and "exists" not in made.stderr:
-            raise OSError(f"the network {name} cannot be made: {last_line(made.stderr)}")
-        if made.returncode:
-            labels = self._runtime.run("network", "inspect", "--format", "{{.Labels}}", name).stdout
-            if mine.partition("=")[2] not in labels:
-                raise OSError(f"there is a network {name} that is not nap's")
 
     def start(self, unit: Unit) -> None:
         if unit.kind == "master":

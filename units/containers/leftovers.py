@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from units.containers import container
+from units.containers import container, network
 from units.containers.runtime import Runtime
 from units.errors import UnitError
 
@@ -25,7 +25,7 @@ def remove(runtime: Runtime, folder: Path, spec: dict[str, Any], containers: Col
     """These containers and the network go; the run's files are the receiver's own again."""
     container.remove(runtime, *containers)
     if spec["network"]:
-        container.remove_network(runtime, spec["network"])
+        network.remove(runtime, spec["network"])
     files = [path for path in (folder / "share", folder / "output") if path.exists()]
     with contextlib.suppress(UnitError, subprocess.CalledProcessError):
         runtime.take_back(*files)

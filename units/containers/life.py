@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from units.containers import container
+from units.containers import container, network
 from units.containers.container import Memory, Seen
 from units.containers.runtime import SECONDS, Runtime, last_line
 from units.errors import UnitError
@@ -70,7 +70,12 @@ class Life:
     def make(self) -> subprocess.CompletedProcess[str]:
         """Its container, that of a slave running, others created."""
         self.is_begun = True
-        made = self.around.runtime.run(*self.unit.argv)
+        runtime = self.around.runtime
+        made = runtime.run(*self.unit.argv)
+        if made.returncode and network.is_missed(made.stderr):
+            network.have(runtime, self.around.spec)
+            container.remove(runtime, self.unit.place)
+            made = runtime.run(*self.unit.argv)
         self.is_made = made.returncode == 0
         return made
 
