@@ -201,9 +201,16 @@ def until_cancelled(progress: Progress, ticket: Ticket) -> Outcome:
 def test_replace_ends_what_runs_and_what_waits(
     parts: Any, dispatcher: Dispatcher, deployments: Deployments
 ) -> None:
-    deployments.does["long"] = until_cancelled
+    begun = threading.Event()
+
+    def long(progress: Progress, ticket: Ticket) -> Outcome:
+        begun.set()
+        return until_cancelled(progress, ticket)
+
+    deployments.does["long"] = long
     for commit in ("long", "never"):
         dispatcher.accept("hello", commit, {}, Prelude())
+    assert begun.wait(PATIENCE)
     dispatcher.accept("hello", "new", {"replace": ""}, Prelude())
     runs = finished(parts, 3)
     assert [(run.state, run.exit_code) for run in runs] == [
@@ -267,7 +274,15 @@ def test_a_service_comes_back_unless_somebody_ended_it(
 def test_a_service_comes_back_unless_a_later_one_has_come_up(
     parts: Any, dispatcher: Dispatcher, deployments: Deployments, comes_up: bool, states: list[str]
 ) -> None:
+    lost = threading.Event()
+
+    def hear(run: Run) -> None:
+        if run.number == 1 and run.ended:
+            lost.set()
+
     def later(progress: Progress, ticket: Ticket) -> Outcome:
+        # It does not come up in place of one that is still on record as being up.
+        assert lost.wait(PATIENCE)
         progress.update(service=True)
         if comes_up:
             progress.up()
@@ -280,6 +295,7 @@ def test_a_service_comes_back_unless_a_later_one_has_come_up(
     parts.ledger.accept("hello", "c2", {})
     deployments.does["c1"] = lambda progress, _: Outcome(137 if progress.run.number == 1 else 0, "", "lost")
     deployments.does["c2"] = later
+    parts.publisher.run = hear
     dispatcher.recover()
     for number in range(1, len(states) + 1 - comes_up):
         join(f"hello run {number}")

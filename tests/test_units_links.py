@@ -127,12 +127,12 @@ def test_who_asks_a_node_does_not_wait_for_those_that_fetch_an_image(tmp_path: P
     got_there: list[bool] = []
 
     def fetch(*_: object) -> None:
-        begun.wait(5)
-        got_there.append(fetched.wait(2))
+        begun.wait(30)
+        got_there.append(fetched.wait(30))
 
     fetching = threading.Thread(target=asked.each, args=(many, fetch))
     fetching.start()
-    begun.wait(5)
+    begun.wait(30)
     asked.each(many[:1], lambda *_: fetched.set())
     fetching.join()
     assert all(got_there)
