@@ -12,15 +12,12 @@ import containers_home
 import nodes_home
 from nap_lab import App
 from node_lab import Node
-from nodes_runs import containers
+from nodes_runs import GO, shared, slave
 
 from receiver.paths import Home
-from units.containers import container
 from units.containers.runtime import Runtime
 
 NewApp = Callable[..., App]
-# What a rank that waits is told.
-_GO = "go\n"
 _WITHIN = 60
 
 
@@ -31,7 +28,7 @@ class LocalEngine:
     def open_gate(self, app: App, run: int) -> None:
         """Let the first slave's rank go on, which waits at the FIFO `gate` in /share."""
         gate = _folder(app, run) / "share/gate"
-        gate.write_text(_GO)
+        gate.write_text(GO)
 
     def until_over(self, app: App, run: int) -> None:
         """Until the run has ended, whoever looks after it."""
@@ -47,10 +44,13 @@ class ContainersEngine:
     new_app: NewApp
     runtime: Runtime
 
-    def open_gate(self, app: App, _run: int) -> None:
-        mine = container.labelled(self.runtime, home=str(app.home.root), app=app.name)
-        (name,) = (one for one in mine if one.endswith("_slave1"))
-        self.runtime.ask("exec", name, "sh", "-c", "echo go >/share/gate")
+    def open_gate(self, app: App, run: int) -> None:
+        """From outside: the slave may be gone before a shell in it could say that it has written."""
+        gate = _folder(app, run) / "share/gate"
+        if self.runtime.rootless:
+            self.runtime.ask("unshare", "sh", "-c", f"printf '{GO}' >\"$0\"", str(gate))
+        else:
+            gate.write_text(GO)
 
     def until_over(self, app: App, run: int) -> None:
         _until_runner_ended(app, run)
@@ -64,10 +64,9 @@ class NodesEngine:
     new_app: NewApp
     nodes: tuple[Node, ...]
 
-    def open_gate(self, app: App, _run: int) -> None:
-        name = f"{Home(app.home.root).id}_{app.name}_slave1"
-        (node,) = (node for node in self.nodes if name in containers(node))
-        node.console("podman", "exec", name, "sh", "-c", "echo go >/share/gate")
+    def open_gate(self, app: App, run: int) -> None:
+        node, _ = slave(app, self.nodes, 1)
+        (shared(app, node, run) / "gate").write_text(GO)
 
     def until_over(self, app: App, _run: int) -> None:
         unit = f"{Home(app.home.root).id}_master_{app.name}.service"

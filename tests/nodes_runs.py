@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from subprocess import Popen
 
 from nap_lab import App, NapHome, wait_for
@@ -15,8 +16,10 @@ from receiver.paths import Home
 # One rank of the first slave waits until somebody writes into its pipe; then there is much to be said.
 GATED = """\
 case $(hostname) in *-slave1) mkdir /tmp/first || exit 0 ;; *) exit 0 ;; esac
-mkfifo /tmp/gate; echo begun; read go < /tmp/gate; seq 20000; echo and done
+mkfifo "$NAP_SHARE/gate"; echo begun; read go < "$NAP_SHARE/gate"; seq 20000; echo and done
 """
+# What a rank that waits is told.
+GO = "go\n"
 LINES = ["begun", *map(str, range(1, 20_001)), "and done"]
 
 
@@ -49,18 +52,35 @@ class Run:
 
     def slave(self, index: int) -> tuple[Node, str]:
         """Its node and its container there."""
-        name = f"{Home(self.app.home.root).id}_{self.app.name}_slave{index}"
-        (node,) = (node for node in self.nodes if name in containers(node))
-        return node, name
+        return slave(self.app, self.nodes, index)
+
+    def shared(self) -> Path:
+        """The first slave's /share, as this machine has it; the run is the app's latest."""
+        node, _ = self.slave(1)
+        return shared(self.app, node, len(self.app.runs()))
 
     def open(self) -> None:
-        node, name = self.slave(1)
-        node.console("podman", "exec", name, "sh", "-c", "echo go > /tmp/gate")
+        (self.shared() / "gate").write_text(GO)
 
     def end(self) -> str:
         """What the pusher is told from here on."""
         assert self.push
         return str(self.push.communicate(timeout=100)[1])
+
+
+def slave(app: App, nodes: tuple[Node, ...], index: int) -> tuple[Node, str]:
+    """The node of a slave of the run that goes on, and its container there."""
+    name = f"{Home(app.home.root).id}_{app.name}_slave{index}"
+    (node,) = (node for node in nodes if name in containers(node))
+    return node, name
+
+
+def shared(app: App, node: Node, run: int) -> Path:
+    """What slaves on the node see as /share, from outside.
+
+    A slave may be gone before a command in it could say how it ended.
+    """
+    return node.disk / "var/lib/nap" / Home(app.home.root).id / app.name / str(run) / "share"
 
 
 def containers(node: Node) -> list[str]:
