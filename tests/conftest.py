@@ -21,7 +21,7 @@ import workers
 from containers_home import SharedStacks
 from containers_lab import docker, podman, runtime
 from fleet_fake import Cluster, serving
-from nap_lab import App, NapHome, machine_lacks
+from nap_lab import WITHIN, App, NapHome, machine_lacks
 from node_lab import Node
 from nodes_lab import Lab, nodes, nodes_lab, own_lab, three_nodes
 
@@ -42,6 +42,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         workers.check(item)
+        # Longer than a push may take alone.
+        if item.get_closest_marker("lab") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(2 * WITHIN))
 
 
 @pytest.fixture(scope="session")

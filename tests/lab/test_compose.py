@@ -23,7 +23,7 @@ from units.containers.runtime import Runtime
 from units.job import Job, Mpi
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(400)]
-WITHIN = 90
+WITHIN = 150
 NewApp = Callable[..., App]
 TO_THE_END = ("--abort-on-container-exit", "--exit-code-from", "master")
 
@@ -317,6 +317,8 @@ def test_a_slave_with_another_host_key_ends_the_run(export: Callable[..., Projec
         "--tmpfs", "/keys:mode=1777", "--entrypoint", "sh", slave["image"], "-euc", script,
     ).strip()  # fmt: skip
     try:
+        greets = "ssh-keyscan -p 2222 localhost 2>/dev/null | grep -q ."
+        project.docker.ask("exec", foreign, "sh", "-c", f"until {greets}; do sleep 0.1; done")
         ran = project.run("up", *TO_THE_END)
     finally:
         project.docker.ask("rm", "-f", foreign)
