@@ -8,7 +8,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,6 +45,19 @@ def gated(nap: NapHome, gate: Path, tmp_path: Path) -> App:
     os.killpg(push.pid, signal.SIGKILL)
     push.communicate()
     return app
+
+
+def compiles(gate: Path) -> str:
+    """A manifest whose step says `compiling`, which its line, shown before it runs, does not, and waits."""
+    return f"build: echo comp''iling; read go < {gate}\nto: x\nhosts: 1\n"
+
+
+def until(ask: Callable[[], object], wanted: object) -> None:
+    """Ask again for a while: what was killed is not gone at once."""
+    end = time.monotonic() + 20
+    while (found := ask()) != wanted and time.monotonic() < end:
+        time.sleep(0.1)
+    assert found == wanted
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
@@ -138,8 +152,7 @@ def test_mpi_ranks_do_not_notice_that_the_daemon_died(nap: NapHome, gate: Path, 
 def test_a_push_that_is_being_built_when_the_daemon_dies_is_refused(
     nap: NapHome, gate: Path, tmp_path: Path
 ) -> None:
-    manifest = f"build: echo compiling; read go < {gate}\nto: x\nhosts: 1\n"
-    app = nap.app("building", tmp_path / "tree", {"mpi.xml": manifest, "x": ""})
+    app = nap.app("building", tmp_path / "tree", {"mpi.xml": compiles(gate), "x": ""})
     push = app.start_push()
     wait_for(push.stderr, "compiling")
     nap.kill_daemon()
@@ -147,7 +160,7 @@ def test_a_push_that_is_being_built_when_the_daemon_dies_is_refused(
     assert push.returncode == 1
     assert "the receiver went away" in told
     assert "[remote rejected]" in told
-    assert of_builds(nap) == []
+    until(lambda: of_builds(nap), [])
     nap.up()
     assert app.runs() == []
     assert not (nap.root / "scratch").exists()
@@ -199,7 +212,7 @@ def test_a_run_is_gathered_on_after_the_daemon_died_in_it(nap: NapHome, tmp_path
 
 def test_a_run_that_is_adopted_has_no_need_of_its_image_any_more(gated: App, gate: Path) -> None:
     home = gated.home
-    assert gated.runs()[0]["state"] == "running"
+    until(lambda: gated.runs()[0]["state"], "running")
     home.kill_daemon()
     (home.root / "images").rename(home.root / "elsewhere")
     home.up()
@@ -219,7 +232,7 @@ def test_a_run_that_cannot_be_gathered_on_is_stopped(nap: NapHome, tmp_path: Pat
         nap.up()
         assert app.wait("2") == 1
     assert "is not there any more" in app.runs()[1]["reason"]
-    assert app.processes() == []
+    until(app.processes, [])
 
 
 def test_a_run_is_cancelled_after_it_was_adopted(gated: App) -> None:
@@ -267,23 +280,23 @@ def test_down_leaves_no_process(gated: App) -> None:
     down = nap.nap("down")
     assert down.code == 0
     assert "stopped gated run 1" in down.out
-    assert of_this_home(nap) == []
+    until(lambda: of_this_home(nap), [])
     assert nap.nap("down").code == 0
     nap.up()
+    assert gated.wait() == 130
     run = gated.runs()[0]
     assert (run["state"], run["exit_code"], run["reason"]) == ("cancelled", 130, "nap went down")
 
 
 def test_down_ends_a_build(nap: NapHome, gate: Path, tmp_path: Path) -> None:
-    manifest = f"build: echo compiling; read go < {gate}\nto: x\nhosts: 1\n"
-    app = nap.app("building", tmp_path / "tree", {"mpi.xml": manifest, "x": ""})
+    app = nap.app("building", tmp_path / "tree", {"mpi.xml": compiles(gate), "x": ""})
     push = app.start_push()
     wait_for(push.stderr, "compiling")
     nap.down()
     told = push.communicate(timeout=60)[1]
     assert push.returncode == 1
     assert "[remote rejected]" in told
-    assert of_this_home(nap) == []
+    until(lambda: of_this_home(nap), [])
 
 
 def test_up_starts_what_died(nap: NapHome, tmp_path: Path) -> None:
@@ -438,7 +451,7 @@ def test_closed_streams_leave_daemons_that_are_found_again(own_home: NapHome) ->
     assert own_home.run("sh", "-c", command, cwd=ROOT).code == 0
     assert own_home.json("status")["apps"] == 0
     assert own_home.nap("down").code == 0
-    assert of_this_home(own_home) == []
+    until(lambda: of_this_home(own_home), [])
 
 
 def test_a_repository_that_git_variables_name_is_left_alone(own_home: NapHome, tmp_path: Path) -> None:
