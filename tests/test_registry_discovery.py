@@ -76,6 +76,11 @@ def there(keys: Keys, *indices: int) -> Callable[[object], bool]:
     return lambda listing: listing.entries == wanted  # type: ignore[attr-defined]
 
 
+def alive(runner: Runner, keys: Keys, *indices: int) -> Callable[[], None]:
+    """Says that these slaves were seen alive, without which their keys expire."""
+    return lambda: runner.say({"alive": [keys.slave("heat", index) for index in indices]})
+
+
 def test_what_a_runner_announces_is_there_and_goes_with_its_connection(
     home: Path, store: Store, keys: Keys
 ) -> None:
@@ -102,9 +107,8 @@ def test_the_key_of_a_slave_that_is_not_seen_alive_expires_alone(
 ) -> None:
     runner = Runner(hasty_home)
     runner.announce(keys, 1, 2, 3)
-    alive = [keys.slave("heat", 1), keys.slave("heat", 3)]
-    until(store, keys.slaves("heat"), there(keys, 1, 2, 3))
-    until(store, keys.slaves("heat"), there(keys, 1, 3), meanwhile=lambda: runner.say({"alive": alive}))
+    until(store, keys.slaves("heat"), there(keys, 1, 2, 3), meanwhile=alive(runner, keys, 1, 2, 3))
+    until(store, keys.slaves("heat"), there(keys, 1, 3), meanwhile=alive(runner, keys, 1, 3))
 
 
 def test_a_slave_that_comes_to_life_again_has_its_key_again(
@@ -112,10 +116,9 @@ def test_a_slave_that_comes_to_life_again_has_its_key_again(
 ) -> None:
     runner = Runner(hasty_home)
     runner.announce(keys, 1)
-    until(store, keys.slaves("heat"), there(keys, 1))
+    until(store, keys.slaves("heat"), there(keys, 1), meanwhile=alive(runner, keys, 1))
     until(store, keys.slaves("heat"), there(keys))
-    runner.say({"alive": [keys.slave("heat", 1)]})
-    until(store, keys.slaves("heat"), there(keys, 1))
+    until(store, keys.slaves("heat"), there(keys, 1), meanwhile=alive(runner, keys, 1))
 
 
 def test_a_bad_line_ends_its_connection_and_no_other(home: Path, store: Store, keys: Keys) -> None:
@@ -142,7 +145,7 @@ def test_a_runner_that_connects_anew_keeps_its_keys(home: Path, store: Store, ke
 def test_keys_live_on_when_it_is_killed_and_started_again(hasty_home: Path, store: Store, keys: Keys) -> None:
     before = Runner(hasty_home)
     before.announce(keys, 1, 2)
-    until(store, keys.slaves("heat"), there(keys, 1, 2))
+    until(store, keys.slaves("heat"), there(keys, 1, 2), meanwhile=alive(before, keys, 1, 2))
     killed = discovery.pid(hasty_home)
     assert killed is not None
     os.kill(killed, signal.SIGKILL)
@@ -151,8 +154,7 @@ def test_keys_live_on_when_it_is_killed_and_started_again(hasty_home: Path, stor
     before.close()
     runner = Runner(hasty_home)
     runner.announce(keys, 1)
-    alive = {"alive": [keys.slave("heat", 1)]}
-    until(store, keys.slaves("heat"), there(keys, 1), meanwhile=lambda: runner.say(alive))
+    until(store, keys.slaves("heat"), there(keys, 1), meanwhile=alive(runner, keys, 1))
 
 
 def test_it_leaves_the_keys_of_live_slaves_when_it_is_stopped(home: Path, store: Store, keys: Keys) -> None:
