@@ -15,7 +15,7 @@ from units.local.enclosures import Enclosure
 from units.local.engine import LocalEngine
 
 MPICC = {"openmpi5": "openmpi-5.0.11/bin", "mpich": "mpich-5.0.2/bin"}
-WITHIN = 60
+WITHIN = 150
 
 
 @dataclass(frozen=True)

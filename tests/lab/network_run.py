@@ -23,7 +23,7 @@ def main(root: str, stacks: str, flavour: str, tree: str, *program: str) -> None
     # The machine is asked in here: only this process is in the test's network.
     machine = replace(Machine.here(), cores=2)
     lab = EngineLab(Path(root), Path(stacks), machine)
-    ended = lab.run(replace(lab.mpi_job(Path(tree), flavour, (2, 2, 2, 2), *program), timeout=45))
+    ended = lab.run(replace(lab.mpi_job(Path(tree), flavour, (2, 2, 2, 2), *program), timeout=100))
     print(json.dumps({**asdict(ended.outcome), "text": ended.text, "interfaces": machine.interfaces}))
 
 

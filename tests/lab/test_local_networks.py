@@ -19,7 +19,7 @@ from units.local import enclosures
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.lab,
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(300),
     pytest.mark.skipif(bool(enclosures.refusal()), reason="this machine allows no user namespaces"),
     pytest.mark.skipif(not shutil.which("ip", path="/usr/sbin:/sbin:/usr/bin:/bin"), reason="no iproute2"),
 ]
@@ -39,7 +39,7 @@ NETWORKS = {
         ip link set veth0 up
         ip link set eth0 up
         ip link set docker0 up
-        timeout 10 sh -c 'until ip -br link show docker0 | grep -q LOWER_UP; do :; done'
+        timeout 10 sh -c 'until ip -br link show docker0 | grep -q " UP "; do :; done'
     """,
     # A name that Open MPI passes over.
     "only libvirt's": """
@@ -51,7 +51,7 @@ NETWORKS = {
         ip link set veth0 up
         ip link set veth1 up
         ip link set virbr0 up
-        timeout 10 sh -c 'until ip -br link show virbr0 | grep -q LOWER_UP; do :; done'
+        timeout 10 sh -c 'until ip -br link show virbr0 | grep -q " UP "; do :; done'
     """,
     # `operstate` of such an interface stays "unknown".
     "a dummy": """
@@ -84,7 +84,7 @@ def run_in(network: str, *arguments: str) -> dict[str, Any]:
     script = f'set -e; PATH=$PATH:/usr/sbin:/sbin\n{NETWORKS[network]}\nexec "$@"'
     inside = ("unshare", "--user", "--map-root-user", "--net", "sh", "-c", script, "sh")
     command = (*inside, sys.executable, str(RUN), *arguments)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
