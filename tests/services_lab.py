@@ -7,6 +7,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from subprocess import DEVNULL, PIPE
+
+from nap_lab import App, wait_for
 
 SERVER = """\
 import http.server, os, pathlib
@@ -43,6 +46,15 @@ def ask(number: int, host: str = "127.0.0.1") -> str:
         return connection.getresponse().read().decode()
     finally:
         connection.close()
+
+
+def wait_for_lines(app: App, *texts: str) -> None:
+    """Until there are lines that hold these, one after the other."""
+    logs = app.home.start_nap("logs", app.name, "-f", stdout=PIPE, stderr=DEVNULL)
+    for text in texts:
+        wait_for(logs.stdout, text)
+    logs.kill()
+    logs.communicate()
 
 
 @dataclass

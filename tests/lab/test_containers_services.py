@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from containers_home import SharedStacks
 from nap_lab import EXAMPLES, App, NapHome, wait_until_up
-from services_lab import DOCKERFILE, SERVER, ask, asked_all_the_time, service
+from services_lab import DOCKERFILE, SERVER, ask, asked_all_the_time, service, wait_for_lines
 
 from units.containers import container
 from units.containers.runtime import Runtime
@@ -53,7 +53,7 @@ def test_a_dockerfile_alone_is_a_service_that_answers(own_image: App) -> None:
     assert ask(port(own_image)) == "hello"
     (run,) = own_image.runs()
     assert (run["state"], run["service"]) == ("running", True)
-    assert "hello starts" in own_image.logs().splitlines()
+    wait_for_lines(own_image, "hello starts")
     assert [unit["state"] for unit in own_image.home.json("ps")[0]["units"]] == ["alive"]
 
 

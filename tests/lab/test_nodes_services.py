@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from subprocess import DEVNULL, PIPE
 
 import containers_home as containers
 import pytest
@@ -15,7 +14,7 @@ from nap_lab import App, NapHome, wait_for, wait_until_up
 from node_lab import Node
 from nodes_home import add_nodes, down, left, new_home
 from nodes_lab import Lab
-from services_lab import DOCKERFILE, SERVER, ask, asked_all_the_time, service
+from services_lab import DOCKERFILE, SERVER, ask, asked_all_the_time, service, wait_for_lines
 
 from receiver.paths import Home
 from registry.endpoint import Settings
@@ -39,15 +38,6 @@ def where(pushed: str) -> tuple[int, str]:
 def used(home: NapHome) -> int:
     """Slots of the nodes."""
     return sum(node["slots"]["used"] for node in home.json("nodes"))
-
-
-def wait_for_lines(app: App, *texts: str) -> None:
-    """Until there are lines that hold these, one after the other."""
-    logs = app.home.start_nap("logs", app.name, "-f", stdout=PIPE, stderr=DEVNULL)
-    for text in texts:
-        wait_for(logs.stdout, text)
-    logs.kill()
-    logs.communicate()
 
 
 def announced(home: NapHome, app: App, processes: int) -> list[str]:
@@ -133,7 +123,7 @@ def test_a_dockerfile_is_a_service_that_is_announced(
     app = new_nodes_app({"Dockerfile": DOCKERFILE.format(base=base), "server.py": SERVER})
     port, address = where(app.push().out)
     assert ask(port, address) == "WORD"
-    assert "WORD starts" in app.logs().splitlines()
+    wait_for_lines(app, "WORD starts")
     (member,) = announced(nodes_home, app, 1)
     assert (json.loads(member)["ip"], json.loads(member)["port"]) == (address, port)
     assert nodes_home.nap("cancel", app.name).code == 0

@@ -108,7 +108,7 @@ def test_a_program_that_a_signal_ends_has_128_more(new_app: NewApp) -> None:
 
 def test_a_timeout_ends_a_run_with_124(new_app: NewApp) -> None:
     program = "#!/bin/sh\necho begun\nsleep 1000\n"
-    app = new_app({"mpi.xml": "build: chmod +x slow\nto: slow\nhosts: 1\ntimeout: 5s\n", "slow": program})
+    app = new_app({"mpi.xml": "build: chmod +x slow\nto: slow\nhosts: 1\ntimeout: 20s\n", "slow": program})
     ran = app.push()
     assert ran.code == 0
     assert "begun" in ran.out
@@ -232,7 +232,8 @@ def test_a_detached_push_comes_back_before_the_run_ends(new_app: NewApp, gate: G
 
 
 def test_ctrl_c_during_the_build_ends_the_build_and_nothing_is_recorded(new_app: NewApp, gate: Gate) -> None:
-    manifest = f"build: echo compiling; read go < {gate.path}\nto: x\nhosts: 1\n"
+    # The line of the step is shown before it runs: it does not say what the step will.
+    manifest = f"build: echo comp''iling; read go < {gate.path}\nto: x\nhosts: 1\n"
     app = new_app({"mpi.xml": manifest, "x": ""})
     push = app.start_push()
     wait_for(push.stderr, "compiling")

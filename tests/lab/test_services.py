@@ -100,6 +100,7 @@ def test_the_next_push_takes_the_services_place(web: App) -> None:
     assert ran.code == 0, ran.out
     assert "stopping run 1, which was up with v1" in ran.out
     assert (answer(web), port(web)) == ("second", before)
+    web.wait("1")
     assert [(run["state"], run["exit_code"]) for run in web.runs()] == [("replaced", 0), ("running", None)]
 
 
@@ -119,12 +120,13 @@ def test_a_service_that_does_not_answer_brings_the_old_one_back(own_home: NapHom
     own_home.up()
     app = own_home.app("web", tmp_path / "tree", service("first"))
     assert app.push().code == 0
-    own_home.settings("answer_timeout: 2\n")
+    # Within it the old one has to answer again, too.
+    own_home.settings("answer_timeout: 10\n")
     own_home.up()
     app.commit({"profile": "web: sleep 1000\n"})
     ran = app.push("strict")
     assert ran.code == 1
-    assert f"did not answer on port {port(app)} within 2 s" in ran.out
+    assert f"did not answer on port {port(app)} within 10 s" in ran.out
     assert "(run 2: exit 1)" in ran.out
     assert "-----> v1, which was up before, comes back" in ran.out
     wait_until_up(app, 3)
