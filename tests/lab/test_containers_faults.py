@@ -87,6 +87,7 @@ def test_what_a_killed_runner_leaves_is_removed(nap: NapHome, runtime: Runtime, 
     assert "its processes were killed from outside" in run.end()
     assert left(nap, runtime) == []
     assert run.app.home.nap("run", "endless", "-o", "detach").code == 0
+    assert nap.nap("cancel", "endless").code == 0
 
 
 def test_down_ends_runs_and_leaves_nothing(nap: NapHome, runtime: Runtime, tmp_path: Path) -> None:
@@ -206,8 +207,9 @@ def test_a_slave_that_ends_at_once_is_shown_with_its_last_words(
 
 
 BUILDS: dict[str, Callable[[str], dict[str, str | bytes]]] = {
-    "a step": lambda _: {"mpi.xml": "build: echo begun; sleep 1000\nto: x\nhosts: 1\n", "x": ""},
-    "a Dockerfile": lambda base: {"Dockerfile": f"FROM {base}\nRUN echo begun; sleep 1000\n"},
+    # The line of a step is shown before it runs: it does not say what the step will.
+    "a step": lambda _: {"mpi.xml": "build: echo be''gun; sleep 1000\nto: x\nhosts: 1\n", "x": ""},
+    "a Dockerfile": lambda base: {"Dockerfile": f"FROM {base}\nRUN echo be''gun; sleep 1000\n"},
 }
 
 

@@ -243,8 +243,8 @@ def test_mpi_xml_builds_beside_a_dockerfile_when_it_is_chosen(app: BuiltApp) -> 
 
 
 BUILDS: dict[str, Callable[[str, str], Files]] = {
-    "a step": lambda mark, _: {"mpi.xml": f"build: echo begun; sleep {mark}\nto: x\nhosts: 1\n"},
     # The line itself is shown before anything runs: it does not say what its step will.
+    "a step": lambda mark, _: {"mpi.xml": f"build: echo be''gun; sleep {mark}\nto: x\nhosts: 1\n"},
     "a Dockerfile": lambda mark, base: {"Dockerfile": f"FROM {base}\nRUN echo be''gun; sleep {mark}\n"},
 }
 

@@ -12,13 +12,14 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from etcd_fixtures import until
-from nap_lab import ROOT, App, Ran, wait_for
+from nap_lab import ROOT, WITHIN, App, Ran, wait_for
 
 from registry.endpoint import Settings
 from registry.opening import open_store
@@ -143,12 +144,19 @@ def test_ctrl_c_over_ssh_leaves_the_run_alone(over_ssh: Callable[..., App], gate
 
 def test_ctrl_c_over_ssh_during_the_build_is_not_heard(over_ssh: Callable[..., App], gate: Path) -> None:
     """It ends ssh on this side alone, so what was pushed is built, accepted and run."""
-    manifest = f"build:\n- echo compiling; read go < {gate}; echo compiled\n- chmod +x x\nto: x\nhosts: 1\n"
+    # The line of the step is shown before it runs: it does not say what the step will.
+    step = f"echo comp''iling; read go < {gate}; echo comp''iled"
+    manifest = f"build:\n- {step}\n- chmod +x x\nto: x\nhosts: 1\n"
     app = over_ssh({"mpi.xml": manifest, "x": "#!/bin/sh\necho fine\n"})
     push = app.start_push()
     wait_for(push.stderr, "compiling")
     interrupt(push)
     gate.write_text("go\n")
+    end = time.monotonic() + WITHIN
+    while not app.runs():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    assert app.wait() == 0
     settings = Settings.load(app.home.root / "etcd.json")
     until(
         open_store(settings.endpoint),
