@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,11 @@ def app(place: Place, runtime: Runtime, tmp_path: Path) -> App:
     place.commit(made)
     first = made.push()
     assert first.code == 0, first
+    # Whoever pushed does not wait for it.
+    end = time.monotonic() + 30
+    while not any(image.endswith("/v1") for image in place.images(made)):
+        assert time.monotonic() < end
+        time.sleep(0.1)
     return made
 
 
