@@ -81,6 +81,9 @@ def student(tmp_path: Path) -> Iterator[Student]:
         made.nap("down")
         made.do("podman", "system", "reset", "--force")
         subprocess.run(["pkill", "-KILL", "-u", str(uid)], check=False)
+        # Until then it cannot be removed.
+        gone = f"while pgrep -u {uid} >/dev/null; do sleep 0.1; done"
+        subprocess.run(["timeout", "30", "sh", "-c", gone], check=False)
         shutil.rmtree(made.run, ignore_errors=True)
         subprocess.run(["userdel", "--remove", NAME], check=True, capture_output=True)
 
