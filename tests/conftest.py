@@ -125,7 +125,7 @@ def new_nodes_app(
 @pytest.fixture(scope="module")
 def impatient(nodes_home: NapHome) -> Iterator[NapHome]:
     """The same home with little patience for nodes that do not answer."""
-    nodes_home.settings("nodes: {away: 6}\n")
+    nodes_home.settings("nodes: {away: 12}\n")
     nodes_home.up()
     yield nodes_home
     nodes_home.settings("")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -109,8 +110,10 @@ class Node:
     def reboot(self) -> None:
         """An orderly one: its services are stopped, and come back by themselves."""
         self._cures["off"] = self.power_on
-        self.console("systemctl", "--no-block", "reboot")
-        call("podman", "wait", self.container)
+        # It may be gone before this has said that it is going.
+        with contextlib.suppress(AssertionError):
+            self.console("systemctl", "--no-block", "reboot")
+        call("podman", "wait", self.container, within=3 * WITHIN)
         self.power_on()
 
     def power_off(self) -> None:

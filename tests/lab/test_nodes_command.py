@@ -63,9 +63,13 @@ def login(node: Node, user: str = "ops") -> str:
     return f"{user}@{node.address}"
 
 
-def listed(nap: Nap) -> dict[str, str]:
-    """States by name."""
-    return {node["name"]: node["state"] for node in json.loads(nap("nodes", "--json").stdout)}
+def listed(nap: Nap, *away: str) -> dict[str, str]:
+    """States by name; a node of a busy machine that should answer is asked again."""
+    for _ in range(5):
+        states = {node["name"]: node["state"] for node in json.loads(nap("nodes", "--json").stdout)}
+        if all(state != "away" or name in away for name, state in states.items()):
+            break
+    return states
 
 
 def test_a_machine_that_lets_the_admin_in_is_looked_at_and_added(nap: Nap, nodes: Nodes, home: Home) -> None:
@@ -180,7 +184,7 @@ def test_a_frozen_node_is_away_and_holds_nobody_up(nap: Nap, nodes: Nodes) -> No
     for node in nodes:
         assert nap("nodes", "add", login(node)).returncode == 0
     nodes[1].freeze()
-    assert listed(nap) == {"node1": "open", "node2": "away", "node3": "open"}
+    assert listed(nap, "node2") == {"node1": "open", "node2": "away", "node3": "open"}
     nodes[1].thaw()
     assert listed(nap)["node2"] == "open"
 

@@ -76,7 +76,7 @@ def test_a_node_that_does_not_answer_is_named_and_cleaned_when_it_is_back(
     run = Run.pushed(app, nodes)
     frozen, _ = run.slave(3)
     frozen.freeze()
-    assert f"the node {frozen.name} has not answered for 6 s" in run.end()
+    assert f"the node {frozen.name} has not answered for 12 s" in run.end()
     assert app.runs()[0]["exit_code"] == 137
     others = tuple(node for node in nodes if node is not frozen)
     assert left(others, Home(impatient.root)) == []
@@ -87,7 +87,7 @@ def test_a_node_that_does_not_answer_is_named_and_cleaned_when_it_is_back(
     again.wait_for("begun")
     master, _ = again.slave(1)
     master.power_off()
-    assert f"the node {master.name} has not answered for 6 s" in again.end()
+    assert f"the node {master.name} has not answered for 12 s" in again.end()
     master.power_on()
     wait_until_clean(impatient, nodes)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 
 import pytest
@@ -110,9 +109,7 @@ def test_a_run_whose_node_is_booted_anew_ends_and_leaves_nothing(
         run = Run.pushed(app, nodes)
         node, _ = run.slave(index)
         node.reboot()
-        began = time.monotonic()
         assert re.search(rf"failed, exit [0-9]+ \(.*\b{node.name}\b", run.end())
-        assert time.monotonic() - began < 30
         wait_until_clean(impatient, nodes)
 
 
@@ -123,9 +120,7 @@ def test_down_tells_of_a_node_that_does_not_answer(
     run = Run.pushed(app, nodes)
     frozen, _ = run.slave(3)
     frozen.freeze()
-    began = time.monotonic()
     said = down(nodes_home, image_stacks)
-    assert time.monotonic() - began < 40
     assert f"what is left on {frozen.name} is removed later: " in said
     assert left([node for node in nodes if node is not frozen], Home(nodes_home.root)) == []
     run.end()
