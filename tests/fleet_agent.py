@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import platform
+import subprocess
+import threading
+import time
 
 from fleet_fake import Cluster, Known, Machine, Order
 from node_lab import Node
 
 _STATES = "--property=Id,LoadState,ActiveState,SubState"
+# Of what it has not looked at yet.
+_UNKNOWN = ("not-found", "inactive", "dead")
 # As fleet does: units in a folder of its own, which systemd is told of by links.
 _CARRY_OUT = """\
 mkdir -p /run/fleet/units
@@ -26,14 +31,51 @@ systemctl daemon-reload
 
 
 class NodeAgent:
+    """Answers from memory, as fleetd does: what is to be done on its node is done meanwhile."""
+
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._orders: list[Order] = []
+        self._asked: list[str] = []
+        self._known: Known = {}
+        self._changed = threading.Condition()
+        threading.Thread(target=self._work, name=f"fleet on {node.name}", daemon=True).start()
 
     def carry_out(self, orders: list[Order]) -> None:
-        words = [word for order in orders for word in order]
-        self._node.console("sh", "-c", _CARRY_OUT, "agent", *words)
+        with self._changed:
+            self._orders += orders
+            self._changed.notify()
 
     def states(self, names: list[str]) -> Known:
+        with self._changed:
+            leaving = [name for verb, name, _ in self._orders if verb == "unload"]
+            self._asked = names
+            self._changed.notify()
+            return {name: self._known.get(name, _UNKNOWN) for name in (*names, *leaving)}
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._orders or self._asked)
+                orders, asked = list(self._orders), self._asked
+                self._asked = []
+            try:
+                if orders:
+                    words = [word for order in orders for word in order]
+                    self._node.console("sh", "-c", _CARRY_OUT, "agent", *words)
+                seen = self._look(asked) if asked else {}
+            except (AssertionError, subprocess.TimeoutExpired):
+                # A node that does not answer is told the same again.
+                time.sleep(0.5)
+                continue
+            with self._changed:
+                del self._orders[: len(orders)]
+                self._known |= seen
+                for verb, name, _ in orders:
+                    if verb == "unload":
+                        self._known.pop(name, None)
+
+    def _look(self, names: list[str]) -> Known:
         said = self._node.console("systemctl", "show", _STATES, *names)
         blocks = (dict(line.split("=", 1) for line in block.splitlines()) for block in said.split("\n\n"))
         return {one["Id"]: (one["LoadState"], one["ActiveState"], one["SubState"]) for one in blocks}

@@ -68,7 +68,7 @@ class Agent(Protocol):
         """In this order."""
 
     def states(self, names: list[str]) -> Known:
-        """As its systemd has them."""
+        """As its systemd has them; also of those that it has yet to unload."""
 
 
 class Nothing:
@@ -192,13 +192,16 @@ class Cluster:
         return 200, {key: found[first:last], **more}
 
     def _states(self, only: str | None) -> list[dict[str, Any]]:
-        asked: dict[str, list[str]] = {}
+        asked: dict[str, list[str]] = {machine: [] for machine in self.machines}
         for unit in self.units.values():
-            if unit.machine and only in (None, unit.name):
-                asked.setdefault(unit.machine, []).append(unit.name)
+            if unit.machine:
+                asked[unit.machine].append(unit.name)
         answers = self._on_each(asked, lambda agent, names: agent.states(names))
         return [
-            _state(name, machine, known) for machine, said in answers.items() for name, known in said.items()
+            _state(name, machine, known)
+            for machine, said in answers.items()
+            for name, known in said.items()
+            if only in (None, name)
         ]
 
 

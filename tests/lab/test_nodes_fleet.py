@@ -9,6 +9,7 @@ import pytest
 from fleet_fake import Cluster
 from nap_lab import App
 from node_lab import Node
+from nodes_runs import wait_until_clean
 
 from receiver.paths import Home
 
@@ -79,7 +80,7 @@ def test_a_run_that_fleet_has_no_machine_for_is_told_what_it_asks_for(
 
 
 def test_a_fleet_that_stops_answering_is_told_and_cleaned_when_it_is_back(
-    fleet: Cluster, new_nodes_app: NewApp
+    fleet: Cluster, new_nodes_app: NewApp, nodes: tuple[Node, ...]
 ) -> None:
     app = new_nodes_app(program())
     fleet.puts = 4
@@ -89,6 +90,7 @@ def test_a_fleet_that_stops_answering_is_told_and_cleaned_when_it_is_back(
     fleet.emptied.clear()
     fleet.puts, fleet.silent = None, False
     assert fleet.emptied.wait(30)
+    wait_until_clean(app.home, nodes)
 
 
 def test_a_slave_that_cannot_start_is_told_with_its_last_words(
