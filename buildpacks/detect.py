@@ -150,7 +150,7 @@ def _nothing_found(tree: Path) -> BuildpackError:
     if not any(tree.iterdir()):
         return BuildpackError("the pushed commit has no files", "Commit your program and an mpi.xml.")
     sentence = f"the tree has none of the files that say how to build and run it: {_FILES}"
-    for name in sorted(path.name for path in tree.iterdir()):
+    for name in sorted(path.name for path in tree.iterdir() if path.is_file()):
         if meant := _meant(name):
             return BuildpackError(sentence, f"There is a file `{name}`: did you mean `{meant}`?")
     example = "`from: hello.c`, `to: hello`, `hosts: 4`"

@@ -104,7 +104,7 @@ def test_a_name_that_is_nearly_right_is_told(tmp_path, name, meant):
 
 
 def test_where_no_name_is_nearly_right_it_is_told_what_to_write(tmp_path):
-    names = ("hello.c", "makefile", "main.py", "profiling.txt", "domain.xml", "io.xml")
+    names = ("hello.c", "makefile", "main.py", "profiling.txt", "domain.xml", "profile/x")
     with pytest.raises(BuildpackError) as told:
         detect(plant(tmp_path, dict.fromkeys(names, "")))
     assert "needs an mpi.xml" in told.value.hint
