@@ -8,10 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from polling import until
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -216,10 +217,7 @@ def wait_for(stream: Any, text: str) -> str:
 
 def wait_until_up(app: App, run: int) -> None:
     """Until a service's run says so, which may have to begin yet."""
-    end = time.monotonic() + WITHIN
-    while len(app.runs()) < run:
-        assert time.monotonic() < end, app.runs()
-        time.sleep(0.1)
+    until(lambda: len(app.runs()) >= run, True, WITHIN)
     logs = app.home.start_nap(
         "logs", app.name, str(run), "-f", stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
@@ -10,6 +9,7 @@ from subprocess import Popen
 from nap_lab import App, NapHome, wait_for
 from node_lab import Node
 from nodes_home import left
+from polling import until
 
 from receiver.paths import Home
 
@@ -94,7 +94,4 @@ def said(app: App, run: int, lines: list[str]) -> list[str]:
 
 
 def wait_until_clean(home: NapHome, nodes: tuple[Node, ...]) -> None:
-    end = time.monotonic() + 60
-    while there := left(nodes, Home(home.root)):
-        assert time.monotonic() < end, there
-        time.sleep(0.5)
+    until(lambda: left(nodes, Home(home.root)), [], 60)

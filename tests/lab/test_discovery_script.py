@@ -9,13 +9,13 @@ import socket
 import stat
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 
+import polling
 import pytest
 from etcd_fixtures import ADDRESSES, Guarded, admins, guarded, until
 
@@ -164,10 +164,7 @@ def test_nothing_of_it_runs_on_after_term(node: Node) -> None:
     process.terminate()
     process.wait(20)
     # What it has ended is gone a moment later.
-    end = time.monotonic() + 10
-    while there_is(process.pid):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    polling.until(lambda: there_is(process.pid), False, 10)
 
 
 def there_is(group: int) -> bool:

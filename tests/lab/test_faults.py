@@ -8,13 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from nap_lab import ROOT, App, NapHome, wait_for
+from polling import until
 
 from registry import discovery, etcd_server
 
@@ -50,14 +50,6 @@ def gated(nap: NapHome, gate: Path, tmp_path: Path) -> App:
 def compiles(gate: Path) -> str:
     """A manifest whose step says `compiling`, which its line, shown before it runs, does not, and waits."""
     return f"build: echo comp''iling; read go < {gate}\nto: x\nhosts: 1\n"
-
-
-def until(ask: Callable[[], object], wanted: object) -> None:
-    """Ask again for a while: what was killed is not gone at once."""
-    end = time.monotonic() + 20
-    while (found := ask()) != wanted and time.monotonic() < end:
-        time.sleep(0.1)
-    assert found == wanted
 
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:

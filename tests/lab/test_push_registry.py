@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from image_registry_lab import LabRegistry, cut_after
 from nap_lab import App, NapHome, Ran
+from polling import until
 
 from registry.image_address import Registry
 from units.containers.runtime import Runtime
@@ -106,10 +106,7 @@ def app(place: Place, runtime: Runtime, tmp_path: Path) -> App:
     first = made.push()
     assert first.code == 0, first
     # Whoever pushed does not wait for it.
-    end = time.monotonic() + 30
-    while not any(image.endswith("/v1") for image in place.images(made)):
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    until(lambda: any(image.endswith("/v1") for image in place.images(made)), True, 30)
     return made
 
 

@@ -12,11 +12,11 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import polling
 import pytest
 from etcd_fixtures import until
 from nap_lab import ROOT, WITHIN, App, Ran, wait_for
@@ -152,10 +152,7 @@ def test_ctrl_c_over_ssh_during_the_build_is_not_heard(over_ssh: Callable[..., A
     wait_for(push.stderr, "compiling")
     interrupt(push)
     gate.write_text("go\n")
-    end = time.monotonic() + WITHIN
-    while not app.runs():
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    polling.until(lambda: len(app.runs()), 1, WITHIN)
     assert app.wait() == 0
     settings = Settings.load(app.home.root / "etcd.json")
     until(
