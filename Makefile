@@ -15,7 +15,7 @@ demo: $(VENV)/installed
 	@$(VENV)/bin/nap demo
 
 test: $(VENV)/tests-installed
-	@$(PYTHON) -m pytest -n 2 $(MARKS) $(TESTS)
+	@$(PYTHON) -m pytest -n 3 $(MARKS) $(TESTS)
 	@$(if $(SLOW),,echo "left out were the slow tests (faults, networks, the machine's own MPI): make test SLOW=1")
 
 lint: $(VENV)/tests-installed
@@ -26,7 +26,7 @@ bench: $(VENV)/tests-installed
 	@$(PYTHON) -m bench
 
 golden: $(VENV)/tests-installed
-	@NAP_GOLDEN=write $(PYTHON) -m pytest -q $$(grep -l golden tests/test_*.py)
+	@NAP_GOLDEN=write $(PYTHON) -m pytest -q $$(grep -rl --include='test_*.py' golden tests)
 
 $(VENV)/python: .ci/packages
 	@sh .ci/packages python3-venv gcc git

@@ -14,17 +14,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from containers_lab import forget_images
-from nap_lab import NapHome
+from support.containers.runtimes import forget_images
+from support.nap_home import NapHome
 
 from buildpacks.stack import Stack
-from receiver import settings
-from receiver.images import registries
-from receiver.paths import Home
-from receiver.stacks.records import StackRecords
-from units.containers import runtime as runtimes
-from units.containers.runtime import Runtime
+from receiver.builds import image_registry
+from receiver.builds.stacks.records import StackRecords
+from receiver.home import settings
+from receiver.home.paths import Home
 from units.errors import UnitError
+from units.oci import runtime as runtimes
+from units.oci.runtime import Runtime
 
 STACK_WITHIN = 1800
 _KINDS = ("podman", "docker")
@@ -40,8 +40,8 @@ def folder() -> Iterator[Path]:
         yield Path(name)
         for kind in here():
             home = Home(Path(name) / kind)
-            found = registries.runtime(home, settings.load(home.settings))
-            forget_images(found, registries.of(home, settings.load(home.settings).registry).host)
+            found = image_registry.runtime(home, settings.load(home.settings))
+            forget_images(found, image_registry.of(home, settings.load(home.settings).registry).host)
 
 
 def here() -> list[str]:
@@ -75,7 +75,7 @@ def home_on(kind: str, root: Path, *stacks: str) -> Iterator[NapHome]:
 def runtime_of(home: NapHome) -> Runtime:
     """With the login to the home's registry."""
     paths = Home(home.root)
-    return registries.runtime(paths, settings.load(paths.settings))
+    return image_registry.runtime(paths, settings.load(paths.settings))
 
 
 def stack_of(home: NapHome, name: str) -> Stack:

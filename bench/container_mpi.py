@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import container_homes
-from containers_engine_lab import ContainersLab
-from nap_lab import NapHome
+from support.containers.engine import ContainersLab
+from support.nap_home import NapHome
 
 ROUNDS = 5
 PROGRAM = Path(__file__).with_name("two_ranks.c")

@@ -22,7 +22,7 @@ from typing import IO
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from registry import Endpoint, Keys, Member, Settings, Store, gather, open_store
-from registry.etcd_server import start, stop
+from registry.etcd.server import start, stop
 
 APP, TTL, DEADLINE = "bench", 60, 60.0
 ROUNDS = {4: 15, 100: 15, 1000: 5}

@@ -24,13 +24,13 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import slow_line
 from container_push import line
-from node_lab import Node as Machine
-from nodes_lab import Lab
+from support.nodes.lab import Lab
+from support.nodes.node import Node as Machine
 
 from units import names
-from units.containers.runtime import Runtime
 from units.job import Job, Mpi, Outcome
-from units.placement import Policy
+from units.oci.runtime import Runtime
+from units.placement.place import Policy
 from units.systemd.announcing import Etcd
 from units.systemd.belongings import Timing
 from units.systemd.debts import Debts

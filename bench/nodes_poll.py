@@ -17,7 +17,7 @@ from subprocess import DEVNULL
 from container_push import line
 from nodes_push import COUNTS, ByHand, home_on_nodes, image_on, until_first_line
 
-from registry import etcd_server
+from registry.etcd import server as etcd_server
 
 ROUNDS = 2
 PORT = 23790

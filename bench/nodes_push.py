@@ -1,7 +1,7 @@
 """From a push to the first rank's line on three nodes: `python bench/nodes_push.py [FOLDER]`.
 
-The nodes are machines that boot systemd, containers of this one (tests/nodes_lab.py). Images are on them
-already, and nothing is built. By hand is a person's script: `podman run` with sshd on each node over
+The nodes are machines that boot systemd, containers of this one (tests/support/nodes/lab.py). Images are
+on them already, and nothing is built. By hand is a person's script: `podman run` with sshd on each node over
 ssh, all at once, then mpirun on the first; keys are there before. Once with MPI's defaults, once with
 the flags nap sets. FOLDER keeps the stacks for the next time.
 """
@@ -20,16 +20,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import containers_home
-import nodes_home
 from container_push import SSH, SSHD, line, ratio
-from nap_lab import App, NapHome
-from node_lab import Node, call
-from nodes_lab import Lab
+from support.containers import home as containers_home
+from support.nap_home import App, NapHome
+from support.nodes import home as nodes_home
+from support.nodes.lab import Lab
+from support.nodes.node import Node, call
 
 from units import launching
-from units.containers import runtime as runtimes
 from units.job import Mpi, Slave
+from units.oci import runtime as runtimes
 
 ROUNDS = 5
 COUNTS = (2, 6)

@@ -33,9 +33,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from units.placement import Ask, Policy, Ranks
-from units.placing_queue import Running, Waiting, next_to_start
-from units.room import Need, Node, Room, Use
+from units.placement.backfill import Running, Waiting, next_to_start
+from units.placement.capacity import Need, Node, Room, Use
+from units.placement.place import Ask, Policy, Ranks
 
 SEED = 20
 LOAD = 1.0

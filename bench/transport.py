@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests"))
 
-from units_lab import EngineLab
+from support.local_engine import EngineLab
 
 from buildpacks.stack_wheel import install
 from units.job import Job

@@ -1,12 +1,17 @@
 """`python -m buildpacks detect|compile|release`: the built-in kinds in Heroku's form."""
 
+if __name__ == "__main__":
+    import nap_start
+
+    nap_start.again("buildpacks.__main__")
+
 import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from buildpacks import build, linkage, manifest, program, stacks
+from buildpacks import build, commands, linkage, manifest, program, stacks
 from buildpacks.detect import describe, detect
 from buildpacks.errors import BuildpackError
 from buildpacks.plan import Plan
@@ -14,13 +19,14 @@ from buildpacks.plan import Plan
 _USAGE = "usage: python -m buildpacks detect DIR | compile DIR CACHE_DIR ENV_DIR | release DIR"
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Runs one verb; 0, or 1 for "not mine", a refused tree or a wrong call."""
     verbs: dict[tuple[str, int], Callable[..., None]] = {
         ("detect", 1): _detect,
         ("compile", 3): _compile,
         ("release", 1): _release,
     }
+    argv = sys.argv[1:] if argv is None else argv
     verb = verbs.get((argv[0], len(argv) - 1)) if argv else None
     if verb is None:
         print(_USAGE, file=sys.stderr)
@@ -50,7 +56,8 @@ def _compile(tree: Path, cache: Path, env_dir: Path) -> None:
     env = build.environment(stack, {**os.environ, **_variables(env_dir)})
     folders = build.Folders(tree, cache, env_dir)
     ldd = linkage.on_this_machine(dict(stack.env))
-    site = build.Site(folders, build.in_the_open(tree, env, _say), ldd)
+    finds = commands.on_path(env["PATH"])
+    site = build.Site(folders, build.in_the_open(tree, env, _say), ldd, finds=finds)
     build.carry_out(pack, plan, stack, tree, site)
 
 
@@ -58,7 +65,7 @@ def _release(tree: Path) -> None:
     import yaml
 
     pack = detect(tree)
-    plan = pack.release(tree, pack.plan(tree))
+    plan = program.completed(pack.release(tree, pack.plan(tree)), tree)
     answer = {
         "default_process_types": _processes(plan),
         "config_vars": {name: value.replace("{app}", "/app") for name, value in plan.env},
@@ -70,9 +77,10 @@ def _processes(plan: Plan) -> dict[str, str]:
     if plan.manifest is None:
         return {process.name: process.command for process in plan.processes}
     if plan.manifest.run:
-        return {"app": plan.manifest.run}
+        given = f"set -- {shlex.join(plan.manifest.args)}\n" if plan.manifest.args else ""
+        return {"app": given + program.script(plan.manifest)[-1]}
     ranks = sum(manifest.layout(plan.manifest))
-    return {"app": shlex.join(("mpirun", "-np", str(ranks), *program.argv(plan.manifest)))}
+    return {"app": shlex.join(("mpirun", "-np", str(ranks), *program.argv(plan.manifest, plan.module)))}
 
 
 def _variables(env_dir: Path) -> dict[str, str]:
@@ -85,7 +93,3 @@ def _variables(env_dir: Path) -> dict[str, str]:
 
 def _say(line: str) -> None:
     print(f"-----> {line}", flush=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildpacks.manifest import Manifest
+from buildpacks.manifest import Manifest, layout
 
 _UNSAID = "The lines above say why."
 
@@ -50,6 +50,10 @@ _KNOWN = (
         r"The library \1 is not installed on the receiver's machine.",
     ),
     Advice(
+        re.compile(r"\r[:'\"]|\$'\\r'|\^M: bad interpreter|/(?:env|\w*sh)\^M"),
+        "A script has Windows line ends (CRLF): `sed -i 's/\\r$//' SCRIPT` changes them.",
+    ),
+    Advice(
         re.compile(r"Killed signal terminated program|java\.lang\.OutOfMemoryError"),
         "The build ran out of memory: containers.build_memory in the receiver's settings is its limit.",
     ),
@@ -82,6 +86,27 @@ class Listener:
     def hint(self) -> str:
         """What to do, or where to look."""
         return self._hint
+
+
+# What is in a program, or a library of its own, that finds the other ranks by itself or by what launched it;
+# also in one that has its MPI linked into it.
+_KNOWS_OTHERS = re.compile(rb"MPI_|mpi_|MPIR|OMPI|libmpi|PMI_|PMIx|shmem_")
+_COMPILED = b"\x7fELF"
+
+
+def of_ranks(program: Path, tree: Path, manifest: Manifest) -> str:
+    """A sentence about a compiled program of several ranks without any MPI: each is the only one it knows."""
+    ranks = sum(layout(manifest))
+    content = program.read_bytes()
+    if manifest.run or ranks < 2 or not content.startswith(_COMPILED):
+        return ""
+    libraries = (path for path in tree.rglob("*.so*") if path.is_file() and not path.is_symlink())
+    if _KNOWS_OTHERS.search(content) or any(_KNOWS_OTHERS.search(path.read_bytes()) for path in libraries):
+        return ""
+    return (
+        f"{program.name} has no MPI in it: it runs {ranks} times, and none knows of the others. "
+        "Was it to be compiled with mpicc?"
+    )
 
 
 def of_program(program: Path, manifest: Manifest) -> str:

@@ -4,10 +4,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from buildpacks import layout, linkage, program
+from buildpacks import commands, layout, line_ends, linkage, program
 from buildpacks.detect import Buildpack
 from buildpacks.errors import BuildpackError
 from buildpacks.plan import Plan, Step
@@ -29,13 +29,14 @@ class Folders:
 class Site:
     """Where steps are executed: this machine, or a container that has the same folders under other names.
 
-    `folders` and `python` are given as the steps there see them.
+    `folders` and `python` are given as the steps there see them. `finds` looks for a command there.
     """
 
     folders: Folders
     execute: Execute
     ldd: linkage.Ldd
     python: str = sys.executable
+    finds: commands.Finds = field(default=lambda _: True)
 
 
 def carry_out(pack: Buildpack, plan: Plan, stack: Stack, tree: Path, site: Site) -> Plan:
@@ -47,15 +48,25 @@ def carry_out(pack: Buildpack, plan: Plan, stack: Stack, tree: Path, site: Site)
     if plan.lands_first:
         layout.land(tree)
     for step in plan.steps:
-        site.execute(step, command(step, site))
+        _execute(step, tree, site)
     completed = pack.release(tree, plan)
     if not plan.lands_first:
         layout.land(tree)
     for name in completed.products:
         linkage.check(layout.find_product(tree, name), stack, site.ldd)
-    if completed.manifest is None:
-        return completed
-    return replace(completed, manifest=program.with_file(completed.manifest, tree))
+    commands.check(completed, tree, site.finds)
+    return program.completed(completed, tree)
+
+
+def _execute(step: Step, tree: Path, site: Site) -> None:
+    """A script that a step could not start for its line ends is said to be gone by whoever starts it."""
+    try:
+        site.execute(step, command(step, site))
+    except BuildpackError as error:
+        if script := line_ends.find(tree, step.shown):
+            sentence = f"{error.message}: {script} has Windows line ends (CRLF)"
+            raise BuildpackError(sentence, line_ends.hint(script)) from error
+        raise
 
 
 def command(step: Step, site: Site) -> tuple[str, ...]:

@@ -99,15 +99,22 @@ class Composed:
         )
 
 
-def detect(tree: Path, folders: Sequence[Path] = (), chosen: str | None = None) -> Buildpack:
+def detect(
+    tree: Path,
+    folders: Sequence[Path] = (),
+    chosen: str | None = None,
+    enclose: folder.Enclose = folder.in_the_open,
+) -> Buildpack:
     """The buildpack of `tree`; `folders` holds folder packs, `chosen` names the one of all asked first.
+
+    The programs of folder packs are run as `enclose` says.
 
     Folder packs build what no built-in one does: they are asked before "nothing has to be built".
 
     Raises:
         BuildpackError: nothing in the tree says how to build and run it, or no pack is so named.
     """
-    packs: tuple[Builder, ...] = folder.packs(folders)
+    packs: tuple[Builder, ...] = folder.packs(folders, enclose)
     first = (_chosen((*BUILDERS, *packs), chosen),) if chosen else ()
     builder = next((pack for pack in (*first, *BUILDERS, *packs) if pack.builds(tree)), None)
     runner = next((runner for runner in RUNNERS if runner.runs(tree)), None)

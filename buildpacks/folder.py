@@ -3,11 +3,12 @@
 import hashlib
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from buildpacks import line_ends, profile, values
 from buildpacks.errors import BuildpackError
 from buildpacks.kinds import Build, Released
 from buildpacks.manifest import Manifest
@@ -19,10 +20,37 @@ _SOURCED = 'for file in .profile.d/*.sh; do [ -r "$file" ] && . "$file"; done; e
 
 
 @dataclass(frozen=True)
+class Call:
+    """A pack's program that is to be run in `tree`, which it may change if it `writes`."""
+
+    pack: Path
+    verb: str
+    tree: Path
+    writes: bool
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """What runs it, without any walls."""
+        return (str(self.pack / "bin" / self.verb), str(self.tree))
+
+
+# The argv that runs a call where it can reach nothing else, and leaves nothing of it.
+Enclose = Callable[[Call], Sequence[str]]
+# What that answers when there is nothing that can be executed.
+NOT_RUN = 125
+
+
+def in_the_open(call: Call) -> Sequence[str]:
+    """For a person's own packs, on their own machine."""
+    return call.argv
+
+
+@dataclass(frozen=True)
 class Pack:
     """A folder pack; its name is its folder's."""
 
     path: Path
+    enclose: Enclose = in_the_open
 
     @property
     def name(self) -> str:
@@ -31,10 +59,13 @@ class Pack:
 
     def builds(self, tree: Path) -> bool:
         """What bin/detect answers with its exit code."""
-        return self._run("detect", tree).returncode == 0
+        self._refuse_crlf("detect")
+        return self._run(Call(self.path, "detect", tree, writes=False)).returncode == 0
 
     def build(self, _tree: Path, manifest: Manifest | None) -> Build:
         """bin/compile, run in the tree as it came."""
+        self._refuse_crlf("compile")
+        self._refuse_crlf("release")
         program = str(self.path / "bin" / "compile")
         argv = ("env", f"STACK={STACK}", program, "{tree}", "{cache}", "{env}")
         return Build(
@@ -42,48 +73,57 @@ class Pack:
             steps=(Step(argv, f"{self.name}/bin/compile"),),
             products=(manifest.to,) if manifest and manifest.to else (),
             env=(("STACK", STACK),),
-            pack=f"{self.name}@{_digest(self.path)}",
+            pack=f"{self.name}@{digest(self.path)}",
         )
+
+    def _refuse_crlf(self, verb: str) -> None:
+        """The kernel would say that there is no such file."""
+        if line_ends.has_crlf(self.path / "bin", verb, is_first=True):
+            sentence = f"the buildpack {self.name}'s bin/{verb} has Windows line ends (CRLF)"
+            raise BuildpackError(sentence, line_ends.hint(str(self.path / "bin" / verb)))
 
     def release(self, tree: Path, alone: bool) -> Released:
         """The processes and variables bin/release prints."""
-        if not (self.path / "bin" / "release").exists():
-            answer: dict[str, dict[str, str]] = {}
-        else:
-            answer = _parse(self._run("release", tree), f"{self.name}/bin/release")
-        processes = tuple(
-            Process(name, line) for name, line in answer.get("default_process_types", {}).items()
-        )
+        answer: Mapping[str, Mapping[str, str]] = {}
+        where = f"{self.name}/bin/release"
+        if (self.path / "bin" / "release").exists():
+            answer = _parse(self._run(Call(self.path, "release", tree, writes=True)), where)
+        lines = answer.get("default_process_types", {})
+        processes = tuple(_process(name, line, where) for name, line in lines.items())
+        variables = _variables(answer.get("config_vars", {}), where)
         if alone and not processes:
             raise BuildpackError(
                 f"the buildpack {self.name} does not say how to run the tree",
                 "Add a profile with a line of `name: command`.",
             )
-        return Released(processes, tuple(answer.get("config_vars", {}).items()))
+        return Released(processes, variables)
 
-    def _run(self, verb: str, tree: Path) -> "subprocess.CompletedProcess[bytes]":
-        argv = [str(self.path / "bin" / verb), str(tree)]
-        env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(tree), "STACK": STACK}
+    def _run(self, call: Call) -> "subprocess.CompletedProcess[bytes]":
+        env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(call.tree), "STACK": STACK}
         try:
-            return subprocess.run(
-                argv, env=env, cwd=tree, stdin=subprocess.DEVNULL, capture_output=True,
-                timeout=_SECONDS, check=False,
+            answer = subprocess.run(
+                self.enclose(call), env=env, cwd=call.tree, stdin=subprocess.DEVNULL,
+                capture_output=True, timeout=_SECONDS, check=False,
             )  # fmt: skip
         except OSError as error:
-            raise BuildpackError(
-                f"the buildpack {self.name} has no bin/{verb} that runs ({error.strerror})",
-                f"Make it executable: chmod +x {argv[0]}",
-            ) from None
+            raise self._no_program(call, error.strerror or str(error)) from None
         except subprocess.TimeoutExpired:
             raise BuildpackError(
-                f"the buildpack {self.name}'s bin/{verb} took longer than {_SECONDS} s",
+                f"the buildpack {self.name}'s bin/{call.verb} took longer than {_SECONDS} s",
                 "Try it by hand in a clone of the app.",
             ) from None
+        if answer.returncode == NOT_RUN:
+            raise self._no_program(call, _last_line(answer.stderr))
+        return answer
+
+    def _no_program(self, call: Call, why: str) -> BuildpackError:
+        sentence = f"the buildpack {self.name} has no bin/{call.verb} that runs ({why})"
+        return BuildpackError(sentence, f"Make it executable: chmod +x {call.argv[0]}")
 
 
-def packs(folders: Sequence[Path]) -> tuple[Pack, ...]:
+def packs(folders: Sequence[Path], enclose: Enclose = in_the_open) -> tuple[Pack, ...]:
     """The packs among `folders`, in their order; a folder without bin/detect is none."""
-    return tuple(Pack(path) for path in folders if (path / "bin" / "detect").is_file())
+    return tuple(Pack(path, enclose) for path in folders if (path / "bin" / "detect").is_file())
 
 
 def command(process: Process, pack: str | None) -> tuple[str, ...]:
@@ -102,8 +142,7 @@ def _parse(answer: "subprocess.CompletedProcess[bytes]", name: str) -> dict[str,
     import yaml
 
     if answer.returncode:
-        last = answer.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
-        raise BuildpackError(f"{name} ended with exit code {answer.returncode}", " ".join(last))
+        raise BuildpackError(f"{name} ended with exit code {answer.returncode}", _last_line(answer.stderr))
     try:
         found = yaml.load(answer.stdout, Loader=yaml.BaseLoader)
     except (yaml.YAMLError, RecursionError):
@@ -115,6 +154,26 @@ def _parse(answer: "subprocess.CompletedProcess[bytes]", name: str) -> dict[str,
     }
 
 
+def _last_line(text: bytes) -> str:
+    return "".join(text.decode("utf-8", "replace").strip().splitlines()[-1:])
+
+
+def _process(name: str, line: str, where: str) -> Process:
+    """As one of a profile, which is text without control characters."""
+    try:
+        return profile.checked(name, values.text(line), where)
+    except ValueError as error:
+        raise BuildpackError(f"{where}: the process {name!r}: {error}", "Mend the buildpack.") from None
+
+
+def _variables(found: Mapping[str, str], where: str) -> tuple[tuple[str, str], ...]:
+    """As those of an mpi.xml."""
+    try:
+        return values.environment(found)
+    except ValueError as error:
+        raise BuildpackError(f"{where}: config_vars: {error}", "Mend the buildpack.") from None
+
+
 def _strings(section: Any, where: str) -> dict[str, str]:
     if not isinstance(section, dict) or not all(
         isinstance(item, str) for pair in section.items() for item in pair
@@ -123,12 +182,22 @@ def _strings(section: Any, where: str) -> dict[str, str]:
     return section
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     """A short digest of a pack's names, modes and contents; a checkout's .git is no part of it."""
     total = hashlib.sha256()
     for file in sorted(path.rglob("*")):
-        if file.is_file() and ".git" not in file.relative_to(path).parts:
-            mode = file.stat().st_mode & 0o111
-            head = f"{file.relative_to(path)}\0{mode:o}\0{file.stat().st_size}\0"
-            total.update(head.encode("utf-8", "surrogateescape") + file.read_bytes())
+        name = file.relative_to(path)
+        if ".git" not in name.parts:
+            total.update(f"{name}\0".encode("utf-8", "surrogateescape") + _content(file))
     return total.hexdigest()[:12]
+
+
+def _content(file: Path) -> bytes:
+    """What a change of a file changes. One that cannot be read is the business of the pack's own programs."""
+    try:
+        head = str(file.readlink()) if file.is_symlink() else ""
+        content = file.read_bytes() if file.is_file() else b""
+        head += f"\0{file.stat().st_mode & 0o111:o}\0{len(content)}\0"
+    except OSError as error:
+        head, content = str(error.errno), b""
+    return head.encode("utf-8", "surrogateescape") + content

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from buildpacks import sources
+from buildpacks import script_text, sources
 from buildpacks.errors import BuildpackError
 from buildpacks.manifest_schema import BY_NAME, MOST_RANKS, Key
 from buildpacks.values import Raw
@@ -56,6 +56,7 @@ def parse(data: bytes, compiles: bool = True) -> Manifest:
     manifest = Manifest(**fields)
     _check_build(manifest, compiles)
     _check_counts(manifest, NAME)
+    _check_args(manifest, NAME)
     return manifest
 
 
@@ -91,6 +92,7 @@ def override(manifest: Manifest, options: Mapping[str, str]) -> Manifest:
         if changed.hosts and "hosts" not in given:
             changed = replace(changed, hosts=min(changed.hosts, given["np"]))
     _check_counts(changed, "push options")
+    _check_args(changed, "push options")
     return changed
 
 
@@ -183,6 +185,14 @@ def _check_build(manifest: Manifest, compiles: bool) -> None:
 
 def _missing(key: str, takes: str) -> BuildpackError:
     return BuildpackError(f"{NAME} has no `{key}`", f"Add {takes}.")
+
+
+def _check_args(manifest: Manifest, where: str) -> None:
+    if manifest.run and manifest.args and not script_text.takes_arguments(manifest.run):
+        raise BuildpackError(
+            f"{where}: `args` are given, and the script of `run` does not say where they belong",
+            'Write "$@" in their place: `mpirun ./solver "$@"`; or leave `args` out.',
+        )
 
 
 def _check_counts(manifest: Manifest, where: str) -> None:

@@ -37,7 +37,8 @@ class Plan:
     built. `manifest` or `processes` says how to run; both are empty for a Dockerfile's own
     command, and before `release` has looked at what was built. In the values of `env`, `{app}`
     stands for the app's folder where it runs. `pack` names a folder pack with a digest of its
-    files, so that a changed pack is a changed plan.
+    files, so that a changed pack is a changed plan. `module` is the Python module that runs a Python
+    program on the ranks, "" where Python does it alone.
     """
 
     built_by: str
@@ -52,6 +53,7 @@ class Plan:
     processes: tuple[Process, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
     pack: str | None = None
+    module: str = ""
 
     @property
     def service(self) -> bool:

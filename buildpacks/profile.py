@@ -9,7 +9,11 @@ from buildpacks.plan import Process
 
 NAMES = ("profile", "Procfile")
 _LARGEST = 64 * 1024
-_LINE = re.compile(r"([A-Za-z][A-Za-z0-9_-]{0,30})\s*:\s*(.*)$")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}", re.ASCII)
+_LINE = re.compile(rf"({_NAME.pattern})\s*:\s*(.*)$", re.ASCII)
+# Where slaves are registered, units of slaves, and files beside those of each process.
+_TAKEN = ("mpi", "slaves", "passwd", "group")
+_ANNOUNCERS = "discovery"
 
 
 def find(tree: Path) -> str | None:
@@ -58,14 +62,24 @@ def _process(line: str, where: str) -> Process:
             f"{where}: `{line[:60]}` is no `name: command` line",
             "A name has letters, digits, `-` and `_`, and a colon after it: `app: ./hello`.",
         )
-    if not match[2]:
-        raise BuildpackError(f"{where}: `{match[1]}` has no command", f"Write one: `{match[1]}: ./hello`.")
-    if match[1] == "mpi":
+    return checked(match[1], match[2], where)
+
+
+def checked(name: str, command: str, where: str) -> Process:
+    """The process, if it may be called so: its name becomes a hostname, folders, units and a key."""
+    if not _NAME.fullmatch(name):
         raise BuildpackError(
-            f"{where}: `mpi` is no process name: it is where slaves are registered",
+            f"{where}: {name!r} is no process name",
+            "A name has up to 31 letters, digits, `-` and `_`, and begins with a letter.",
+        )
+    if not command.strip():
+        raise BuildpackError(f"{where}: `{name}` has no command", f"Write one: `{name}: ./hello`.")
+    if name in _TAKEN or name.startswith(_ANNOUNCERS):
+        raise BuildpackError(
+            f"{where}: `{name}` is no process name: nap calls something of its own so",
             "Give it another name; an MPI program is run by a mpi.xml.",
         )
-    return Process(match[1], match[2])
+    return Process(name, command)
 
 
 def _text(data: bytes, name: str) -> str:

@@ -1,19 +1,29 @@
 """What runs on the ranks: the argv of a manifest's program, in the app's folder."""
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
-from buildpacks import sources
+from buildpacks import python_step, script_text, sources
 from buildpacks.manifest import Manifest
+from buildpacks.plan import Plan
 
 _INTERPRETERS = {".py": ("python3",), ".jar": ("java", "-jar")}
+_MODULE = "mpi4py"
+# Not indented: whatever does this needs it.
+_NEEDS_MODULE = re.compile(rb"^(?:from|import)\s+mpi4py\b", re.MULTILINE)
 
 
-def argv(manifest: Manifest) -> tuple[str, ...]:
-    """The program each rank is, with its arguments: `./hello -n 3`, `python3 heat.py`."""
+def argv(manifest: Manifest, module: str = "") -> tuple[str, ...]:
+    """The program each rank is, with its arguments: `./hello -n 3`, `python3 heat.py`.
+
+    `module` runs a Python program: see `Plan`.
+    """
     name = name_of(manifest)
     interpreter = _INTERPRETERS.get(Path(name).suffix)
+    if interpreter and module and sources.is_python(name):
+        interpreter = (*interpreter, "-m", module)
     program = (*interpreter, name) if interpreter else (f"./{name}",)
     return (*program, *manifest.args)
 
@@ -27,8 +37,25 @@ def name_of(manifest: Manifest) -> str:
 
 
 def script(manifest: Manifest) -> tuple[str, ...]:
-    """The argv of the manifest's `run:`, once on the master, in the app's folder."""
-    return ("sh", "-ec", manifest.run)
+    """The argv of the manifest's `run:`, once on the master, in the app's folder; `args` come after it."""
+    return ("sh", "-ec", script_text.with_arguments(manifest.run) if manifest.args else manifest.run)
+
+
+def completed(plan: Plan, app: Path) -> Plan:
+    """The plan with how its program, or its script, is started; `app` is the built tree."""
+    if plan.manifest is None:
+        return plan
+    return replace(plan, manifest=with_file(plan.manifest, app), module=_module(plan.manifest, app))
+
+
+def _module(manifest: Manifest, app: Path) -> str:
+    """mpi4py where it is sure to be there: a rank that raises then ends the others, which wait for it."""
+    file = (app / name_of(manifest)).resolve()
+    if manifest.run or not sources.is_python(file.name) or not file.is_relative_to(app.resolve()):
+        return ""
+    installed = (app / python_step.FOLDER / _MODULE).is_dir()
+    needed = file.is_file() and _NEEDS_MODULE.search(file.read_bytes())
+    return _MODULE if installed or needed else ""
 
 
 def with_file(manifest: Manifest, app: Path) -> Manifest:

@@ -11,11 +11,12 @@ FOLDER = ".python"
 ENV = (("PYTHONPATH", "{app}/" + FOLDER),)
 _IMPORT = re.compile(rb"^\s*(?:from|import)\s+mpi4py\b", re.MULTILINE)
 _REQUIRED = re.compile(rb"^\s*mpi4py\b", re.MULTILINE | re.IGNORECASE)
+# With -I, what is in the tree is not taken for Python's own (it may have a random.py).
 # The same libraries are to be the same bytes: pip would name its temporary folder in compiled modules, and
 # without the variable they would name the time of their source. What does not compile is not imported.
 _INSTALL = f"""\
-"$0" -m "$@"
-SOURCE_DATE_EPOCH=315532800 "${{PIP_PYTHON:-$0}}" -m compileall -qq {FOLDER} || :
+"$0" -I -m "$@"
+SOURCE_DATE_EPOCH=315532800 "${{PIP_PYTHON:-$0}}" -I -m compileall -qq {FOLDER} || :
 """
 # The first release whose wheels load whichever MPI the environment names.
 _MPI4PY = "mpi4py>=4"

@@ -110,7 +110,7 @@ def _remove_unfinished(folder: Path) -> None:
 
 
 def _pip(wheel: Wheel, prefix: Path) -> None:
-    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+    argv = [sys.executable, "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
             "--no-input", "--no-deps", "--only-binary=:all:", "--no-warn-script-location",
             "--ignore-installed", "--prefix", str(prefix), f"{wheel.name}=={wheel.version}"]  # fmt: skip
     try:

@@ -94,7 +94,7 @@ def _with_python(stack: Stack, folder: Path) -> Stack:
     answer = probe.remembered(
         folder / ".probe-python.json",
         tools,
-        lambda: {"lines": probe.output([str(tools["python3"]), "-c", asked])},
+        lambda: {"lines": probe.output([str(tools["python3"]), "-I", "-c", asked])},
     )
     executable, *version = answer["lines"].split("\n")
     return replace(

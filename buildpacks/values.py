@@ -15,6 +15,8 @@ Reader = Callable[[Raw], object]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
+# Some shells end at one of these, or take it for an order to themselves.
+_SHELLS = {"BASHOPTS", "EUID", "IFS", "OLDPWD", "OPTIND", "PPID", "PWD", "SHELLOPTS", "UID"}
 _LONGEST_TEXT = 16_384
 _LONGEST_PATH = 1_024
 
@@ -157,7 +159,9 @@ def environment(raw: Raw) -> tuple[tuple[str, str], ...]:
         raise ValueError
     for name in raw:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", name, re.ASCII):
-            raise ValueError(f"`{name}` cannot be a variable's name")
+            raise ValueError(f"`{repr(name)[1:-1]}` cannot be a variable's name")
         if name.startswith("NAP_"):
             raise ValueError(f"`{name}`: names that start with NAP_ are nap's own")
+        if name in _SHELLS:
+            raise ValueError(f"`{name}`: that name is the shells' own")
     return tuple(sorted((name, text(value)) for name, value in raw.items()))

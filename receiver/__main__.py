@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    import nap_start
+
+    nap_start.main()
+
 import io
 import os
 import sys
@@ -38,7 +43,7 @@ def _have_streams() -> None:
 def _run() -> int:
     import click
 
-    from receiver.commands.group import nap
+    from receiver.cli.group import nap
 
     try:
         # A file name that is no UTF-8 is written as it came.
@@ -72,7 +77,7 @@ def _report(error: Exception) -> int:
 def _unexpected(error: Exception) -> ReceiverError:
     """What no part of nap foresaw: the traceback goes to the log, a sentence to the user."""
     from receiver.client import nap_home
-    from receiver.paths import Home
+    from receiver.home.paths import Home
 
     log = Home(nap_home()).log / "nap.log"
     sentence = f"nap failed in a way it did not foresee ({type(error).__name__}: {error})"
@@ -91,7 +96,3 @@ def _write_traceback(log: Path, error: Exception) -> None:
     with log.open("a", encoding="utf-8") as file:
         file.write(f"{datetime.now().astimezone().isoformat()} nap {' '.join(sys.argv[1:2])}\n")
         file.writelines(traceback.format_exception(error))
-
-
-if __name__ == "__main__":
-    main()

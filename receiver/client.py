@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from receiver.errors import ReceiverError
-from receiver.paths import Home
+from receiver.home.paths import Home
 
 _SUN_PATH_BYTES = 108  # of sockaddr_un.sun_path on Linux, the closing zero byte included
 
@@ -61,15 +61,15 @@ class Client:
         know, but a receiver that sends none of them for long is taken for dead.
         """
         with self._answer("GET", path, None, self.answer_seconds) as response:
-            yield from (json.loads(line) for line in response if line.strip())
+            for line in response:
+                if line.strip():
+                    yield _value(json.loads(line))
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
         """Blank lines before the value only keep the connection alive, as in `frames`."""
         with self._answer(method, path, body, self.answer_seconds) as response:
             value = json.loads(response.read())
-        if isinstance(value, dict) and "error" in value:
-            raise _told(value)
-        return value
+        return _value(value)
 
     @contextmanager
     def _answer(
@@ -132,6 +132,13 @@ def _content(body: Any) -> dict[str, Any]:
     return {"body": json.dumps(body), "headers": {"Content-Type": "application/json"}}
 
 
+def _value(answer: Any) -> Any:
+    """A refusal may come late, like a value."""
+    if isinstance(answer, dict) and "error" in answer:
+        raise _told(answer)
+    return answer
+
+
 def _told(refusal: Mapping[str, str]) -> ReceiverError:
     return ReceiverError(refusal["error"], refusal.get("hint", ""))
 
@@ -142,5 +149,5 @@ def _refusal(response: http.client.HTTPResponse, request: str) -> ReceiverError:
     except (ValueError, KeyError, TypeError):
         return ReceiverError(
             f"the receiver answered {request} with status {response.status}",
-            "is it of another version? nap down; nap up",
+            "is it of another version? nap up",
         )

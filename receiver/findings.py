@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from receiver.errors import ReceiverError
 
 if TYPE_CHECKING:
-    from receiver.settings import Settings
+    from receiver.home.settings import Settings
 
 PROBE_SECONDS = 20
 _SYSTEM_FOLDERS = "/usr/sbin:/sbin:/usr/local/sbin"
@@ -73,8 +73,8 @@ def tool(
 
 def settings_of(machine: Machine) -> Settings | None:
     """None where they are wrong, which has a finding of its own."""
-    from receiver import settings
-    from receiver.paths import Home
+    from receiver.home import settings
+    from receiver.home.paths import Home
 
     try:
         return settings.load(Home(machine.home).settings)

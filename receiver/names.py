@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from receiver.errors import ReceiverError
 
@@ -17,3 +18,9 @@ def app_name(text: str) -> str:
             "a to z, 0 to 9 and -, starting with a letter, not ending with -, at most 30 characters",
         )
     return text
+
+
+def highest_number(names: Iterable[str]) -> int:
+    """Of the names that are numbers of runs; 0 for none."""
+    numbers = (int(name) for name in names if re.fullmatch("[0-9]{1,15}", name))
+    return max(numbers, default=0)

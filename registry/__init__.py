@@ -5,12 +5,12 @@ registry of images, and the folders of the embedded etcd and registry. Importing
 """
 
 from registry import keys
-from registry.endpoint import Endpoint, Secret, Settings
 from registry.errors import RegistryError
+from registry.etcd.endpoint import Endpoint, Secret, Settings
+from registry.etcd.open import choose_api, open_store
+from registry.etcd.store import Listing, Store
 from registry.keys import Keys
-from registry.opening import choose_api, open_store
 from registry.services import Member, gather
-from registry.store import Listing, Store
 from registry.timing import Timing
 
 __all__ = [

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -24,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from registry.errors import RegistryError
-from registry.files import write_private
+from registry.files import remove, write_private
 
 LIFE = datetime.timedelta(days=3650)
 LOOPBACK = "127.0.0.1"
@@ -36,7 +37,8 @@ _SERVES, _ASKS = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUT
 class Certificates:
     """Paths of the PEM files in a folder.
 
-    `server` is etcd's, `client` the receiver's, `node` that of all nodes, `images` the registry's.
+    `server` is etcd's, `client` the receiver's, `node` that of all nodes, `images` that of what nodes
+    reach: the registry, and the proxy before etcd.
     """
 
     folder: Path
@@ -53,32 +55,61 @@ class Certificates:
 
 
 def ensure(folder: Path, addresses: Collection[str] = ()) -> Certificates:
-    """Have all certificates; those of servers are good for loopback and `addresses` (names or IPs).
+    """Have all certificates; that of what nodes reach is good for `addresses` (names or IPs) as well.
 
-    A server's is signed anew where it does not name all of them yet: who trusts the CA need not know.
+    It is signed anew where it does not name all of them yet: who trusts the CA need not know.
     RegistryError when an address is none.
     """
     files = Certificates(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority = _authority(files)
-    wanted = {LOOPBACK, *addresses}
-    for name in ("server", "images"):
-        if not wanted <= _names(files.cert(name)):
-            # etcd's gateway is a client of its own server, and shows it the server's certificate.
-            purposes = (_SERVES, _ASKS) if name == "server" else (_SERVES,)
+    # etcd's gateway is a client of its own server, and shows it the server's certificate.
+    servers = {"server": ({LOOPBACK}, (_SERVES, _ASKS)), "images": ({LOOPBACK, *addresses}, (_SERVES,))}
+    for name, (wanted, purposes) in servers.items():
+        if not (_is_good(files, name) and wanted <= _names(files.cert(name))):
             _issue(files, name, authority, purposes, sorted(wanted))
     for name in ("client", "node"):
-        if not files.cert(name).exists():
+        if not _is_good(files, name):
             _issue(files, name, authority, (_ASKS,))
     return files
 
 
+def are_good(folder: Path) -> bool:
+    """Whether the receiver and etcd can trust each other with what is there."""
+    return all(_is_good(Certificates(folder), name) for name in ("ca", "server", "client"))
+
+
+def _is_good(files: Certificates, name: str) -> bool:
+    """Whether a key and its certificate can be read, belong together, and hold now, by this CA.
+
+    They may be damaged, or have been made while the clock was wrong.
+    """
+    try:
+        certificate = x509.load_pem_x509_certificate(files.cert(name).read_bytes())
+        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(files.ca.read_bytes()))
+        same = _load_key(files.key(name)).public_key() == certificate.public_key()
+    except (OSError, ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, RegistryError):
+        return False
+    begins, ends = _validity(certificate)
+    return same and begins <= datetime.datetime.now(datetime.timezone.utc) <= ends
+
+
+def _validity(certificate: x509.Certificate) -> tuple[datetime.datetime, datetime.datetime]:
+    """Older versions of the library have no times with a zone."""
+    if hasattr(certificate, "not_valid_before_utc"):
+        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    utc = datetime.timezone.utc
+    before, after = certificate.not_valid_before, certificate.not_valid_after
+    return before.replace(tzinfo=utc), after.replace(tzinfo=utc)
+
+
 def _authority(files: Certificates) -> _Authority:
-    """The CA of the folder; a new one, with nothing it has signed, where its key is not there."""
-    if files.key("ca").exists() and files.ca.exists():
+    """The CA of the folder; a new one, with nothing it has signed, where it is not there or not good."""
+    if _is_good(files, "ca"):
         return _Authority(_load_key(files.key("ca")))
     for certificate in files.folder.glob("*.crt"):
-        certificate.unlink()
+        remove(certificate)
+    remove(files.key("ca"))
     authority = _Authority(ec.generate_private_key(ec.SECP256R1()))
     write_private(files.key("ca"), _pem(authority.key))
     write_private(files.ca, authority.certificate())
@@ -95,7 +126,8 @@ def _issue(
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = authority.sign(f"nap {name}", key.public_key(), purposes, names)
     # The certificate last: its presence says that the key is there.
-    files.cert(name).unlink(missing_ok=True)
+    for damaged in (files.cert(name), files.key(name)):
+        remove(damaged)
     write_private(files.key(name), _pem(key))
     write_private(files.cert(name), certificate)
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import select
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +59,10 @@ class PidLock:
         os.close(self.descriptor)
 
 
+class Died(RegistryError):
+    """A process that ended before it was ready."""
+
+
 @dataclass(frozen=True)
 class Detached:
     """A process of its own session that says when it is ready, the way systemd's services do."""
@@ -85,6 +89,25 @@ class Detached:
             if not lock.take():
                 raise RegistryError(f"{self.name} does not end.", f"See {self.log}.")
 
+    def stop_other(self, version: str) -> bool:
+        """End one that was launched as anything but `version`; whether there was one."""
+        with self.closed_door() as lock:
+            runs = not lock.take()
+            is_other = runs and self._launched() != f"{lock.owner()} {version}"
+        if is_other:
+            self.stop()
+        return is_other
+
+    def _launched(self) -> str:
+        """Of which process it is known as what it was launched; older ones than this record left none."""
+        with suppress(FileNotFoundError):
+            return self._version.read_text()
+        return ""
+
+    @property
+    def _version(self) -> Path:
+        return self.lock.with_suffix(".version")
+
     @contextmanager
     def closed_door(self) -> Iterator[PidLock]:
         """The lock, while nobody else looks whether it is taken."""
@@ -99,24 +122,22 @@ class Detached:
         env: dict[str, str],
         lock: PidLock | None,
         answers: Callable[[], bool] | None = None,
+        version: str = "",
     ) -> int:
-        """Start it behind the closed door and wait until it is ready; return its pid.
+        """Start it behind the closed door, in the lock's folder, and wait until it is ready; return its pid.
 
         It inherits `lock`, or takes its own. `answers` is asked again and again where the process
-        cannot say itself that it is ready. Raises RegistryError with the log's last lines.
+        cannot say itself that it is ready. `version` is what `stop_other` goes by. Raises RegistryError
+        with the log's last lines.
         """
-        with (
-            tempfile.TemporaryDirectory() as folder,
-            closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as notices,
-            self.log.open("ab") as log,
-        ):
-            notices.bind(f"{folder}/notify")
+        with self._notices() as notices, self.log.open("ab") as log:
             process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**env, "NOTIFY_SOCKET": f"{folder}/notify"},
+                cwd=self.lock.parent,
+                env={**env, "NOTIFY_SOCKET": self._notify.name},
                 pass_fds=[lock.descriptor] if lock else [],
                 start_new_session=True,
             )
@@ -124,16 +145,45 @@ class Detached:
                 lock.write(process.pid)
             if not _is_ready(notices, process.pid, answers):
                 self._give_up(process)
+            self._version.write_text(f"{process.pid} {version}")
             return process.pid
+
+    @property
+    def _notify(self) -> Path:
+        return self.lock.with_suffix(".notify")
+
+    @contextmanager
+    def _notices(self) -> Iterator[socket.socket]:
+        """Where it says that it is ready. By its name alone: a socket's path may have 107 bytes."""
+        with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as notices:
+            self._notify.unlink(missing_ok=True)
+            folder = os.open(self.lock.parent, os.O_PATH | os.O_DIRECTORY)
+            try:
+                notices.bind(f"/proc/self/fd/{folder}/{self._notify.name}")
+            finally:
+                os.close(folder)
+            try:
+                yield notices
+            finally:
+                self._notify.unlink(missing_ok=True)
 
     def _give_up(self, process: subprocess.Popen[bytes]) -> None:
         code = process.poll()
         process.kill()
         process.wait()
         how = f"was not ready in {START:g} s" if code is None else f"ended with {code}"
+        kind = RegistryError if code is None else Died
         lines = self.log.read_text(errors="replace").splitlines()[-3:]
         last = "; ".join(_log_message(line) for line in lines)
-        raise RegistryError(f"{self.name} {how}: {last or 'its log is empty'}.", f"See {self.log}.")
+        raise kind(f"{self.name} {how}: {last or 'its log is empty'}.", f"See {self.log}.")
+
+
+def version_of(program: str, *settings: object) -> str:
+    """What a program of others is launched as: its file, and all that it is told."""
+    path = Path(program).resolve()
+    facts = path.stat()
+    words = (str(path), facts.st_size, facts.st_mtime_ns, *settings)
+    return hashlib.sha256(repr(words).encode()).hexdigest()
 
 
 def tell_starter() -> None:

@@ -13,7 +13,7 @@ from registry.errors import RegistryError
 from registry.keys import Keys, slave_name
 
 if TYPE_CHECKING:
-    from registry.store import Listing, Store
+    from registry.etcd.store import Listing, Store
 
 # The longest time between two looks at `stopped` and at the list.
 SLICE = 0.5
@@ -43,17 +43,24 @@ class Member:
             data = json.loads(text)
             return cls(
                 name=name,
-                ip=str(data["ip"]),
+                ip=_printable(data["ip"]),
                 port=int(data["port"]),
                 slots=int(data["slots"]),
-                node=str(data["node"]),
+                node=_printable(data["node"]),
                 release=int(data["release"]),
                 run=int(data["run"]),
             )
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise RegistryError(
                 f"What etcd has for {name} is not a member: {text[:80]!r}."
             ) from error
+
+
+def _printable(value: object) -> str:
+    """ValueError for what is no word: it is shown on terminals."""
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError(value)
+    return value
 
 
 def gather(

@@ -14,19 +14,22 @@ from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import containers_home as containers
-import fleet_agent
-import nodes_home as nodes_homes
-import workers
-from containers_home import SharedStacks
-from containers_lab import docker, podman, runtime
-from fleet_fake import Cluster, serving
-from nap_lab import WITHIN, App, NapHome, machine_lacks
-from node_lab import Node
-from nodes_lab import Lab, nodes, nodes_lab, own_lab, three_nodes
+import support.containers.home as containers
+import support.nodes.home as nodes_homes
+from support import workers
+from support.containers.home import SharedStacks
+from support.containers.runtimes import docker, podman, runtime
+from support.fleet import agent as fleet_agent
+from support.fleet.cluster import Cluster
+from support.fleet.server import serving
+from support.installed import Built, Installed, build, installed
+from support.nap_home import WITHIN, App, NapHome, machine_lacks
+from support.nodes.lab import Lab, nodes, nodes_lab, own_lab, three_nodes
+from support.nodes.node import Node
+from support.polling import until
 
-from receiver.paths import Home
-from units.containers.runtime import Runtime
+from receiver.home.paths import Home
+from units.oci.runtime import Runtime
 
 # How long an example takes is the machine's affair.
 settings.register_profile("nap", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -119,7 +122,8 @@ def new_nodes_app(
     """The same where runs are units of nodes: nothing is left of a test on any of them."""
     with new_apps(nodes_home, tmp_path) as make:
         yield make
-    assert nodes_homes.left(nodes, Home(nodes_home.root)) == []
+    # Where a fleet brings units it takes them away too, a moment later.
+    until(lambda: nodes_homes.left(nodes, Home(nodes_home.root)), [])
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +141,7 @@ def fleet(nodes_home: NapHome, three_nodes: tuple[Node, ...]) -> Iterator[Cluste
     """A cluster of these nodes, with which the home is up from the first test of a file that asks for it."""
     cluster = fleet_agent.cluster(three_nodes)
     with serving(cluster) as url:
-        nodes_home.settings(f"engine: fleet\nfleet: {{url: '{url}', within: 10}}\nnodes: {{away: 20}}\n")
+        nodes_home.settings(f"engine: fleet\nfleet: {{url: '{url}', within: 6}}\nnodes: {{away: 20}}\n")
         nodes_home.up()
         yield cluster
         nodes_home.settings("")
@@ -156,6 +160,19 @@ def own_containers_home(tmp_path: Path, image_stacks: SharedStacks, runtime: Run
         containers.forget(own, runtime)
 
 
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """A source archive and a wheel of this checkout."""
+    return build(tmp_path_factory.mktemp("built"))
+
+
+@pytest.fixture(scope="session")
+def from_wheel(built: Built) -> Iterator[Installed]:
+    """nap in an environment of its own, for every user of this machine."""
+    with installed(built.wheel) as nap:
+        yield nap
+
+
 @pytest.fixture
 def own_home(tmp_path: Path, stacks: Path) -> Iterator[NapHome]:
     """A home of the test's own, which is not up yet."""
@@ -168,6 +185,13 @@ def own_home(tmp_path: Path, stacks: Path) -> Iterator[NapHome]:
 def new_app(home: NapHome, tmp_path: Path) -> Iterator[Callable[..., App]]:
     """Makes an app in the shared home from files; it is destroyed after the test."""
     with new_apps(home, tmp_path) as make:
+        yield make
+
+
+@pytest.fixture
+def new_machine_app(machine_home: NapHome, tmp_path: Path) -> Iterator[Callable[..., App]]:
+    """The same with the machine's own MPI."""
+    with new_apps(machine_home, tmp_path) as make:
         yield make
 
 

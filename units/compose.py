@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from units import launching
-from units.containers.words import OWN_IMAGES
 from units.errors import UnitError
 from units.job import Job, Mpi, Pairs, Process, Slave, UnitFile
 from units.launching import Machine
+from units.oci.options import OWN_IMAGES
 from units.render import render
 
 NAME = "compose"
@@ -61,7 +61,7 @@ def _command(mpi: Mpi, env: dict[str, str]) -> tuple[str, ...]:
     """Without a number of ranks: mpirun fills the slots it finds, of as many slaves as there are."""
     known = {name: env[name] for name in ("NAP_APP", "NAP_SHARE", *dict(mpi.env))}
     words = ("mpirun", *mpi.options, *mpi.program)
-    return mpi.script or tuple(launching.expand(word, known) for word in words)
+    return launching.script(mpi, known) or tuple(launching.expand(word, known) for word in words)
 
 
 def _limit(job: Job) -> tuple[str, ...]:

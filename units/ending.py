@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from units import durable
+from units import durable, nofollow
 from units.job import Handle, Outcome
 
-_NAME = "exit"  # a run's runner writes it too: units/running/record.py
+_NAME = "exit"  # a run's runner writes it too: units/supervisor/record.py
 
 
 def keep_room(folder: Path) -> None:
@@ -23,14 +24,18 @@ def is_kept(folder: Path) -> bool:
 
 
 def keep(handle: Handle, outcome: Outcome) -> None:
+    """Where nobody saw when it ended, that is now."""
     with handle.output.open("ab") as output:
         os.fsync(output.fileno())
-    durable.write(handle.folder / _NAME, json.dumps(asdict(outcome)))
+    seen = replace(outcome, ended=outcome.ended or time.time())
+    durable.write(handle.folder / _NAME, json.dumps(asdict(seen)))
 
 
 def kept(folder: Path) -> Outcome | None:
-    """None where it was not kept."""
+    """None where it was not kept, or cannot be read. An older nap wrote no times: the file's is the end's."""
+    path = folder / _NAME
     try:
-        return Outcome(**json.loads((folder / _NAME).read_text()))
-    except FileNotFoundError:
+        said = json.loads(nofollow.read(path))
+        return Outcome(**{"ended": path.lstat().st_mtime, **said})
+    except (FileNotFoundError, ValueError, TypeError):
         return None

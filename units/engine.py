@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from units.job import Handle, Job, Outcome, UnitFile, UnitState
-from units.room import Use
+from units.placement.capacity import Use
 
 
 class Engine(Protocol):
@@ -76,7 +76,10 @@ class Engine(Protocol):
         """How an ended run ended."""
 
     def stop(self, handle: Handle, outcome: Outcome) -> None:
-        """End everything of the run, gently first. Its outcome is `outcome` unless it ended before."""
+        """End the run, gently first. Its outcome is `outcome` unless it ended before.
+
+        What it wrote is here afterwards; what it had may still be there until `clean_up`.
+        """
 
     def states(self, handle: Handle) -> tuple[UnitState, ...]:
         """The run's units as they are now."""
@@ -85,4 +88,11 @@ class Engine(Protocol):
         """No release has the image any more: it goes from wherever the engine has copies of it."""
 
     def results(self, handle: Handle) -> tuple[Path, ...]:
-        """Keep the files that match the job's `results` and throw the run's other files away."""
+        """Keep the files that match the job's `results`. UnitError when a run that ended well lacks some."""
+
+    def clean_up(self, handle: Handle) -> None:
+        """Remove what is left of a run whose end was told: its units, and those of its files that are no
+        record of it. Waits for whoever is at it; once more does no harm.
+
+        UnitError or OSError when that cannot be done now: the caller has it on record, and tries it again.
+        """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 Pairs = tuple[tuple[str, str], ...]
@@ -53,14 +53,15 @@ class Mpi:
     `script` that calls mpirun itself.
 
     `flavour` is one of `openmpi5`, `openmpi4`, `mpich`; `options` go to mpirun. In both, and in the
-    values of `env`, `$NAP_APP` and `$NAP_SHARE` stand for those folders; in `options` and `program` the
-    names of `env` stand for their values too.
+    values of `env`, `$NAP_APP` and `$NAP_SHARE` stand for those folders; in `options`, `program` and
+    `args`, which the script is given, the names of `env` stand for their values too.
     """
 
     flavour: str
     np: int
     program: tuple[str, ...] = ()
     script: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     env: Pairs = ()
 
@@ -134,12 +135,15 @@ class Outcome:
     """How a run ended: the program's exit code, and a sentence when more is to be said.
 
     A signal is 128 + n, a timeout 124, a cancelled run 130. `state` is `ended`, or why it was ended:
-    `timed out`, `cancelled`, `replaced`, `lost`.
+    `timed out`, `cancelled`, `replaced`, `lost`. When the program was started and when it ended is in seconds
+    since 1970, as who ran it saw it; 0.0 is not known.
     """
 
     exit_code: int
     reason: str = ""
     state: str = "ended"
+    started: float = field(default=0.0, compare=False)
+    ended: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from units.job import Mpi, Pairs, Slave
 _REFERENCE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 # Open MPI takes them for virtual machines', and does not use them.
 _PASSED_OVER = "vir"
+_FOLDERS = {"PATH", "LD_LIBRARY_PATH"}
 # netdevice(7)
 _SIOCGIFFLAGS = 0x8913
 _SIOCGIFADDR = 0x8915
@@ -93,7 +94,14 @@ def command(mpi: Mpi, values: Mapping[str, str], hosts: str) -> tuple[str, ...]:
 
     `$NAME`s of mpirun's words are replaced by their `values`.
     """
-    return mpi.script or tuple(expand(word, values) for word in _mpirun(mpi, hosts))
+    return script(mpi, values) or tuple(expand(word, values) for word in _mpirun(mpi, hosts))
+
+
+def script(mpi: Mpi, values: Mapping[str, str]) -> tuple[str, ...]:
+    """The script's argv, with what it is called by and its arguments; nothing when there is none."""
+    if not mpi.args:
+        return mpi.script
+    return (*mpi.script, "run", *(expand(word, values) for word in mpi.args))
 
 
 def _mpirun(mpi: Mpi, hosts: str) -> tuple[str, ...]:
@@ -104,7 +112,10 @@ def _mpirun(mpi: Mpi, hosts: str) -> tuple[str, ...]:
 
 def shown(mpi: Mpi, hosts: str) -> list[str]:
     """The command as a person would have typed it, a line each."""
-    return mpi.script[-1].splitlines() if mpi.script else [" ".join(map(_typed, _mpirun(mpi, hosts)))]
+    if not mpi.script:
+        return [" ".join(map(_typed, _mpirun(mpi, hosts)))]
+    given = [" ".join(map(_typed, ("set", "--", *mpi.args)))] if mpi.args else []
+    return [*given, *mpi.script[-1].splitlines()]
 
 
 def _typed(word: str) -> str:
@@ -116,6 +127,19 @@ def _typed(word: str) -> str:
 def expand(word: str, values: Mapping[str, str]) -> str:
     """`word` with `$NAME` and `${NAME}` replaced where `values` has the name; no shell reads it."""
     return _REFERENCE.sub(lambda found: values.get(found[1] or found[2], found[0]), word)
+
+
+def variables(given: Pairs, written: Pairs, places: Mapping[str, str]) -> Pairs:
+    """What a program finds: the manifest's variables, in which `places` are meant, go over what is `given`.
+
+    Where both are lists of folders the manifest's are before the others: without these its own PATH would
+    lead to no mpirun, and to no shell.
+    """
+    before = dict(given)
+    own = {name: expand(value, places) for name, value in written}
+    for name in _FOLDERS & own.keys() & before.keys():
+        own[name] = f"{own[name]}:{before[name]}"
+    return (*given, *own.items())
 
 
 def environment(
@@ -181,6 +205,9 @@ def _mpich(agent: str, hosts: str, crowded: bool, over: str) -> Pairs:
         ("HYDRA_HOST_FILE", hosts),
         ("HYDRA_LAUNCHER", "ssh"),
         ("HYDRA_LAUNCHER_EXEC", agent),
+        # Its proxy beside it too: one that it starts by itself ends with more than 0 after a failed rank, and
+        # mpiexec then answers 255 instead of that rank's exit code.
+        ("HYDRA_LAUNCHER_AUTOFORK", "0"),
         ("NAP_AGENT_STATUS", "ignore"),
         *_over(over),
         *(idle if crowded else ()),

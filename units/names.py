@@ -74,10 +74,6 @@ def slave_container(job: Job, index: int) -> str:
     return _prefixed(job, f"{job.app}_slave{index}")
 
 
-def master_container(job: Job) -> str:
-    return _prefixed(job, f"{job.app}_master")
-
-
 def process_container(job: Job, process: str) -> str:
     """A service's next generation is up before the one before it goes."""
     return _prefixed(job, f"{job.app}_{process}.{job.run}")

@@ -7,19 +7,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from receiver.arch import own_arch
 from receiver.errors import ReceiverError
 from receiver.findings import Finding
+from receiver.home.paths import Home
 from receiver.nodes import checks, clearing
 from receiver.nodes import facts as node_facts
 from receiver.nodes import share as node_share
+from receiver.nodes.arch import own_arch
 from receiver.nodes.book import NodeBook, node_name
 from receiver.nodes.checks import Situation, Wanted
 from receiver.nodes.facts import Facts, Part
 from receiver.nodes.login import Entered, Target, enter, fingerprint, let_out
 from receiver.nodes.share import Share
 from receiver.nodes.states import CONNECT_WITHIN
-from receiver.paths import Home
 from units.errors import UnitError
 from units.systemd.links import Link, Links
 from units.systemd.node import Node

@@ -9,9 +9,9 @@ from ipaddress import IPv4Interface
 
 from receiver.findings import Finding
 from receiver.nodes.facts import Facts, Part
-from receiver.show import counted
-from receiver.show import size as disk_size
-from units.shortage import size
+from receiver.text.format import counted
+from receiver.text.format import size as disk_size
+from units.placement.explain import size
 from units.systemd.node import Login, Node
 
 # TLS and TTLs bear no more.

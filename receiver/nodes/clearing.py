@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from receiver.home.paths import Home
 from receiver.nodes.parts import own_registry
-from receiver.paths import Home
 from units.systemd.links import Link
 from units.systemd.node import Node
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from receiver.errors import ReceiverError
-from receiver.lines import Say
+from receiver.home.paths import Home
+from receiver.home.settings import Settings
 from receiver.nodes.book import NodeBook
-from receiver.paths import Home
-from receiver.settings import Settings
+from receiver.text.output import Say
 from units.fleet.client import Client, Machine
 from units.fleet.cluster import Cluster
 
 
-def client(settings: Settings) -> Client:
-    if not settings.fleet.url:
+def client(settings: Settings, patience: float = 0.0) -> Client:
+    if not settings.fleet.urls:
         raise ReceiverError("settings name no fleet", "write there: fleet: {url: http://HOST:PORT}")
-    return Client(settings.fleet.url)
+    return Client(settings.fleet.urls, patience)
 
 
 def cluster(home: Home, settings: Settings) -> Cluster:
-    away = settings.nodes.away
-    return Cluster(client(settings), home.owed_to_fleet, settings.fleet.within, away / 2)
+    within, away = settings.fleet.within, settings.nodes.away
+    return Cluster(client(settings, within), home.owed_to_fleet, within, away / 2)
 
 
 def check(home: Home, settings: Settings, say: Say) -> None:

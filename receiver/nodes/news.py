@@ -7,10 +7,10 @@ import threading
 import time
 from collections.abc import Mapping
 
+from receiver.ledger.publisher import Publisher
 from receiver.nodes import states as node_states
 from receiver.nodes.book import NodeBook
 from receiver.nodes.states import Answers, Uses
-from receiver.publisher import Publisher
 from units.systemd.links import Links
 
 

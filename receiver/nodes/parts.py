@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from receiver import engines, settings
-from receiver.images import registries
+from receiver import engine_choice
+from receiver.builds import image_registry
+from receiver.home import settings
+from receiver.home.paths import Home
+from receiver.home.settings import Settings
 from receiver.nodes.facts import Part
-from receiver.paths import Home
-from receiver.settings import Settings
-from registry import etcd_server, node_images
 from registry.certificates import Certificates
-from registry.endpoint import Settings as StoreSettings
-from registry.image_address import Registry
+from registry.etcd import server as etcd_server
+from registry.images import mirror as image_mirror
+from registry.images.address import Registry
+from registry.node_proxy import proxy as node_proxy
 
 
 def parts(home: Home) -> tuple[Part, ...]:
@@ -24,15 +26,12 @@ def parts(home: Home) -> tuple[Part, ...]:
 def _etcd(home: Home, ours: Settings) -> Part:
     if ours.etcd.url:
         return Part("etcd", ours.etcd.url, _text(ours.etcd.ca))
-    file = home.etcd / etcd_server.NODES
-    if engines.current(home) not in engines.ON_NODES or not file.exists():
-        return Part("etcd", "")
-    endpoint = StoreSettings.load(file).endpoint
-    return Part("etcd", endpoint.url, _text(endpoint.ca))
+    door = node_proxy.known(home.root) if engine_choice.current(home) in engine_choice.ON_NODES else None
+    return Part("etcd", door.url, _text(str(door.files.ca))) if door else Part("etcd", "")
 
 
 def _registry(home: Home, ours: Settings) -> Part:
-    registry = registries.configured(ours.registry) if ours.registry.url else own_registry(home)
+    registry = image_registry.configured(ours.registry) if ours.registry.url else own_registry(home)
     if registry is None or registry.is_here:
         return Part("registry", "")
     scheme = "http" if registry.insecure else "https"
@@ -41,9 +40,9 @@ def _registry(home: Home, ours: Settings) -> Part:
 
 def own_registry(home: Home) -> Registry | None:
     """nap's own as nodes see it; None where they don't."""
-    if engines.current(home) not in engines.ON_NODES:
+    if engine_choice.current(home) not in engine_choice.ON_NODES:
         return None
-    return node_images.known(home.image_registry, Certificates(home.etcd / etcd_server.CERTIFICATES))
+    return image_mirror.known(home.image_registry, Certificates(home.etcd / etcd_server.CERTIFICATES))
 
 
 def _text(path: str) -> str:

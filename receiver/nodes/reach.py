@@ -5,16 +5,16 @@ from __future__ import annotations
 import socket
 from dataclasses import replace
 
+from receiver.builds import image_registry
 from receiver.errors import ReceiverError
-from receiver.images import registries
+from receiver.home.paths import Home
+from receiver.home.settings import EtcdNodeSettings, EtcdSettings, Settings
 from receiver.nodes.book import NodeBook
 from receiver.nodes.parts import own_registry
-from receiver.paths import Home
-from receiver.settings import EtcdNodeSettings, EtcdSettings, Settings
-from registry import etcd_server
-from registry.endpoint import Endpoint
-from registry.endpoint import Settings as StoreSettings
-from registry.node_access import NodeAccess, NodePull
+from registry.etcd.endpoint import Endpoint
+from registry.etcd.endpoint import Settings as StoreSettings
+from registry.node_proxy import proxy as node_proxy
+from registry.node_proxy.access import NodeAccess, NodePull
 from units.systemd.announcing import Etcd
 from units.systemd.fetching import Registry
 
@@ -41,11 +41,17 @@ def _towards(host: str) -> str:
 
 
 def etcd(home: Home, settings: EtcdSettings) -> Etcd:
-    """How nodes announce slaves: as a user of their own in nap's etcd, else as settings say."""
-    known = StoreSettings.load(home.etcd_settings)
-    own = not settings.url
-    seen = etcd_server.nodes(home.etcd, known.keys) if own else _as_nodes(known.endpoint, settings.nodes)
-    access = NodeAccess.of(seen)
+    """How nodes announce slaves: through the proxy before nap's etcd, else as settings say."""
+    if settings.url:
+        endpoint = StoreSettings.load(home.etcd_settings).endpoint
+        return _etcd(NodeAccess.of(_as_nodes(endpoint, settings.nodes)))
+    door = node_proxy.known(home.root)
+    if door is None:
+        raise ReceiverError("nodes cannot announce anything yet", "nap up --engine systemd")
+    return replace(_etcd(door.access()), sign=door.password)
+
+
+def _etcd(access: NodeAccess) -> Etcd:
     return Etcd(
         access.url, access.api, access.ca, access.cert, access.key.value, access.user, access.password.value
     )
@@ -56,14 +62,14 @@ def _as_nodes(endpoint: Endpoint, nodes: EtcdNodeSettings) -> Endpoint:
     if nodes.cert:
         endpoint = replace(endpoint, cert=nodes.cert, key=nodes.key)
     if nodes.user:
-        password = registries.secret("etcd.nodes.password_file", nodes.password_file)
+        password = image_registry.secret("etcd.nodes.password_file", nodes.password_file)
         endpoint = replace(endpoint, user=nodes.user, password=password)
     return endpoint
 
 
 def registry(home: Home, settings: Settings) -> Registry:
     """How nodes fetch images: from nap's own through a door that only lets out, else as the receiver does."""
-    ours = registries.of(home, settings.registry)
+    ours = image_registry.of(home, settings.registry)
     seen = ours
     if not settings.registry.url:
         door = own_registry(home)

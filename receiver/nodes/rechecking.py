@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from receiver.arch import own_arch
 from receiver.errors import ReceiverError
 from receiver.findings import Finding
 from receiver.nodes import checks
 from receiver.nodes import facts as node_facts
 from receiver.nodes import share as node_share
 from receiver.nodes.adding import ANSWERED_WITHIN, listen
+from receiver.nodes.arch import own_arch
 from receiver.nodes.book import Record
 from receiver.nodes.checks import Situation, Wanted
 from receiver.nodes.facts import Part

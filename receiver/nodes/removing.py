@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from receiver.errors import ReceiverError
-from receiver.lines import Say
+from receiver.home.paths import Home
 from receiver.nodes import clearing
 from receiver.nodes.book import NodeBook
 from receiver.nodes.states import CONNECT_WITHIN, Uses
-from receiver.paths import Home
+from receiver.text.output import Say
 from units.errors import UnitError
 from units.systemd.links import Link
 from units.systemd.node import Node

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from receiver import settings
 from receiver.findings import Finding
-from receiver.paths import Home
-from units.containers import runtime
+from receiver.home import settings
+from receiver.home.paths import Home
 from units.errors import UnitError
+from units.oci import runtime
 from units.systemd.links import Link, Links
 from units.systemd.node import Node
 from units.systemd.sharing import as_user

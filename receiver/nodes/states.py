@@ -9,7 +9,7 @@ from typing import Any
 
 from receiver.nodes.book import NodeBook
 from units.errors import UnitError
-from units.room import Use
+from units.placement.capacity import Use
 from units.systemd.links import Link, Links
 from units.systemd.node import Node
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from engines_lab import ContainersEngine, LocalEngine, NodesEngine
-from fleet_fake import Cluster
-from nap_lab import App, wait_for
-from node_lab import Node
+from support.engines import ContainersEngine, FleetEngine, LocalEngine, NodesEngine
+from support.fleet.cluster import Cluster
+from support.installed import other_nap
+from support.nap_home import App, NapHome, wait_for
+from support.nodes.node import Node
+from support.services import ask, asked_all_the_time, service, where
 
-from units.containers.runtime import Runtime
+from units.oci.runtime import Runtime
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -29,8 +33,23 @@ mkfifo "$NAP_SHARE/gate"; echo begun; read go <"$NAP_SHARE/gate"; seq 20000; ech
 }
 LINES = ["begun", *map(str, range(1, 20_001)), "and done"]
 RESULTS = """\
-mkdir out; hostname >'out/two words'; hostname >"$NAP_SHARE/$(hostname).txt"; hostname >"$NAP_APP/own.txt"
+mkdir out; hostname >'out/two words'; hostname >'out/two\nlines'
+hostname >"$NAP_SHARE/$(hostname).txt"; hostname >"$NAP_APP/own.txt"
 """
+# On the second slave there is no such file.
+ONE_APP: dict[str, str | bytes] = {
+    "mpi.xml": "run: sh script\nhosts: 2\nresults: '*.txt'\n",
+    "script": """\
+echo by the script >script.txt
+mpirun sh program || exit
+for rank in "$NAP_APP"/*-slave?.txt; do echo "the script reads: $(cat "$rank")"; done
+echo after >>script.txt
+""",
+    "program": """\
+[ ! -e script.txt ] || echo "$(hostname) reads: $(cat script.txt)"
+hostname >"$(hostname).txt"
+""",
+}
 
 
 def script(text: str, more: str = "") -> dict[str, str | bytes]:
@@ -48,9 +67,9 @@ def said(app: App, run: int) -> list[str]:
 class Run:
     """One whose first rank has begun and waits."""
 
-    def __init__(self, on: Any) -> None:
+    def __init__(self, on: Any, app: App | None = None) -> None:
         self.on = on
-        self.app: App = on.new_app(GATED)
+        self.app: App = app or on.new_app(GATED)
         self.push = self.app.start_push()
         wait_for(self.push.stderr, "begun")
 
@@ -62,11 +81,22 @@ class Run:
         return str(self.push.communicate(timeout=100)[1])
 
 
+@contextmanager
+def other_command(home: NapHome, command: tuple[str, ...]) -> Iterator[None]:
+    """Meanwhile another nap serves the home."""
+    home.command = command
+    try:
+        yield
+    finally:
+        home.command = NapHome.command
+
+
 class RanksContract:
     """`on` is one of `engines_lab`."""
 
     def test_there_are_as_many_slaves_and_ranks_as_were_asked_for(self, on: Any) -> None:
-        app = on.new_app(script("hostname\n"))
+        # A PATH of its own leads to nothing: the slaves and mpirun are none of the program's business.
+        app = on.new_app(script("hostname\n", "env: {PATH: /nonexistent, ENV: /nonexistent}\n"))
         pushed = app.push("hosts=3", "strict")
         assert pushed.code == 0, pushed.out
         assert app.lines() == [f"{app.name}-slave{index}" for index in (1, 2, 3)]
@@ -114,6 +144,23 @@ class RanksContract:
         assert said(run.app, 1) == LINES
         assert on.left(run.app) == []
 
+    def test_a_run_ends_well_under_another_nap_than_the_one_that_began_it(
+        self, on: Any, tmp_path: Path
+    ) -> None:
+        app = on.new_app(GATED)
+        before = tmp_path / "before"
+        with other_command(app.home, other_nap(before)):
+            app.home.up()
+            run = Run(on, app)
+        shutil.rmtree(before)
+        said_of_it = app.home.nap("up").out
+        assert "receiver stopped: it was started from other files than these" in said_of_it
+        assert "the receiver went away" in run.end()
+        run.open_gate()
+        assert app.wait() == 6
+        assert said(app, 1) == LINES
+        assert on.left(app) == []
+
     def test_a_run_that_ended_without_the_receiver_has_its_exit_code(self, on: Any) -> None:
         run = Run(on)
         run.app.home.kill_daemon()
@@ -135,9 +182,21 @@ class RanksContract:
         wanted = {}
         for index in (1, 2):
             slave = f"{app.name}-slave{index}"
-            names = f"slave{index}/out/two words", f"slave{index}/own.txt", f"share/{slave}.txt"
+            own = "out/two words", "out/two\nlines", "own.txt"
+            names = *(f"slave{index}/{name}" for name in own), f"share/{slave}.txt"
             wanted |= dict.fromkeys(names, slave)
         assert got == wanted
+
+    def test_a_script_and_the_first_slaves_ranks_have_one_app(self, on: Any, tmp_path: Path) -> None:
+        app = on.new_app(ONE_APP)
+        pushed = app.push("strict")
+        assert pushed.code == 0, pushed.out
+        first, second = (f"{app.name}-slave{index}" for index in (1, 2))
+        assert app.lines() == sorted([f"{first} reads: by the script", f"the script reads: {first}"])
+        app.home.nap("results", app.name, "--to", str(tmp_path / "got"))
+        got = {str(path.relative_to(tmp_path / "got")) for path in (tmp_path / "got").rglob("*.txt")}
+        assert got == {"slave1/script.txt", f"slave1/{first}.txt", f"slave2/{second}.txt"}
+        assert (tmp_path / "got/slave1/script.txt").read_text() == "by the script\nafter\n"
 
 
 class ProcessesContract:
@@ -150,6 +209,28 @@ class ProcessesContract:
         assert two
         assert (before + after).splitlines() == [str(number) for number in range(1, 20_001)]
         assert on.left(app) == []
+
+
+    def test_a_service_lives_through_an_upgrade_and_is_replaced_by_the_next(
+        self, on: Any, tmp_path: Path
+    ) -> None:
+        app = on.new_app(service("first"))
+        before = tmp_path / "before"
+        with other_command(app.home, other_nap(before)):
+            app.home.up()
+            pushed = app.push("strict")
+        assert pushed.code == 0, pushed.out
+        shutil.rmtree(before)
+        place = where(pushed.out)
+        app.commit(service("second"))
+        with asked_all_the_time(*place) as seen:
+            said_of_it = app.home.nap("up").out
+        assert "receiver stopped: it was started from other files than these" in said_of_it
+        assert (seen.failures, set(seen.answers)) == ([], {"first"})
+        assert app.push("strict").code == 0
+        app.wait("1")
+        assert ask(*place) == "second"
+        assert [run["state"] for run in app.runs()] == ["replaced", "running"]
 
 
 class TestLocal(RanksContract, ProcessesContract):
@@ -172,5 +253,5 @@ class TestNodes(RanksContract, ProcessesContract):
 
 class TestNodesOfFleet(RanksContract):
     @pytest.fixture
-    def on(self, fleet: Cluster, new_nodes_app: NewApp, nodes: tuple[Node, ...]) -> NodesEngine:
-        return NodesEngine(new_nodes_app, nodes)
+    def on(self, fleet: Cluster, new_nodes_app: NewApp, nodes: tuple[Node, ...]) -> FleetEngine:
+        return FleetEngine(new_nodes_app, nodes, fleet)

@@ -6,15 +6,16 @@ import random
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from etcd_fixtures import PATIENCE, endpoint, etcd, finishes, guarded, keys, member, store, until, wait_once
+from support.etcd import PATIENCE, endpoint, etcd, finishes, guarded, keys, member, store, until, wait_once
 
 from registry import Endpoint, Keys, Member, RegistryError, Secret, Store, gather, open_store
-from registry.endpoint import Api
-from registry.etcd_server import start, stop
+from registry.etcd.endpoint import Api
+from registry.etcd.server import start, stop
 
 __all__ = ["endpoint", "etcd", "guarded", "keys", "store"]
 
@@ -31,6 +32,14 @@ def test_what_is_put_is_listed_under_its_whole_key(store: Store, keys: Keys) -> 
     listing = store.list(keys.apps)
     assert listing.entries == {keys.app("heat"): '{"release": 1, "text": "ü"}'}
     assert listing.index > 0
+
+
+def test_a_folder_without_end_is_a_sentence_or_a_listing(store: Store, keys: Keys) -> None:
+    """Who may write below it chooses how deep."""
+    key = keys.slave("heat", 1) + "/a" * 2000
+    store.put(key, "deep", 60)
+    with suppress(RegistryError):
+        assert store.list(keys.slaves("heat")).entries == {key: "deep"}
 
 
 def test_put_replaces_what_is_there(store: Store, keys: Keys) -> None:

@@ -41,6 +41,7 @@ class Client:
         username: str | None = ...,
         password: str | None = ...,
         read_timeout: float = ...,
+        allow_redirect: bool = ...,
     ) -> None: ...
     def write(
         self, key: str, value: str, ttl: int | None = ..., *, prevExist: bool = ...

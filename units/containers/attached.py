@@ -1,18 +1,17 @@
-"""The life of a master or a service: its output is the run's, so its client stays beside it."""
+"""The life of a process: its output is the run's, so its client stays beside it."""
 
 from __future__ import annotations
 
 import subprocess
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
-from units.containers import container
-from units.containers.container import Seen
 from units.containers.front import Front
 from units.containers.life import BEAT, LATER, SOON, Around, Life
-from units.running.answering import keeps
-from units.running.unit import Unit
+from units.oci import container
+from units.oci.container import Seen
+from units.supervisor.probe import keeps
+from units.supervisor.unit import Unit
 
 # Seconds a service that was replaced has for what it was asked before.
 _DRAIN = 4.0
@@ -23,14 +22,8 @@ class AttachedLife(Life):
 
     def __init__(self, unit: Unit, around: Around) -> None:
         super().__init__(unit, around)
-        self._beside = ThreadPoolExecutor(1)
-        self._early: Future[subprocess.CompletedProcess[str]] | None = None
         self._client: subprocess.Popen[bytes] | None = None
         self._front: Front | None = None
-
-    def make_early(self) -> None:
-        """Create the container beside whatever else is started; `begin` then finds it there."""
-        self._early = self._beside.submit(self.make)
 
     def live(self) -> None:
         made = self.have()
@@ -53,9 +46,6 @@ class AttachedLife(Life):
 
     def _made(self) -> subprocess.CompletedProcess[str]:
         """Its container, where an older one of the unit is not in the way."""
-        early, self._early = self._early, None
-        if early:
-            return early.result()
         if self.is_made:
             container.remove(self.around.runtime, self.unit.place)
         self.reset()
@@ -86,8 +76,7 @@ class AttachedLife(Life):
 
     def _running(self, client: subprocess.Popen[bytes]) -> Seen | None:
         """The container once it runs; None when its client ended before that."""
-        # Nothing depends on when a master is seen, and a look takes time from a short program.
-        pause = 2 * LATER if self.unit.kind == "master" else SOON
+        pause = SOON
         while not _ends_within(client, pause):
             pause = min(pause * 2, LATER)
             seen = self.look()
@@ -118,7 +107,6 @@ class AttachedLife(Life):
 
     def close(self) -> None:
         super().close()
-        self._beside.shutdown()
         if self._front:
             self._front.close()
 

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from nap_start import BARE
 from units import names
-from units.containers import access, container, leftovers, results, unit_files
-from units.containers.runtime import Runtime
-from units.containers.unit_files import MPI
-from units.containers.words import HOSTFILE, Conditions, Place, is_own_image
+from units.containers import leftovers, results, unit_files
 from units.errors import UnitError
-from units.job import Handle, Job, Outcome, UnitFile
+from units.job import Handle, Job, Outcome, Pairs, UnitFile
 from units.launching import Machine
-from units.running import files, processes
-from units.running.runs import Runs
+from units.oci import container, ssh_access
+from units.oci.options import HOSTFILE, Conditions, Place, is_own_image
+from units.oci.runtime import Runtime
+from units.supervisor import files, processes
+from units.supervisor.engine import Runs
 
 _HERE = Path(__file__).parent
+_BY_DIGEST = "@sha256:"
 _CLEANINGS, _CLIENT_WITHIN = 3, 10.0
 # There where cgroups v2 alone are in use.
 _UNIFIED = Path("/sys/fs/cgroup/cgroup.controllers")
@@ -46,6 +46,7 @@ class ContainersEngine(Runs):
         super().__init__()
         self._home = home
         self._runtime = runtime
+        self._images: dict[str, tuple[Pairs, str]] = {}
         self._at = Conditions(
             home=str(home), machine=machine, uid=runtime.uid, pids=pids,
             forwarded=runtime.rootless, host_network=host_network,
@@ -58,21 +59,30 @@ class ContainersEngine(Runs):
         limited = any(slave.memory or slave.cpus for slave in job.slaves)
         if limited and self._runtime.rootless and not _UNIFIED.exists():
             return "memory and cores are not limited: Podman without root needs this machine's cgroups v2"
+        if not (self._runtime.isolates or self._at.host_network):
+            return "apps reach each other's containers: this machine's Podman has no netavark to prevent it"
         return ""
 
     def submit(self, job: Job, folder: Path) -> Handle:
         handle = Handle(folder)
         ports = self._ports(job)
-        with ThreadPoolExecutor() as beside:
-            swept = beside.submit(self._sweep, job)
-            env, user = container.image_says(self._runtime, job.image)
-            swept.result()
+        env, user = self._image_says(job.image)
+        self._sweep(folder)
         place = Place(folder, env, ports, user)
         units = unit_files.render_all(job, place, self._at)
         files.make(folder, units, json.dumps(self._spec(job, ports)), {})
         self._hand_out(job, folder, units, ports)
-        self.start_runner(handle, (sys.executable, "-I", "-S", str(_HERE / "runner.py"), str(folder)))
+        self.start_runner(handle, (*BARE, str(_HERE / "runner.py"), str(folder)))
         return handle
+
+    def _image_says(self, image: str) -> tuple[Pairs, str]:
+        """Its variables and its user, which are known of one that is named by its digest and ran before."""
+        if image not in self._images:
+            said = container.image_says(self._runtime, image)
+            if _BY_DIGEST not in image:
+                return said
+            self._images[image] = said
+        return self._images[image]
 
     def _spec(self, job: Job, ports: dict[str, int]) -> dict[str, Any]:
         """What the runner has to know that is in no unit."""
@@ -95,37 +105,42 @@ class ContainersEngine(Runs):
             "labels": {names.slave_container(job, one.index): f"slave{one.index}" for one in job.slaves},
         }
 
-    def _sweep(self, job: Job) -> None:
-        """What was left by a run that was killed with its runner: this one, and of MPI any of the app."""
-        which = {"kind": MPI} if job.mpi else {"run": str(job.run)}
-        found = container.labelled(self._runtime, home=str(self._home), app=job.app, **which)
-        container.remove(self._runtime, *found)
+    def _sweep(self, folder: Path) -> None:
+        """What earlier runs of the app had goes before: containers and network have the same names.
+
+        Their runners are at it; what one that was killed has left, this very run's as well, is removed here.
+        """
+        for files_of in folder.parent.glob("*/files"):
+            handle = Handle(files_of.parent)
+            if not self.running(handle):
+                self.remove(handle)
 
     def _ports(self, job: Job) -> dict[str, int]:
         """On a network of their own all slaves have the same port; on the machine's each one that is free."""
         if not self._at.host_network:
-            return {slave.name: access.SSH_PORT for slave in job.slaves}
+            return {slave.name: ssh_access.SSH_PORT for slave in job.slaves}
         with ExitStack() as held:
             sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in job.slaves]
             return {slave.name: one.getsockname()[1] for slave, one in zip(job.slaves, sockets, strict=True)}
 
     def _hand_out(self, job: Job, folder: Path, units: tuple[UnitFile, ...], ports: dict[str, int]) -> None:
         """Each container's files, which it mounts: keys, settings, its environment."""
-        contents = {"passwd": access.passwd(self._at.uid), "group": access.group(self._at.uid)}
+        contents = {"passwd": ssh_access.passwd(self._at.uid), "group": ssh_access.group(self._at.uid)}
         if job.mpi:
             at = "127.0.0.1" if self._at.host_network else ""
             slaves = [(slave.name, at, ports[slave.name]) for slave in job.slaves]
-            contents |= access.files(slaves, forgiving=job.mpi.flavour == "mpich")
+            contents |= ssh_access.files(slaves, forgiving=job.mpi.flavour == "mpich")
         for unit in map(json.loads, (unit.content for unit in units)):
             if "env" in unit:
-                form = access.listed if is_own_image(job) else access.environment
+                form = ssh_access.listed if is_own_image(job) else ssh_access.environment
                 contents[f"{unit['files']}/environment"] = form(tuple(unit["env"].items()))
-        handle = Handle(folder)
-        handle.output.touch()
-        handle.output.chmod(0o666)  # of who is inside and of the runner; its folder is closed to others
-        secrets = access.write(folder / "files", contents)
+        written = (Handle(folder).output, folder / files.DAEMONS)
+        for path in written:
+            path.touch()
+            path.chmod(0o666)  # of who is inside and of the runner; its folder is closed to others
+        secrets = ssh_access.write(folder / "files", contents)
         (folder / "share").chmod(0o700)
-        self._runtime.give(*secrets, folder / "share", handle.output)
+        self._runtime.give(*secrets, folder / "share", *written)
 
     def numbers(self, handle: Handle, units: Sequence[dict[str, Any]]) -> dict[str, int]:
         """A master's is not written down at once: to look would take time from a short program."""
@@ -138,13 +153,17 @@ class ContainersEngine(Runs):
         return (handle.folder / "answers").exists()
 
     def stop(self, handle: Handle, outcome: Outcome) -> None:
+        """What a runner that was killed has left goes on until it is removed."""
         super().stop(handle, outcome)
-        if (handle.folder / "run.json").exists() and not leftovers.were_removed(handle.folder):
-            self._clean_up_after(handle)
+        if self.runner(handle) is None:
+            self.remove_what_is_left(handle)
 
-    def _clean_up_after(self, handle: Handle) -> None:
-        """Remove what the runner has left, also what clients it had called were just then making."""
-        spec = json.loads((handle.folder / "run.json").read_text())
+    def remove_what_is_left(self, handle: Handle) -> None:
+        """Also what clients that the runner had called were just then making."""
+        record = handle.folder / "run.json"
+        if not record.exists() or leftovers.were_removed(handle.folder):
+            return
+        spec = json.loads(record.read_text())
         for _ in range(_CLEANINGS):
             container.remove(self._runtime, *leftovers.of_run(self._runtime, spec))
             clients = _clients(handle)
@@ -153,6 +172,7 @@ class ContainersEngine(Runs):
             if not clients:
                 break
         leftovers.remove(self._runtime, handle.folder, spec, ())
+        leftovers.note_removed(handle.folder)
 
     def results(self, handle: Handle) -> tuple[Path, ...]:
         """UnitError when a run that ended well lacks some of them."""

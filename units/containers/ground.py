@@ -7,17 +7,22 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from units.containers import access, leftovers, network, results
+from units.containers import leftovers, network, results
 from units.containers.attached import AttachedLife
 from units.containers.life import Around, Life
-from units.containers.runtime import Runtime
+from units.containers.master import MasterLife
 from units.containers.slave import SlaveLife
-from units.running.ground import Change, Changes, Streams
-from units.running.unit import Unit
+from units.oci import ssh_access
+from units.oci.runtime import Runtime
+from units.supervisor import daemons, files
+from units.supervisor.backend import Change, Changes, Streams
+from units.supervisor.unit import Unit
 
 
 class Containers:
     """A `Ground`. What of it is left over is found by its labels."""
+
+    over_ssh = True
 
     def __init__(self, folder: str, spec: dict[str, Any], streams: Streams) -> None:
         self._folder = Path(folder)
@@ -31,11 +36,8 @@ class Containers:
     def arrange(self, units: list[Unit]) -> None:
         signal.set_wakeup_fd(-1)
         network.have(self._runtime, self._spec)
-        for unit in units:
-            kind = SlaveLife if unit.is_slave else AttachedLife
-            self._lives[unit.name] = life = kind(unit, self._around)
-            if unit.kind == "master" and isinstance(life, AttachedLife):
-                life.make_early()  # its hostfile comes when it is started
+        kinds = {"slave": SlaveLife, "master": MasterLife, "process": AttachedLife}
+        self._lives = {unit.name: kinds[unit.kind](unit, self._around) for unit in units}
 
     def start(self, unit: Unit) -> None:
         if unit.kind == "master":
@@ -47,17 +49,30 @@ class Containers:
         slaves = [life for life in self._lives.values() if isinstance(life, SlaveLife)]
         addresses = {life.unit.hostname: life.address for life in slaves if life.address}
         master = self._folder / "files" / "master"
-        (master / "ssh_config").write_text(access.ssh_config(addresses))
+        (master / "ssh_config").write_text(ssh_access.ssh_config(addresses))
         (master / "hostfile").write_bytes((self._folder / "hostfile").read_bytes())
 
     def changes(self) -> Iterator[Change]:
-        yield from self._changes.take()
+        for change in self._changes.take():
+            if change.kind == "ended" and change.unit.kind == "master":
+                yield from self._noted()
+            yield change
+
+    def _noted(self) -> Iterator[Change]:
+        """What became of mpirun's daemons: a master ends once that is noted."""
+        slaves = {life.unit.hostname: life.unit for life in self._lives.values() if life.unit.is_slave}
+        for name, word in daemons.noted_in(self._folder / files.DAEMONS):
+            if name in slaves:
+                yield Change(slaves[name], "daemon", word)
 
     def alive(self) -> list[str]:
         return [life.unit.key for life in self._lives.values() if life.take_seen()]
 
     def is_ending(self, unit: Unit) -> bool:
         return self._lives[unit.name].is_ending
+
+    def answers(self, unit: Unit) -> bool:
+        return self._lives[unit.name].answers()
 
     def terminate(self, unit: Unit) -> None:
         self._lives[unit.name].terminate()
@@ -74,13 +89,16 @@ class Containers:
     def end(self) -> None:
         for life in self._lives.values():
             life.close()
+        if self._spec["results"]:
+            for life in self._lives.values():
+                life.await_answer()
+            results.bring(self._runtime, self._folder, self._spec, self._slaves())
+            leftovers.take_back(self._runtime, self._folder)
+
+    def clean_up(self) -> None:
         for life in self._lives.values():
             life.await_answer()
-        try:
-            if self._spec["results"]:
-                results.bring(self._runtime, self._folder, self._spec, self._slaves())
-        finally:
-            leftovers.remove(self._runtime, self._folder, self._spec, self._containers())
+        leftovers.remove(self._runtime, self._folder, self._spec, self._containers())
         leftovers.note_removed(self._folder)
 
     def _slaves(self) -> list[str]:
@@ -88,7 +106,7 @@ class Containers:
 
     def _containers(self) -> Collection[str]:
         """This run's. The runtime is asked which where one may be half made, or is somebody else's."""
-        lives = self._lives.values()
+        lives = [life for life in self._lives.values() if not isinstance(life, MasterLife)]
         if all(life.is_made == life.is_begun for life in lives):
             return [life.unit.place for life in lives if life.is_made]
         return leftovers.of_run(self._runtime, self._spec)

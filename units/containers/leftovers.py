@@ -8,9 +8,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from units.containers import container, network
-from units.containers.runtime import Runtime
+from units.containers import network
 from units.errors import UnitError
+from units.oci import container
+from units.oci.runtime import Runtime
 
 # In the run's folder once its runner has taken all of it away.
 _REMOVED = "removed"
@@ -26,6 +27,11 @@ def remove(runtime: Runtime, folder: Path, spec: dict[str, Any], containers: Col
     container.remove(runtime, *containers)
     if spec["network"]:
         network.remove(runtime, spec["network"])
+    take_back(runtime, folder)
+
+
+def take_back(runtime: Runtime, folder: Path) -> None:
+    """What the run wrote into files of its folder belongs to the receiver's own user again."""
     files = [path for path in (folder / "share", folder / "output") if path.exists()]
     with contextlib.suppress(UnitError, subprocess.CalledProcessError):
         runtime.take_back(*files)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from units.containers import container, network
-from units.containers.container import Memory, Seen
-from units.containers.runtime import SECONDS, Runtime, last_line
+from units.containers import network
 from units.errors import UnitError
-from units.running import record
-from units.running.ground import Change, Changes, Streams
-from units.running.unit import Unit
+from units.oci import container
+from units.oci.container import Memory, Seen
+from units.oci.runtime import SECONDS, Runtime, last_line
+from units.supervisor import record
+from units.supervisor.backend import Change, Changes, Streams
+from units.supervisor.unit import Unit
 
 # Seconds between two looks at what does not answer yet, at first and at last; and at what did.
 SOON, LATER, BEAT = 0.01, 0.5, 4.0
@@ -142,6 +143,10 @@ class Life:
         was, self._was_seen = self._was_seen, False
         return was
 
+    def answers(self) -> bool:
+        """Whether it can still be used."""
+        return True
+
     @property
     def is_ending(self) -> bool:
         return self._watch is not None and bool(select.select([self._watch], [], [], 0)[0])
@@ -168,7 +173,7 @@ class Life:
     def tell_end(self, seen: Seen | None, why: str = "") -> None:
         """`seen` is the container as it has ended, `why` what else is known of it."""
         if seen is None:
-            self.end(_UNABLE, f"the container {self.unit.place} was removed by hand")
+            self.end(_UNABLE, why or f"the container {self.unit.place} was removed by hand")
         elif seen.out_of_memory or self.lost_memory:
             self.end(seen.exit_code or 137, self.out_of_memory())
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from units.containers.runtime import Runtime, last_line
+from units.oci.runtime import Runtime, last_line
 
 # Bytes a packet: what never leaves this machine need not be cut up. Large messages are twice as fast.
 _LARGEST = 65535
@@ -18,14 +18,21 @@ def have(runtime: Runtime, spec: dict[str, Any]) -> None:
     name, mine = spec["network"], f"nap.home={spec['home']}"
     if not name:
         return
-    size = "mtu" if runtime.kind == "podman" else "com.docker.network.driver.mtu"
-    made = runtime.run("network", "create", "--label", mine, "--opt", f"{size}={_LARGEST}", name)
+    made = runtime.run("network", "create", "--label", mine, *_options(runtime), name)
     if made.returncode and "exists" not in made.stderr:
         raise OSError(f"the network {name} cannot be made: {last_line(made.stderr)}")
     if made.returncode:
         labels = runtime.run("network", "inspect", "--format", "{{.Labels}}", name).stdout
         if mine.partition("=")[2] not in labels:
             raise OSError(f"there is a network {name} that is not nap's")
+
+
+def _options(runtime: Runtime) -> tuple[str, ...]:
+    """Docker lets no network of its kind reach another one unless it is told to."""
+    if runtime.kind == "docker":
+        return ("--opt", f"com.docker.network.driver.mtu={_LARGEST}")
+    apart = ("--opt", "isolate=true") if runtime.isolates else ()
+    return ("--opt", f"mtu={_LARGEST}", *apart)
 
 
 def is_missed(said: str) -> bool:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterable, Sequence
-from pathlib import Path, PurePath, PurePosixPath
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from units.containers.runtime import Runtime
 from units.errors import UnitError
+from units.globs import fits
 from units.job import Handle
-from units.running.files import remove
+from units.nofollow import NoArchive, unpack
+from units.oci.runtime import Runtime
 
 # In the run's folder once all was tried: the sentence of the first failure, if there was one.
 _BROUGHT = "brought"
+_LINE = re.compile("\n(?=[ACD] /)")
 
 
 def bring(runtime: Runtime, folder: Path, spec: dict[str, Any], slaves: Iterable[str]) -> None:
@@ -42,39 +47,56 @@ def lacking(folder: Path) -> str:
 
 
 def _fetch(runtime: Runtime, name: str, app: Path, spec: dict[str, Any]) -> None:
-    made = changed(runtime.ask("diff", name), PurePosixPath(spec["workdir"]))
-    for path in matching(made, spec["results"], app):
-        (app / path).parent.mkdir(parents=True, exist_ok=True)
-        runtime.copy(f"{name}:{spec['workdir']}/{path}", app / path)
+    with runtime.reading("diff", name) as coming:
+        said = coming.rest()
+    wanted = Wanted.of(said, PurePosixPath(spec["workdir"]), spec["results"])
+    if wanted is None:
+        return
+    (app / wanted.folder).mkdir(parents=True, exist_ok=True)
+    broken = None
+    with runtime.reading("cp", wanted.source(name), "-") as coming:
+        try:
+            unpack(coming, app / wanted.folder, wanted.takes)
+        except NoArchive as error:
+            broken = error
+            coming.rest()  # what the client itself says of its failure goes first
+    if broken:
+        raise broken
 
 
-def changed(diff: str, workdir: PurePosixPath) -> list[PurePosixPath]:
-    """What the run made or changed below `workdir`, from what a runtime's `diff` says of a container."""
-    paths = [PurePosixPath(line[2:]) for line in diff.splitlines() if line[:2] in ("A ", "C ")]
-    return [path.relative_to(workdir) for path in paths if workdir in path.parents]
+@dataclass(frozen=True)
+class Wanted:
+    """The files of one container that are results: they come as one archive, of `folder` in its `workdir`."""
+
+    workdir: PurePosixPath
+    folder: PurePosixPath
+    names: frozenset[PurePosixPath]
+
+    @classmethod
+    def of(cls, diff: bytes, workdir: PurePosixPath, patterns: Sequence[str]) -> Wanted | None:
+        """`diff` is what a runtime says that the run has made or changed. None when nothing fits."""
+        found = {path for path in changed(diff, workdir) if fits(path, patterns)}
+        files = found - {parent for path in found for parent in path.parents}
+        if not files:
+            return None
+        folder = PurePosixPath(os.path.commonpath([path.parent for path in files]))
+        return cls(workdir, folder, frozenset(path.relative_to(folder) for path in files))
+
+    def source(self, container: str) -> str:
+        """What is copied, as runtimes call it: the folder's content, or a single file."""
+        only = next(iter(self.names)) if len(self.names) == 1 else "."
+        return f"{container}:{self.workdir / self.folder}/{only}"
+
+    def takes(self, name: PurePosixPath) -> bool:
+        """Whether it is one of them, by its name in the archive."""
+        return name in self.names
 
 
-def matching(paths: Iterable[PurePath], patterns: Sequence[str], scratch: Path) -> list[PurePath]:
-    """Those of the paths that match a glob, a folder standing for all in it.
+def changed(diff: bytes, workdir: PurePosixPath) -> list[PurePosixPath]:
+    """What the run made or changed below `workdir`, from what a runtime's `diff` says of a container.
 
-    `scratch` is a folder to try them in; it is there, and empty, afterwards.
+    A line each; what does not begin like one belongs to a name with a line's end in it.
     """
-    _sketch(scratch, paths)
-    matched = {path for pattern in patterns for path in scratch.glob(pattern)}
-    found = sorted(path.relative_to(scratch) for path in matched if not matched & set(path.parents))
-    remove(scratch)
-    scratch.mkdir(parents=True)
-    return [PurePath(path) for path in found]
-
-
-def _sketch(app: Path, paths: Iterable[PurePath]) -> None:
-    """Empty files and folders of these names, for globs to be tried on."""
-    paths = list(paths)
-    folders = {parent for path in paths for parent in path.parents}
-    app.mkdir(parents=True, exist_ok=True)
-    for path in sorted(paths, key=lambda path: len(path.parts)):
-        if path in folders:
-            (app / path).mkdir(parents=True, exist_ok=True)
-        else:
-            (app / path).parent.mkdir(parents=True, exist_ok=True)
-            (app / path).touch()
+    lines = os.fsdecode(diff).removesuffix("\n")
+    paths = [PurePosixPath(line[2:]) for line in _LINE.split(lines) if line[:2] in ("A ", "C ")]
+    return [path.relative_to(workdir) for path in paths if workdir in path.parents]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 
-from units.containers import access, container
-from units.containers.container import Seen
 from units.containers.life import SOON, Life
 from units.containers.member import announced
-from units.running.answering import greets
+from units.oci import container, ssh_access
+from units.oci.container import Seen
+from units.supervisor.exitcode import in_words, signal_of
+from units.supervisor.probe import greets
 
 _GREETING = b"SSH-2.0"
 # Seconds that the last pause may have in which a runtime notices an end: some ten in all.
@@ -19,6 +20,7 @@ class SlaveLife(Life):
     """`address` is where the run's other containers find its sshd; None until it is known."""
 
     address: tuple[str, int] | None = None
+    _way: tuple[str, int] | None = None
 
     def live(self) -> None:
         made = self.have()
@@ -28,22 +30,29 @@ class SlaveLife(Life):
         seen = self.look()
         watch = self.rise(seen) if seen else None
         if seen and watch is not None:
-            port = self.around.spec["ports"].get(self.unit.hostname, access.SSH_PORT)
+            port = self.around.spec["ports"].get(self.unit.hostname, ssh_access.SSH_PORT)
             self.address = (seen.address or "127.0.0.1", port)
-            way = self.way_to(seen, port)
-            self.attend(watch, announced(self.unit.value, *self.address), lambda: greets(*way, _GREETING))
+            self._way = self.way_to(seen, port)
+            self.attend(watch, announced(self.unit.value, *self.address), self.answers)
         if not self.is_over:
             self._tell_why()
+
+    def answers(self) -> bool:
+        return self._way is not None and greets(*self._way, _GREETING)
 
     def _tell_why(self) -> None:
         """A slave's last words are the reason of its end; one that was asked to end, ends with 0."""
         seen = self._seen_ended()
         if seen is None:
-            self.tell_end(None)
+            self.tell_end(None, f"{self._container} was removed by hand")
         elif seen.exit_code:
             self.tell_end(seen, self._ended_with(seen.exit_code))
         else:
-            self.tell_end(seen, f"the container {self.unit.place} was stopped by hand")
+            self.tell_end(seen, f"{self._container} was stopped by hand")
+
+    @property
+    def _container(self) -> str:
+        return f"{self.unit.hostname}: the container {self.unit.place}"
 
     def _seen_ended(self) -> Seen | None:
         """The container once the runtime has noticed that its process is gone, which takes it a moment."""
@@ -54,6 +63,8 @@ class SlaveLife(Life):
         return seen
 
     def _ended_with(self, code: int) -> str:
+        ended = f"{self._container} {in_words(code)}"
+        if signal_of(code):
+            return ended
         said = container.last_words(self.around.runtime, self.unit.place)
-        ended = f"the container {self.unit.place} ended with {code}"
         return f"{ended}: {said}" if said else ended

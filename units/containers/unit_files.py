@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from units import launching, names
-from units.containers import access
-from units.containers.access import INSIDE
-from units.containers.words import (
+from units.job import Job, Pairs, Process, Slave, UnitFile
+from units.oci import ssh_access
+from units.oci.options import (
     AGENT,
-    ENTER,
     HOSTFILE,
+    MASTER,
     RANKS,
     REMARKS,
     Conditions,
@@ -18,6 +18,7 @@ from units.containers.words import (
     as_its_own,
     command,
     confined,
+    daemons,
     is_own_image,
     limits,
     mounts,
@@ -26,8 +27,8 @@ from units.containers.words import (
     run_env,
     share,
     whatever,
-)  # fmt: skip
-from units.job import Job, Pairs, Process, Slave, UnitFile
+)
+from units.oci.ssh_access import INSIDE
 from units.render import by_name, discovery, render
 
 MPI, SERVICE = "mpi", "service"
@@ -38,43 +39,42 @@ def render_all(job: Job, place: Place, at: Conditions) -> tuple[UnitFile, ...]:
     if job.mpi is None:
         return tuple(unit for process in job.processes for unit in _process_units(job, process, place, at))
     launch = launching.environment(job.mpi, job.slaves, at.machine, AGENT, HOSTFILE, at.interface)
-    env = (*place.image_env, *run_env(job, job.mpi.env))
+    env = run_env(job, job.mpi.env, place.image_env)
     slaves = [unit for slave in job.slaves for unit in _slave_units(job, slave, env, place, at)]
     # Open MPI 5's launcher warns itself when a child of its was faster than it is.
     aside = ("PMIX_OUTPUT_STDERR_FD", str(REMARKS))
-    return (*slaves, _master_unit(job, (*env, *launch, aside), place, at))
+    return (*slaves, _master_unit(job, (*env, *launch, aside)))
 
 
 def _slave_units(job: Job, slave: Slave, env: Pairs, place: Place, at: Conditions) -> tuple[UnitFile, ...]:
     name = names.slaves_unit(job, slave.index)
     container = names.slave_container(job, slave.index)
-    port = place.ports.get(slave.name, access.SSH_PORT)
+    port = place.ports.get(slave.name, ssh_access.SSH_PORT)
+    files = ssh_access.folder_of(slave.index, slave.name)
     words = (
         "run", "--detach", *_identity(job, container, MPI), *_network(job, slave.name, at, port),
-        *confined(at), *limits(slave, at), *as_app(at, place), *mounts(place, slave.name),
+        *confined(at), *limits(slave, at), *as_app(at, place), *mounts(place, files),
+        *((*output(place), *daemons(place)) if files == ssh_access.MASTER else ()),
         *share(place), *RANKS, *whatever(job.image), "/usr/sbin/sshd", "-D", "-e",
         "-f", f"{INSIDE}/sshd_config",
     )  # fmt: skip
     values = {"name": name, "slave": slave, "container": container, "port": port, "argv": words}
-    unit = render(name, "containers/slaves.json.j2", {**values, "env": by_name(env)})
+    values |= {"files": files, "env": by_name(env)}
+    unit = render(name, "containers/slaves.json.j2", values)
     return (unit, discovery(names.discovery_unit(job, slave.index), name, slave.key, slave.member))
 
 
-def _master_unit(job: Job, env: Pairs, place: Place, at: Conditions) -> UnitFile:
+def _master_unit(job: Job, env: Pairs) -> UnitFile:
+    """mpirun, or the script that calls it: where the first slave is, with what that has."""
     assert job.mpi is not None
-    name, hostname = names.master_unit(job), f"{job.app}-master"
-    container = names.master_container(job)
+    name, container = names.master_unit(job), names.slave_container(job, 1)
     known = {"NAP_APP", "NAP_SHARE", *dict(job.mpi.env)}
     words = {name: value for name, value in env if name in known}
-    argv = (
-        "create", *_identity(job, container, MPI), *_network(job, hostname, at),
-        *confined(at), *as_app(at, place), *mounts(place, "master"), *output(place), *share(place),
-        "--workdir", job.workdir, *whatever(job.image), "/bin/sh", "-c", ENTER, "nap",
-        *launching.command(job.mpi, words, HOSTFILE),
-    )  # fmt: skip
+    argv = ("exec", container, *MASTER, *launching.command(job.mpi, words, HOSTFILE))
+    hostname = names.slave(job.app, 1)
     values = {"name": name, "hostname": hostname, "container": container, "argv": argv}
-    mpich = job.mpi.flavour == "mpich"
-    return render(name, "containers/master.json.j2", {**values, "mpich": mpich, "env": by_name(env)})
+    kind = {"mpich": job.mpi.flavour == "mpich", "script": bool(job.mpi.script)}
+    return render(name, "containers/master.json.j2", {**values, **kind, "env": by_name(env)})
 
 
 def _process_units(job: Job, process: Process, place: Place, at: Conditions) -> tuple[UnitFile, ...]:
@@ -99,12 +99,12 @@ def _identity(job: Job, container: str, kind: str) -> Words:
 
 
 def _network(job: Job, hostname: str, at: Conditions, port: int | None = None) -> Words:
-    """Where all of a run know each other by hostname; on the machine's network, the master's alone.
+    """Where all of a run know each other by hostname; on the machine's network, each one its own alone.
 
-    There a slave's name would stand for this machine, and MPICH would start the slave's ranks in the master.
+    There another slave's name would stand for this machine, and MPICH would start its ranks in the master.
     """
     if at.host_network:
-        return ("--network", "host", "--hostname", hostname, "--add-host", f"{job.app}-master:127.0.0.1")
+        return ("--network", "host", "--hostname", hostname, "--add-host", f"{hostname}:127.0.0.1")
     forwarded = ("--publish", f"127.0.0.1::{port}") if port and at.forwarded else ()
     own = ("--network", names.network(job), "--network-alias", hostname)
     return (*own, "--hostname", hostname, *forwarded)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
+from units import names
 from units.fleet import unit_files
-from units.job import Job, UnitFile
+from units.job import Job, Slave, UnitFile
 from units.systemd.belongings import Belongings
 from units.systemd.node import Node
 from units.systemd.parcel import Sent
@@ -19,6 +20,9 @@ class FleetsBelongings(Belongings):
     @staticmethod
     def _rendered(_job: Job, _nodes: Iterable[Node], _site: Site) -> tuple[UnitFile, ...]:
         return ()
+
+    def _unit_of(self, slave: Slave) -> str:
+        return names.slaves_unit(unit_files.as_named(self.job), slave.index)
 
     def unit_names(self, node: Node) -> tuple[str, ...]:
         return unit_files.names_of(self.job, self.placed[node])

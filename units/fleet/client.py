@@ -8,7 +8,8 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,27 +20,22 @@ from units.fleet.options import options
 from units.job import UnitFile
 
 Wanted = Literal["inactive", "loaded", "launched"]
+Connecting = Callable[[], http.client.HTTPConnection]
+# Seconds for one answer, for a connection, and until one that did not answer is asked again.
+_ANSWERS_WITHIN, _CONNECTS_WITHIN, _AGAIN = 10.0, 3.0, 0.5
+_AWAY = "is the etcd up that it works with?"
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What fleet was told of a unit, and what it made of it; `machine` is "" while it is on none."""
+    """What is wanted of a unit; `machine` is "" while it is on none.
+
+    What fleet has as its state is not read: a machine that had a unit of that name may erase it.
+    """
 
     name: str
     wanted: str
-    current: str
     machine: str
-
-
-@dataclass(frozen=True)
-class State:
-    """A unit as a machine's systemd has it: `load` and `active` as systemctl names them."""
-
-    name: str
-    machine: str
-    load: str
-    active: str
-    sub: str
 
 
 @dataclass(frozen=True)
@@ -49,21 +45,23 @@ class Machine:
     metadata: Mapping[str, str]
 
 
-class Client:
-    """One cluster, at `http://HOST:PORT` or `unix:///PATH`. Every request has an end, in seconds.
+class Unanswered(UnitError):
+    """Nobody answers, or fleet cannot do it now: its etcd may be away."""
 
-    All methods raise UnitError when fleet does not answer, or refuses.
+
+class Client:
+    """One cluster, at `http://HOST:PORT` or `unix:///PATH`; of several `urls` whichever answers.
+
+    Every request has an end, and is made again for `patience` seconds while nobody answers: each may be
+    repeated. All methods raise UnitError when fleet does not answer then, or refuses.
     """
 
-    def __init__(self, url: str, within: float = 10.0) -> None:
-        self._url = url
-        self._connect = _connecting(url, within)
+    def __init__(self, urls: Sequence[str], patience: float = 0.0) -> None:
+        self._members = [(url, _connecting(url)) for url in urls]
+        self._patience = patience
 
     def submit(self, unit: UnitFile, wanted: Wanted) -> None:
-        """A new unit. UnitError when there is one of its name, which is left as it is."""
-        # Fleet would take this for a word on the old one, and leave its options as they are.
-        if self.unit(unit.name):
-            raise UnitError(f"fleet has a unit {unit.name} already", f"fleetctl destroy {unit.name}")
+        """A new unit: one of that name is written over."""
         self._ask("PUT", _path(unit.name), {"desiredState": wanted, "options": options(unit)})
 
     def want(self, name: str, wanted: Wanted) -> None:
@@ -74,17 +72,8 @@ class Client:
         """Whether it was there."""
         return self._ask("DELETE", _path(name), absent=404) is not None
 
-    def unit(self, name: str) -> Unit | None:
-        found = self._ask("GET", _path(name), absent=404)
-        return _unit(found) if found else None
-
     def units(self) -> tuple[Unit, ...]:
         return tuple(map(_unit, self._pages("units", "units")))
-
-    def states(self, name: str = "") -> tuple[State, ...]:
-        """Of all units, or of one; a unit has none before it is on a machine."""
-        only = {"unitName": name} if name else {}
-        return tuple(map(_state, self._pages("state", "states", only)))
 
     def machines(self) -> tuple[Machine, ...]:
         return tuple(
@@ -92,10 +81,10 @@ class Client:
             for found in self._pages("machines", "machines")
         )
 
-    def _pages(self, resource: str, key: str, only: Mapping[str, str] | None = None) -> Iterator[Any]:
+    def _pages(self, resource: str, key: str) -> Iterator[Any]:
         token: dict[str, str] = {}
         while True:
-            query = urlencode({**(only or {}), **token})
+            query = urlencode(token)
             page = self._ask("GET", f"/{resource}{query and '?'}{query}") or {}
             yield from page.get(key) or ()
             if not page.get("nextPageToken"):
@@ -104,26 +93,54 @@ class Client:
 
     def _ask(self, method: str, path: str, body: Any = None, absent: int = 0) -> Any:
         """The answer's JSON, {} for one without; None when its status is `absent`."""
-        connection = self._connect()
-        headers = {"Content-Type": "application/json"} if body else {}
-        try:
-            connection.request(method, f"/fleet/v1{path}", body and json.dumps(body), headers)
-            answer = connection.getresponse()
-            said = answer.read()
-            if answer.status == absent:
-                return None
-            if answer.status >= 300:
-                raise UnitError(f"fleet refused {method} {path}: {_why(answer.status, said)}")
-            return json.loads(said) if said else {}
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise UnitError(f"fleet at {self._url} does not answer: {error}", "is fleetd up?") from error
-        finally:
-            connection.close()
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                return self._ask_each(method, path, body, absent)
+            except Unanswered:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(_AGAIN)
+
+    def _ask_each(self, method: str, path: str, body: Any, absent: int) -> Any:
+        """Whoever has answered is asked first from then on."""
+        errors = []
+        for member in list(self._members):
+            try:
+                found = _ask(*member, method, path, body, absent)
+            except Unanswered as error:
+                errors.append(error)
+                continue
+            self._members = [member, *(one for one in self._members if one is not member)]
+            return found
+        raise errors[0]
+
+
+def _ask(url: str, connect: Connecting, method: str, path: str, body: Any, absent: int) -> Any:
+    connection = connect()
+    headers = {"Content-Type": "application/json"} if body else {}
+    try:
+        connection.connect()
+        connection.sock.settimeout(_ANSWERS_WITHIN)
+        connection.request(method, f"/fleet/v1{path}", body and json.dumps(body), headers)
+        answer = connection.getresponse()
+        said = answer.read()
+        if answer.status == absent:
+            return None
+        if answer.status >= 500:
+            raise Unanswered(f"fleet at {url} failed at {method} {path}: {_why(answer.status, said)}", _AWAY)
+        if answer.status >= 300:
+            raise UnitError(f"fleet refused {method} {path}: {_why(answer.status, said)}")
+        return json.loads(said) if said else {}
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise Unanswered(f"fleet at {url} does not answer: {error}", "is fleetd up?") from error
+    finally:
+        connection.close()
 
 
 class _OverUnix(http.client.HTTPConnection):
-    def __init__(self, path: Path, within: float) -> None:
-        super().__init__("localhost", timeout=within)
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_CONNECTS_WITHIN)
         self._path = path
 
     def connect(self) -> None:
@@ -132,13 +149,13 @@ class _OverUnix(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def _connecting(url: str, within: float) -> Callable[[], http.client.HTTPConnection]:
+def _connecting(url: str) -> Connecting:
     parts = urlsplit(url)
     if parts.scheme == "unix" and parts.path:
-        return lambda: _OverUnix(Path(parts.path), within)
+        return lambda: _OverUnix(Path(parts.path))
     host, port = parts.hostname, parts.port
     if parts.scheme == "http" and host:
-        return lambda: http.client.HTTPConnection(host, port, timeout=within)
+        return lambda: http.client.HTTPConnection(host, port, timeout=_CONNECTS_WITHIN)
     raise UnitError(f"{url!r} is no address of fleet", "http://HOST:PORT, or unix:///PATH")
 
 
@@ -148,22 +165,11 @@ def _path(name: str) -> str:
 
 def _why(status: int, said: bytes) -> str:
     try:
-        return f"{json.loads(said)['error']['message']} ({status})"
+        message = json.loads(said)["error"]["message"]
     except (ValueError, KeyError, TypeError):
-        return f"status {status}"
+        message = ""
+    return f"{message} ({status})" if message else f"status {status}"
 
 
 def _unit(found: Mapping[str, Any]) -> Unit:
-    return Unit(
-        found["name"], found["desiredState"], found.get("currentState", ""), found.get("machineID", "")
-    )
-
-
-def _state(found: Mapping[str, Any]) -> State:
-    return State(
-        found["name"],
-        found["machineID"],
-        found["systemdLoadState"],
-        found["systemdActiveState"],
-        found["systemdSubState"],
-    )
+    return Unit(found["name"], found["desiredState"], found.get("machineID", ""))

@@ -1,7 +1,8 @@
 """What runs have in fleet: on record from before the first unit is submitted until the last one is destroyed.
 
 A record is in the run's folder while the run may need its units, and then among those that are owed; a fleet
-that does not answer is asked again until nothing is owed.
+that does not answer is asked again until nothing is owed. Units carry their run's number in their names, so
+no other run waits for that.
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ from pathlib import Path
 from units import durable
 from units.errors import UnitError
 from units.fleet import waiting
-from units.fleet.client import Client, Machine, State
+from units.fleet.client import Client, Machine
 from units.job import UnitFile
 from units.systemd.turns import alone
 
 _RECORD = "fleet.json"
-_GONE_WITHIN = 10.0
 
 
 class Cluster:
@@ -47,41 +47,26 @@ class Cluster:
         """
         with alone(run):
             self._give_up(run)
-            self.pay()
+            # A receiver that was killed may have submitted some of them.
+            self._pay(self._debt(run))
             self._refuse_taken(units)
             durable.write(run / _RECORD, json.dumps([unit.name for unit in units]))
             for unit in units:
                 self._client.submit(unit, "loaded")
-        return waiting.until_loaded(self._client, units, self._within, given_up)
+        return waiting.until_placed(self._client, units, self._within, given_up)
 
     def launch(self, names: Collection[str]) -> None:
         for name in names:
             self._client.want(name, "launched")
-
-    def until_active(
-        self, names: Collection[str], within: float, given_up: Callable[[], bool]
-    ) -> State | None:
-        """See `waiting.until_active`."""
-        return waiting.until_active(self._client, names, within, given_up)
 
     def destroy(self, run: Path) -> None:
         """All that the run has in fleet; what fleet does not answer to is tried again."""
         with alone(run):
             self._give_up(run)
         try:
-            self.pay()
+            self._pay(self._debt(run))
         except UnitError:
             self._due.set()
-
-    def pay(self) -> None:
-        """Destroy what is owed. UnitError when fleet does not answer."""
-        with self._paying:
-            for record in sorted(self._owed.glob("*.json")):
-                names = json.loads(record.read_text())
-                for name in names:
-                    self._client.destroy(name)
-                waiting.until_gone(self._client, names, _GONE_WITHIN)
-                record.unlink()
 
     def begin(self) -> None:
         """Try again, from now on as long as this process lives."""
@@ -92,16 +77,28 @@ class Cluster:
         while self._due.wait():
             self._due.clear()
             try:
-                self.pay()
+                for record in sorted(self._owed.glob("*.json")):
+                    self._pay(record)
             except UnitError:
                 threading.Event().wait(self._every)
                 self._due.set()
+
+    def _pay(self, record: Path) -> None:
+        """Destroy what is owed. UnitError when fleet does not answer."""
+        with self._paying:
+            if record.exists():
+                for name in json.loads(record.read_text()):
+                    self._client.destroy(name)
+                record.unlink()
 
     def _give_up(self, run: Path) -> None:
         """From here on its units are owed."""
         self._owed.mkdir(exist_ok=True)
         if (run / _RECORD).exists():
-            (run / _RECORD).rename(self._owed / f"{run.parent.name}.{run.name}.json")
+            (run / _RECORD).rename(self._debt(run))
+
+    def _debt(self, run: Path) -> Path:
+        return self._owed / f"{run.parent.name}.{run.name}.json"
 
     def _refuse_taken(self, units: Sequence[UnitFile]) -> None:
         """Before any is submitted: what is somebody else's must never be destroyed."""

@@ -6,21 +6,28 @@ everybody may read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from units import names
 from units.errors import UnitError
 from units.fleet import unit_files
 from units.fleet.belongings import FleetsBelongings
-from units.fleet.client import Machine, State
+from units.fleet.client import Machine
 from units.fleet.cluster import Cluster
-from units.job import Handle, Job, Outcome, UnitFile
+from units.job import Handle, Job, UnitFile
 from units.systemd.engine import SystemdEngine
+from units.systemd.links import Link
 from units.systemd.node import Node
 from units.systemd.parts import Parts
 from units.systemd.placed import Placed
+from units.systemd.scripts import script
 from units.systemd.unit_files import FETCH_WITHIN
-from units.systemd.watching import look
+from units.systemd.watching import Finding, look
+
+# Seconds in which a machine's fleetd has to hear that it is to start units.
+_BEGINS_WITHIN = 30
+# What `started` answers with.
+_ENDED, _NOT_BEGUN = 3, 4
 
 
 class FleetEngine(SystemdEngine):
@@ -65,7 +72,8 @@ class FleetEngine(SystemdEngine):
         machines = self._cluster.load(handle.folder, units, given_up)
         if machines is None:
             return None
-        slaves = (f"{names.slaves_unit(job, slave.index)}.service" for slave in job.slaves)
+        named = unit_files.as_named(job)
+        slaves = (f"{names.slaves_unit(named, slave.index)}.service" for slave in job.slaves)
         where = [self._node(machines[slave]).name for slave in slaves]
         return self._places.seat(str(handle.folder), job, where)
 
@@ -78,24 +86,37 @@ class FleetEngine(SystemdEngine):
 
     def _start(self, handle: Handle, placed: Placed) -> None:
         """Slaves, and what announces them, on all machines at the same time."""
-        own = [name for share in placed.shares for name in share.units if name != placed.master_unit]
-        self._cluster.launch(own)
-        if failed := self._cluster.until_active(own, FETCH_WITHIN, lambda: self.has_ended(handle)):
-            self._lost(handle.folder, self._why_failed(placed, failed))
+        own = {share.node: share.units for share in placed.shares}
+        own[placed.master] = tuple(name for name in own[placed.master] if name != placed.master_unit)
+        self._cluster.launch([name for names in own.values() for name in names])
 
-    def _why_failed(self, placed: Placed, failed: State) -> Outcome:
-        (share,) = (share for share in placed.shares if failed.name in share.units)
-        if found := look(self._link(share.node), share.node, [placed.folder]):
-            return found[0].outcome(placed.app)
-        return Outcome(1, f"{failed.name} failed on {share.node}", "lost")
+        def started(node: Node, link: Link) -> list[Finding]:
+            return _until_started(node, link, placed.folder, own[node.name])
+
+        found = self._links.every(self._nodes_of(placed), started)
+        if lost := next((findings for findings in found.values() if findings), None):
+            self._lost(handle.folder, lost[0].outcome(placed))
 
     def start_master(self, handle: Handle, files: Mapping[str, str]) -> None:
         super().start_master(handle, files)
         self._cluster.launch([self._known(handle).master_unit])
 
-    def stop(self, handle: Handle, outcome: Outcome) -> None:
+    def clean_up(self, handle: Handle) -> None:
         """On the nodes first: a fleet that does not answer keeps nobody from that."""
         try:
-            super().stop(handle, outcome)
+            super().clean_up(handle)
         finally:
             self._cluster.destroy(handle.folder)
+
+
+def _until_started(node: Node, link: Link, folder: str, units: Sequence[str]) -> list[Finding]:
+    """The slaves that ended instead. The machine itself says so sooner than fleet."""
+    done = link.run(script("started", folder, str(_BEGINS_WITHIN), *units), within=FETCH_WITHIN)
+    if done.code == _ENDED:
+        return look(link, node.name, [folder])
+    if done.code == _NOT_BEGUN:
+        sentence = f"fleet has not started {done.last} on {node.name} within {_BEGINS_WITHIN} s"
+        raise UnitError(sentence, "is fleetd up there? see: fleetctl list-units")
+    if done.code:
+        raise UnitError(f"the node {node.name} could not start its slaves: {done.last}")
+    return []

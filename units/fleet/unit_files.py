@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 
 from units import launching, names
-from units.containers.words import Conditions
 from units.errors import UnitError
 from units.job import Job, Slave, UnitFile
+from units.oci.options import Conditions
 from units.render import render
 from units.systemd.node import Node
 from units.systemd.unit_files import (
     Site,
     discovery_template,
     each_slave,
-    master_words,
+    master_of,
     slave_words,
     slaves_template,
 )
@@ -47,7 +48,7 @@ def units(job: Job, site: Site, arch: str) -> tuple[UnitFile, ...]:
         sentence = f"the image of {job.app} v{job.release} is not an image of containers"
         raise UnitError(sentence, "nap up --engine containers, and push it again")
     at = Conditions(site.home, _ANY, site.uid, site.pids, host_network=True)
-    slaves, master = slaves_template(job), names.master_unit(job)
+    slaves, master = slaves_template(as_named(job)), names.master_unit(as_named(job))
     values = {
         "app": job.app,
         "run": job.run,
@@ -56,12 +57,17 @@ def units(job: Job, site: Site, arch: str) -> tuple[UnitFile, ...]:
         "arch": arch,
     }
     each = {**values, **each_slave(job), "words": slave_words(job, at, site)}
-    only = {**values, "words": master_words(job, job.mpi, at, site), "name": master, "timeout": job.timeout}
+    only = {**values, **master_of(job, job.mpi), "name": master}
     return (
         _short(render(slaves, "fleet/slaves.service.j2", each)),
-        _short(render(discovery_template(job), "fleet/discovery.service.j2", values)),
+        _short(render(discovery_template(as_named(job)), "fleet/discovery.service.j2", values)),
         _short(render(f"{master}.service", "fleet/master.service.j2", only)),
     )
+
+
+def as_named(job: Job) -> Job:
+    """The job as its units are called: fleet may still have those of the app's last run, or their states."""
+    return replace(job, app=f"{job.app}.{job.run}")
 
 
 def instances(job: Job, units: Iterable[UnitFile]) -> tuple[UnitFile, ...]:
@@ -71,10 +77,10 @@ def instances(job: Job, units: Iterable[UnitFile]) -> tuple[UnitFile, ...]:
 
 def names_of(job: Job, slaves: Iterable[Slave]) -> tuple[str, ...]:
     """The units that belong to these slaves; the master to the first one."""
-    slaves = tuple(slaves)
-    templates = (slaves_template(job), discovery_template(job))
+    slaves, named = tuple(slaves), as_named(job)
+    templates = (slaves_template(named), discovery_template(named))
     own = tuple(name for template in templates for name in _names(template, slaves))
-    return (*own, f"{names.master_unit(job)}.service") if job.slaves[0] in slaves else own
+    return (*own, f"{names.master_unit(named)}.service") if job.slaves[0] in slaves else own
 
 
 def _names(template: str, slaves: Iterable[Slave]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from units.running.unit import Unit
+from units.supervisor.unit import Unit
 
 
 class Capsule(Protocol):

@@ -6,17 +6,16 @@ import functools
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from nap_start import BARE
 from units.errors import UnitError
 
 _HERE = Path(__file__).parent
-_PYTHON = (sys.executable, "-I", "-S")
 _UNSHARE = (
     "unshare", "--user", "--map-current-user", "--keep-caps", "--mount", "--pid", "--fork", "--kill-child",
 )  # fmt: skip
@@ -68,7 +67,7 @@ class Plain:
         if own_network:
             hint = "bring an interface up, allow user namespaces, or say `mpi: mpich`"
             raise UnitError("Open MPI needs a network interface other than lo", hint)
-        return [*_PYTHON, str(_HERE / "keeper.py"), *command]
+        return [*BARE, str(_HERE / "keeper.py"), *command]
 
     def shim(self, home: Path) -> str:
         source = _HERE / "shim.c"

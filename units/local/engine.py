@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nap_start import BARE
 from units import launching
 from units.job import Handle, Job, UnitFile
 from units.local import enclosures, unit_files
 from units.local.enclosures import Enclosure
-from units.running import files, processes
-from units.running.answering import answers
-from units.running.runs import Runs
+from units.supervisor import files, processes
+from units.supervisor.engine import Runs
+from units.supervisor.probe import answers
 
 _HERE = Path(__file__).parent
 
@@ -54,8 +55,11 @@ class LocalEngine(Runs):
             "labels": {slave.name: f"slave{slave.index}" for slave in job.slaves},
         }
         units = unit_files.render_all(job, folder, self._machine)
-        files.make(folder, units, json.dumps(spec), {"hosts": _hosts(job)})
-        command = (sys.executable, "-I", "-S", str(_HERE / "runner.py"), str(folder))
+        agent = (_HERE / "agent.sh").read_text()
+        others = {"hosts": _hosts(job), "hostfile": "", unit_files.AGENT: agent}
+        files.make(folder, units, json.dumps(spec), others)
+        (folder / unit_files.AGENT).chmod(0o700)
+        command = (*BARE, str(_HERE / "runner.py"), str(folder))
         self.start_runner(handle, self._enclosure.argv(command, own_network))
         return handle
 
@@ -95,11 +99,12 @@ def capsule_argv(
 ) -> list[str]:
     """`argv` as a command in a capsule of its own that ends when its caller does.
 
-    It sees of nap's home the `writable` folders, starts in the first of them, and may read `visible`.
+    It sees of nap's home the `writable` folders and may read `visible`; it starts in the first of all these.
+    It ends with 125 where `argv` cannot be executed.
     """
     enclosure = enclosures.here()
     shown = [str(path) for path in (*visible, *_own_folders(home))]
     places = (enclosure.kind, str(home), *map(str, writable), "--", *shown)
-    enter = (sys.executable, "-I", "-S", str(_HERE / "enter.py"), *places)
+    enter = (*BARE, str(_HERE / "enter.py"), *places)
     command = enclosure.argv((*enter, "--", *argv))
     return ["setpriv", "--pdeathsig", "KILL", *command]

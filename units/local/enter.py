@@ -1,6 +1,6 @@
 """Run one command in a capsule of its own: `enter.py KIND HOME WRITABLE... -- READABLE... -- ARGV...`.
 
-Started by an enclosure, of that KIND; the first WRITABLE folder is where the command starts.
+Started by an enclosure, of that KIND; the first folder of all is where the command starts.
 """
 
 from __future__ import annotations
@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from units.local import capsule, namespaces
+
+_NOT_EXECUTED = 125
 
 
 def main(arguments: list[str]) -> None:
@@ -19,12 +21,13 @@ def main(arguments: list[str]) -> None:
     split = rest.index("--")
     readable, argv = rest[:split], rest[split + 1 :]
     capsule.of_kind(kind).arrange(home, writable, readable)
-    os.chdir(writable[0])
+    os.chdir((writable or readable)[0])
     namespaces.drop_privileges()
     try:
         os.execvp(argv[0], argv)
     except OSError as error:
-        sys.exit(f"{argv[0]}: {error.strerror}")
+        os.write(2, os.fsencode(f"{argv[0]}: {error.strerror}\n"))
+        sys.exit(_NOT_EXECUTED)
 
 
 if __name__ == "__main__":

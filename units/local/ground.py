@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 from collections.abc import Iterator
 from typing import Any
 
 from units.local import capsule, requests
-from units.local.spawn import spawn
-from units.running import children, record
-from units.running.ground import Change, Changes, Streams
-from units.running.unit import Unit
+from units.local.spawn import Ends, spawn
+from units.supervisor import children, record
+from units.supervisor.backend import Change, Changes, Streams
+from units.supervisor.unit import Unit
 
 
 class Processes:
     """A `Ground`. What a unit started is ended with it, and all of it with the runner."""
+
+    over_ssh = False
 
     def __init__(self, folder: str, spec: dict[str, Any], streams: Streams) -> None:
         self._folder = folder
@@ -26,24 +29,35 @@ class Processes:
         self._running: dict[int, Unit] = {}
         self._stopped: set[int] = set()
         self._changes = Changes()
-        self.wakes = self._changes.wakes
+        self._reports, self._report = os.pipe()
+        os.set_blocking(self._reports, False)
+        self._poll = select.epoll()
+        for wakes in (self._changes.wakes, self._reports):
+            self._poll.register(wakes, select.EPOLLIN)
+        self.wakes = self._poll.fileno()
 
     def arrange(self, units: list[Unit]) -> None:
         for place in dict.fromkeys(unit.place for unit in units):
             self._capsule.place(self._spec["tree"], f"{self._folder}/places/{place}")
         if self._spec["own_network"]:
             self._capsule.own_network()
-        self._capsule.arrange(self._spec["home"], [self._folder], self._spec["visible"], "hosts")
-        os.chdir(self._folder)
+        # What is in the run's folder beside these is nap's own; the runner reaches it as where it stands.
+        writable, read_only = ["app", "share", "tmp"], []
+        if slaves := [unit.place for unit in units if unit.is_slave]:
+            requests.make_folders(slaves)
+            writable, read_only = [*writable, requests.FOLDER], ["hostfile", "agent"]
+        inside, fixed = ([f"{self._folder}/{name}" for name in names] for names in (writable, read_only))
+        self._capsule.arrange(self._spec["home"], inside, [*fixed, *self._spec["visible"]], "hosts")
         children.wake(self._changes.writable)
 
     def start(self, unit: Unit) -> None:
         """It is ready as soon as it is executed: whoever calls a slave waits until it answers."""
         try:
             if unit.is_slave:
-                requests.open_in(f"places/{unit.place}")
+                requests.open_in(unit.place)
             output = self._streams.log if unit.is_slave else self._streams.output
-            pid = spawn(unit, self._capsule, self._folder, output, self._streams.log)
+            ends = Ends(output, self._streams.log, self._report)
+            pid = spawn(unit, self._capsule, self._folder, ends)
         except OSError as error:
             raise OSError(f"{unit.argv[0]}: {error}") from error
         self._running[pid] = unit
@@ -52,6 +66,7 @@ class Processes:
 
     def changes(self) -> Iterator[Change]:
         yield from self._changes.take()
+        yield from self._reported()
         for pid, code, stands_still in children.changes():
             if stands_still:
                 self._stopped.add(pid)
@@ -60,11 +75,23 @@ class Processes:
             if code is not None and pid in self._running:
                 yield Change(self._running.pop(pid), "ended", code=code)
 
+    def _reported(self) -> Iterator[Change]:
+        """What slaves say of mpirun's daemons: each line is written at once, and so is whole."""
+        slaves = {unit.hostname: unit for unit in self._running.values() if unit.is_slave}
+        with contextlib.suppress(BlockingIOError):
+            for line in os.read(self._reports, 1 << 16).decode(errors="replace").splitlines():
+                name, _, word = line.partition(" ")
+                if name in slaves:
+                    yield Change(slaves[name], "daemon", word)
+
     def alive(self) -> list[str]:
         return [unit.key for pid, unit in self._running.items() if pid not in self._stopped]
 
     def is_ending(self, unit: Unit) -> bool:
         return children.is_ending(self._pid(unit))
+
+    def answers(self, unit: Unit) -> bool:
+        return True
 
     def terminate(self, unit: Unit) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -75,10 +102,13 @@ class Processes:
 
     def end_slave(self, unit: Unit, status: int) -> None:
         self._capsule.end_slave(unit)
-        requests.close_in(f"places/{unit.place}", status)
+        requests.close_in(unit.place, status)
 
     def remark(self) -> str:
         return ""
 
     def end(self) -> None:
         self._capsule.end()
+
+    def clean_up(self) -> None:
+        """The kernel has done it."""

@@ -12,10 +12,10 @@ import signal
 import sys
 from typing import NoReturn
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from units.local import descendants, namespaces
-from units.running.exitcode import exit_code
+from units.supervisor.exitcode import exit_code
 
 
 def main(argv: list[str]) -> NoReturn:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 from collections.abc import Mapping
 
 from units.local import namespaces, network
 from units.local.copying import copy
-from units.running.unit import Unit
+from units.supervisor.unit import Unit
 
 
 class Namespaced:
@@ -29,16 +30,17 @@ class Namespaced:
 
     def arrange(self, home: str, visible: list[str], read_only: list[str], hosts: str = "") -> None:
         if hosts and os.path.exists("/etc/hosts"):
-            namespaces.bind(hosts, "/etc/hosts")
+            namespaces.bind(hosts, "/etc/hosts", read_only=True)
         namespaces.own_proc()
         _own_shared_memory()
         kept = [(path, os.open(path, os.O_PATH), False) for path in visible]
         kept += [(path, os.open(path, os.O_PATH), True) for path in read_only]
         namespaces.tmpfs(home, mode="700")
         for path, descriptor, fixed in kept:
-            os.makedirs(path, exist_ok=True)
+            _make_like(descriptor, path)
             namespaces.bind(f"/proc/self/fd/{descriptor}", path, read_only=fixed)
             os.close(descriptor)
+        namespaces.close(home)
 
     def env(self, unit: Unit) -> Mapping[str, str]:
         return {}
@@ -48,7 +50,8 @@ class Namespaced:
         namespaces.unshare(namespaces.NEWNS | namespaces.NEWUTS | apart)
         socket.sethostname(unit.hostname)
         for name in ("app", "tmp"):
-            namespaces.bind(f"{folder}/places/{unit.place}/{name}", f"{folder}/{name}")
+            # Relative: of the run's folder only these are to be seen by their paths.
+            namespaces.bind(f"places/{unit.place}/{name}", f"{folder}/{name}")
 
     def settle(self, unit: Unit) -> None:
         if unit.is_slave:
@@ -59,6 +62,15 @@ class Namespaced:
 
     def end(self) -> None:
         """The kernel will do it."""
+
+
+def _make_like(descriptor: int, path: str) -> None:
+    """Something to mount it on."""
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        os.makedirs(path, exist_ok=True)
+        return
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
 
 
 def _own_shared_memory() -> None:

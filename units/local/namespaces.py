@@ -18,10 +18,13 @@ _MS_REMOUNT = 0x20
 _MS_BIND = 0x1000
 _MS_REC = 0x4000
 _PR_SET_PDEATHSIG = 1
+_PR_CAPBSET_DROP = 24
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NO_NEW_PRIVS = 38
 _PR_CAP_AMBIENT = 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
+_CAPABILITY_VERSION_3 = 0x20080522
+_MOST_CAPABILITIES = 64
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
@@ -44,10 +47,15 @@ def _mount(source: str, target: str, kind: str, flags: int, data: str = "") -> N
 
 
 def bind(source: str, target: str, read_only: bool = False) -> None:
-    """Show the folder `source` at `target` too."""
+    """Show the folder or file `source` at `target` too."""
     _mount(source, target, "", _MS_BIND | _MS_REC)
     if read_only:
-        _mount("none", target, "", _MS_BIND | _MS_REMOUNT | _MS_RDONLY | _locked(target))
+        close(target)
+
+
+def close(target: str) -> None:
+    """What is mounted at `target` cannot be written in any more; other mounts below it can."""
+    _mount("none", target, "", _MS_BIND | _MS_REMOUNT | _MS_RDONLY | _locked(target))
 
 
 def _locked(target: str) -> int:
@@ -72,8 +80,18 @@ def overlay(lower: str, upper: str, work: str, target: str) -> None:
 
 
 def drop_privileges() -> None:
-    """What is executed from here on has no capability in this namespace, and gains none."""
-    _prctl("drop capabilities", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    """What is executed from here on has no capability in this namespace, and gains none.
+
+    To root the kernel would give at its next program what the bounding set has: that is emptied first,
+    while it may be.
+    """
+    for capability in range(_MOST_CAPABILITIES):
+        if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
+            break  # the kernel knows no more of them, or this process has no right over them
+    _prctl("drop ambient capabilities", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    none = (ctypes.c_uint32 * 6)()
+    _check(_libc.capset(header, none), "drop capabilities")
     _prctl("no new privileges", _PR_SET_NO_NEW_PRIVS, 1)
 
 

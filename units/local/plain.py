@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from units.local import descendants, namespaces
 from units.local.copying import copy
-from units.running.unit import Unit
+from units.supervisor.unit import Unit
 
 MARK = "NAP_SLAVE_FOLDER"
 _SHARED_MEMORY = ("OMPI_MCA_btl_sm_backing_directory", "OMPI_MCA_btl_vader_backing_directory")
@@ -29,9 +29,7 @@ class Plain:
         """What all of them share is filled once, and belongs to the first."""
         os.makedirs(folder, exist_ok=True)
         if not self._is_filled:
-            shared = f"{os.path.dirname(os.path.dirname(folder))}/app"
-            copy(tree, shared)
-            os.symlink(shared, f"{folder}/app")
+            copy(tree, f"{os.path.dirname(os.path.dirname(folder))}/app")
             self._is_filled = True
 
     def own_network(self) -> None:
@@ -44,8 +42,10 @@ class Plain:
         # What is killed here leaves its shared memory, so that has to be in a folder of the run.
         shared = dict.fromkeys(_SHARED_MEMORY, unit.env["TMPDIR"])
         # Hydra hands the master's environment to all ranks, where it would name every slave alike.
-        own = {} if unit.kind == "master" else {"LD_PRELOAD": self._shim, "NAP_HOSTNAME": unit.hostname}
-        return {**shared, **own}
+        if unit.kind == "master":
+            return shared
+        preloaded = " ".join(filter(None, (self._shim, unit.env.get("LD_PRELOAD"))))
+        return {**shared, "LD_PRELOAD": preloaded, "NAP_HOSTNAME": unit.hostname}
 
     def enter(self, unit: Unit, folder: str) -> None:
         """There is nowhere to go."""

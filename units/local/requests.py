@@ -4,24 +4,48 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
+from collections.abc import Iterable
+
+FOLDER = "slaves"
+"""Of a run: in it each slave has a folder, where programs may write too. Nothing in it is trusted."""
+_OPEN = os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def open_in(place: str) -> None:
-    os.mkfifo(f"{place}/requests", 0o600)
+def make_folders(slaves: Iterable[str]) -> None:
+    for slave in slaves:
+        os.makedirs(f"{FOLDER}/{slave}", 0o700)
 
 
-def close_in(place: str, status: int) -> None:
-    """No request is taken from now on, and who waits for one is answered with `status`."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(f"{place}/requests")
-    for name in os.listdir(place):
-        if name.endswith(".status"):
-            _answer(f"{place}/{name}", status)
+def open_in(slave: str) -> None:
+    os.mkfifo(f"{FOLDER}/{slave}/requests", 0o600)
 
 
-def _answer(path: str, status: int) -> None:
-    """Only if somebody reads it."""
+def close_in(slave: str, status: int) -> None:
+    """No request is taken from now on, and who waits for one is answered with `status`.
+
+    A program may have put anything in the place of what was here; that is passed over.
+    """
     with contextlib.suppress(OSError):
-        fifo = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-        os.write(fifo, f"{status}\n".encode())
-        os.close(fifo)
+        folder = os.open(f"{FOLDER}/{slave}", os.O_RDONLY | os.O_DIRECTORY | _OPEN)
+        try:
+            os.unlink("requests", dir_fd=folder)
+        finally:
+            _answer_all(folder, status)
+            os.close(folder)
+
+
+def _answer_all(folder: int, status: int) -> None:
+    for name in os.listdir(folder):
+        if name.endswith(".status"):
+            with contextlib.suppress(OSError):
+                _answer(os.open(name, os.O_WRONLY | _OPEN, dir_fd=folder), status)
+
+
+def _answer(opened: int, status: int) -> None:
+    """If it is a FIFO, which somebody reads since it could be opened."""
+    try:
+        if stat.S_ISFIFO(os.fstat(opened).st_mode):
+            os.write(opened, f"{status}\n".encode())
+    finally:
+        os.close(opened)

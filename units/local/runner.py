@@ -8,15 +8,15 @@ from __future__ import annotations
 import os
 import sys
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 from units.local.ground import Processes
-from units.running.runner import Runner, take_folder
+from units.supervisor.runner import Runner, take_folder
 
 
 def main(folder: str, lock: str) -> None:
     spec, streams = take_folder(folder, lock)
-    Runner(spec, streams, Processes(folder, spec, streams)).run()
+    Runner(spec, streams, Processes(folder, spec, streams), int(lock)).run()
 
 
 if __name__ == "__main__":

@@ -3,55 +3,81 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from units.local import namespaces
 from units.local.capsule import Capsule
-from units.running.unit import Unit
+from units.supervisor.unit import Unit
 
 # Where Open MPI 5's launcher is told to put its remarks to itself, such as a warning when a child of its
 # was faster than it is; what it has to say to people does not go there.
 REMARKS = 99
+# Where `slave.sh` tells of mpirun's daemons, and nothing that it starts can.
+REPORT = 4
 
 
-def spawn(unit: Unit, capsule: Capsule, folder: str, output: int, log: int) -> int:
-    """The process's number once it has been executed, its streams in `output`; OSError if it was not."""
+class Ends(NamedTuple):
+    """Descriptors of the runner: where a process writes, where units do, where slaves report."""
+
+    output: int
+    log: int
+    report: int
+
+
+def spawn(unit: Unit, capsule: Capsule, folder: str, ends: Ends) -> int:
+    """The process's number once it has been executed, its streams in the output; OSError if it was not."""
     report, answer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(report)
-        _in_child(answer, lambda: _between(unit, capsule, folder, (output, log), answer))
+        _in_child(answer, lambda: _between(unit, capsule, folder, ends, answer))
     os.close(answer)
     os.waitpid(child, 0)
     return _started(report)
 
 
-def _between(unit: Unit, capsule: Capsule, folder: str, streams: tuple[int, int], answer: int) -> None:
+def _between(unit: Unit, capsule: Capsule, folder: str, ends: Ends, answer: int) -> None:
     """Between the forks: new namespaces, then their first process, which the runner inherits."""
     capsule.enter(unit, folder)
     pid = os.fork()
     if pid == 0:
-        _in_child(answer, lambda: _execute(unit, capsule, *streams))
+        _in_child(answer, lambda: _execute(unit, capsule, ends))
     os.write(answer, f"{pid}\n".encode())
     os._exit(0)
 
 
-def _execute(unit: Unit, capsule: Capsule, output: int, log: int) -> None:
+def _execute(unit: Unit, capsule: Capsule, ends: Ends) -> None:
     os.setsid()
     capsule.settle(unit)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     null = os.open("/dev/null", os.O_RDONLY)
-    for source, target in ((null, 0), (output, 1), (output, 2)):
+    for source, target in ((null, 0), (ends.output, 1), (ends.output, 2)):
         os.dup2(source, target)
     os.chdir(unit.env["PWD"])
     namespaces.drop_privileges()
     env = {**unit.env, **capsule.env(unit)}
-    if unit.kind == "master":
-        os.dup2(log, REMARKS)
+    if unit.is_slave:
+        env = _held_back(env)
+        os.dup2(ends.report, REPORT)
+    elif unit.kind == "master":
+        os.dup2(ends.log, REMARKS)
         env["PMIX_OUTPUT_STDERR_FD"] = str(REMARKS)
     os.execvpe(unit.argv[0], unit.argv, env)
+
+
+def _held_back(env: Mapping[str, str]) -> dict[str, str]:
+    """A slave's own environment, with the program's in one variable, as lines for `slave.sh`.
+
+    Its shell and its tools are to be the machine's, whatever PATH or LD_PRELOAD the program has.
+    """
+    own = {name: value for name, value in env.items() if name.startswith("NAP_")}
+    known = ((name, value) for name, value in env.items() if name.isidentifier())
+    exports = (f"command export {name}={shlex.quote(value)}" for name, value in known)
+    return {**own, "PATH": os.environ.get("PATH", os.defpath), "NAP_ENVIRONMENT": "\n".join(exports)}
 
 
 def _in_child(answer: int, steps: Callable[[], None]) -> None:

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from units import launching, names
 from units.job import Job, Pairs, Process, Slave, UnitFile
+from units.local.requests import FOLDER as SLAVES
 from units.render import by_name, discovery, render
 
 _HERE = Path(__file__).parent
-_AGENT = _HERE / "agent.sh"
 # As it is seen from the app's folder, where mpirun is started.
 HOSTFILE = "../hostfile"
+# The agent, in the run's folder: nap may be replaced while the run goes on.
+AGENT = "agent"
 
 
 def render_all(job: Job, folder: Path, machine: launching.Machine) -> tuple[UnitFile, ...]:
@@ -19,8 +21,8 @@ def render_all(job: Job, folder: Path, machine: launching.Machine) -> tuple[Unit
     if job.mpi is None:
         return tuple(unit for process in job.processes for unit in _process_units(job, process, folder))
     hosts = str(folder / "hostfile")
-    launch = launching.environment(job.mpi, job.slaves, machine, str(_AGENT), hosts)
-    env = (*_run_env(job, folder), *launch, ("NAP_SLAVES", str(folder / "places")))
+    launch = launching.environment(job.mpi, job.slaves, machine, str(folder / AGENT), hosts)
+    env = (*_run_env(job, folder), *launch, ("NAP_SLAVES", str(folder / SLAVES)))
     slaves = [unit for slave in job.slaves for unit in _slave_units(job, slave, env, folder)]
     return (*slaves, _master_unit(job, env))
 
@@ -41,11 +43,11 @@ def _process_units(job: Job, process: Process, folder: Path) -> tuple[UnitFile, 
 
 def _slave_units(job: Job, slave: Slave, env: Pairs, folder: Path) -> tuple[UnitFile, ...]:
     name = names.slaves_unit(job, slave.index)
-    own = (("NAP_SLAVE_FOLDER", str(folder / "places" / slave.name)),)
+    own = (("NAP_SLAVE_FOLDER", str(folder / SLAVES / slave.name)),)
     values = {
         "name": name,
         "slave": slave,
-        "argv": ("sh", str(_HERE / "slave.sh"), slave.name),
+        "argv": ("/bin/sh", str(_HERE / "slave.sh"), slave.name),
         "env": by_name((*env, *own)),
     }
     unit = render(name, "local/slaves.json.j2", values)
@@ -60,6 +62,7 @@ def _master_unit(job: Job, env: Pairs) -> UnitFile:
         "hostname": f"{job.app}-master",
         "place": job.slaves[0].name,
         "mpich": job.mpi.flavour == "mpich",
+        "script": bool(job.mpi.script),
         "argv": launching.command(job.mpi, _words(job, env), HOSTFILE),
         "env": by_name(env),
     }
@@ -71,8 +74,8 @@ def _run_env(job: Job, folder: Path) -> Pairs:
     app = str(folder / "app")
     given = tuple((key, value.replace("{app}", app)) for key, value in job.env)
     places = {"NAP_APP": app, "NAP_SHARE": str(folder / "share")}
-    written = tuple((key, launching.expand(value, places)) for key, value in _written(job))
-    return (*given, *written, *places.items(), ("PWD", app), ("TMPDIR", str(folder / "tmp")))
+    found = launching.variables(given, _written(job), places)
+    return (*found, *places.items(), ("PWD", app), ("TMPDIR", str(folder / "tmp")))
 
 
 def _written(job: Job) -> Pairs:

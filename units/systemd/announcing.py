@@ -9,8 +9,8 @@ import hashlib
 import json
 import shlex
 from base64 import b64encode
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote
@@ -30,7 +30,10 @@ Option = tuple[str, str]
 
 @dataclass(frozen=True)
 class Etcd:
-    """How etcd is spoken to from nodes. `ca`, `cert` and `key` are texts in PEM, "" where there are none."""
+    """How etcd is spoken to from nodes. `ca`, `cert` and `key` are texts in PEM, "" where there are none.
+
+    `sign` makes a password for one key and value alone, where each announcement has its own.
+    """
 
     url: str
     api: Api
@@ -39,6 +42,7 @@ class Etcd:
     key: str = field(default="", repr=False)
     user: str = ""
     password: str = field(default="", repr=False)
+    sign: Callable[[str, str], str] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ def script() -> UnitFile:
 
 def folder(announcement: Announcement, etcd: Etcd) -> tuple[UnitFile, ...]:
     """The files of FOLDER. The same announcement and etcd give the same bytes."""
+    if etcd.sign:
+        etcd = replace(etcd, password=etcd.sign(announcement.key, announcement.value))
     pace = f"{announcement.refresh:g} {announcement.retry:g} {_SOON:g}\n"
     texts = {"api": f"{etcd.api}\n", "pace": pace, "check": announcement.check}
     texts |= {name: text for name, text in _pem_files(etcd).items() if text}
@@ -145,8 +151,11 @@ def _v3(announcement: Announcement, etcd: Etcd) -> dict[str, list[Option]]:
 
 
 def _lease(announcement: Announcement) -> int:
-    """A lease's number that nobody else makes up, from 1 to 2^63 - 1; etcd takes a chosen one."""
-    said = f"{announcement.key}\n{announcement.value}".encode()
+    """A lease's number that nobody else makes up, from 1 to 2^63 - 1; etcd takes a chosen one.
+
+    A lease keeps the ttl that it was granted with, so another ttl is another lease.
+    """
+    said = f"{announcement.key}\n{announcement.value}\n{announcement.ttl}".encode()
     return int.from_bytes(hashlib.sha256(said).digest()[:8], "big") % (2**63 - 1) + 1
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from units import names
-from units.containers import access
 from units.job import Job, Pairs, Process, Slave, UnitFile
+from units.oci import ssh_access
 from units.systemd import announcing, scripts, unit_files
 from units.systemd.announcing import Announcement, Etcd
 from units.systemd.fetching import Registry
@@ -50,15 +50,15 @@ class Belongings:
         placed = unit_files.by_node(job.slaves, nodes)
         addresses = {slave.name: node.address for node, slaves in placed.items() for slave in slaves}
         ports = [(slave.name, addresses[slave.name], slave.port) for slave in job.slaves]
-        files = access.files(ports, forgiving=job.mpi.flavour == "mpich")
+        files = ssh_access.files(ports, forgiving=job.mpi.flavour == "mpich")
         for name, text in unit_files.environments(job, placed, image_env).items():
             files[f"{name}/environment"] = text
         for node, slaves in placed.items():
             for slave in slaves:
-                files[f"{slave.name}/limits"] = f"LIMITS={unit_files.limits_of(slave, node, site)}\n"
+                files[f"{slave.name}/limits"] = f"LIMITS={unit_files.own_words(job, slave, node, site)}\n"
         ways = {slave.name: (addresses[slave.name], slave.port) for slave in job.slaves}
-        files["master/ssh_config"] = access.ssh_config(ways, away)
-        files |= {"passwd": access.passwd(site.uid), "group": access.group(site.uid)}
+        files["master/ssh_config"] = ssh_access.ssh_config(ways, away)
+        files |= {"passwd": ssh_access.passwd(site.uid), "group": ssh_access.group(site.uid)}
         return cls(job, site, placed, cls._rendered(job, placed, site), files)
 
     @staticmethod
@@ -77,11 +77,15 @@ class Belongings:
             job.app, job.run, str(site.folder(job)), self.master.name, job.mpi.flavour, site.labels(job),
             shares, job.timeout, names.slave_container(job, 0).removesuffix("0"), job.workdir,
             str(site.shared(job)), site.uid if site.share else None, job.results,
+            script=bool(job.mpi.script),
         )  # fmt: skip
 
     def _seat(self, slave: Slave) -> Seat:
-        slots, unit = slave.cpus or slave.slots, names.slaves_unit(self.job, slave.index)
+        slots, unit = slave.cpus or slave.slots, self._unit_of(slave)
         return Seat(slave.index, slave.port, slots, slave.memory or 0, unit=unit)
+
+    def _unit_of(self, slave: Slave) -> str:
+        return names.slaves_unit(self.job, slave.index)
 
     def started(self, node: Node) -> tuple[str, ...]:
         """The units that are to be started there: announcers bring their slaves with them."""
@@ -118,8 +122,10 @@ class Belongings:
         for name, text in scripts.texts(*unit_files.SCRIPTS).items():
             yield Sent(folder / name, text)
         yield Sent(folder / "announce", announcing.script().content)
-        yield Sent(folder / "output", "", 0o600, self.site.uid)
-        yield Sent(folder / "ended.new", "\n", 0o600)
+        for name in ("output", "daemons"):
+            yield Sent(folder / name, "", 0o600, self.site.uid)
+        for name in ("ended", *(str(slave.index) for slave in self.placed[node])):
+            yield Sent(folder / f"{name}.new", "\n", 0o600)
         here = self._here(node)
         for name, text in self.files.items():
             whose, _, short = name.rpartition("/")
@@ -136,7 +142,7 @@ class Belongings:
         return [*(["master"] if node == self.master else []), *(slave.name for slave in self.placed[node])]
 
     def _file(self, path: PurePosixPath, short: str, text: str) -> Sent:
-        if short in access.SECRETS:
+        if short in ssh_access.SECRETS:
             return Sent(path, text, 0o600, self.site.uid)
         return Sent(path, text, 0o755 if short == "agent" else 0o644)
 

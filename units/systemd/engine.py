@@ -6,6 +6,7 @@ of this process has to last: whoever comes next goes on from there, and from wha
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -13,14 +14,15 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from units import ending
-from units.containers import container
-from units.containers.words import HOSTFILE
 from units.errors import UnitError
 from units.job import Handle, Job, Outcome, UnitFile, UnitState
-from units.room import Use
-from units.running.exitcode import mpich_signal
-from units.systemd import causes, following, process_units, results, sharing, states, unit_files
+from units.oci import container
+from units.oci.options import HOSTFILE
+from units.placement.capacity import Use
+from units.supervisor import files
+from units.systemd import following, process_units, results, sharing, states, unit_files
 from units.systemd.belongings import Belongings
+from units.systemd.causes import Inquiry
 from units.systemd.following import Followed, Whole
 from units.systemd.links import Link
 from units.systemd.node import Node
@@ -38,6 +40,7 @@ from units.systemd.watching import Watch
 _SENT, _HALTED = "sent", "halted"
 # Seconds: one late answer is not to hide how the program ended.
 _ANSWERS_AGAIN_WITHIN = 10.0
+_HALTS_WITHIN = 20.0
 
 
 class SystemdEngine:
@@ -191,22 +194,17 @@ class SystemdEngine:
         master = Followed(link, placed.folder, placed.master_unit, Whole(handle.output))
         ended = following.follow(master, lambda: self.has_ended(handle))
         if ended:
+            _note_halted(handle)
             self._end(handle, self._why(handle, placed, ended))
         return True
 
     def _why(self, handle: Handle, placed: Placed, ended: following.Ended) -> Outcome:
-        outcome = ended.outcome(placed.timeout, placed.master)
-        if placed.flavour == "mpich":
-            code = mpich_signal(outcome.exit_code, str(handle.output))
-            outcome = replace(outcome, exit_code=code)
-        if outcome.state != "ended":
-            return outcome
         # Where mpirun calls it a success, a silent node has as much time to answer as at any other moment.
         away = self._timing.away
-        patience = min(_ANSWERS_AGAIN_WITHIN, away) if outcome.exit_code else away
+        patience = min(_ANSWERS_AGAIN_WITHIN, away) if ended.code else away
         nodes = self._nodes_of(placed)
-        found = causes.befell(self._links, nodes, placed, patience, lambda: self.has_ended(handle))
-        return found or outcome
+        inquiry = Inquiry(self._links, nodes, placed, patience, lambda: self.has_ended(handle))
+        return inquiry.outcome(ended, str(handle.output))
 
     def _lost(self, run: Path, outcome: Outcome) -> None:
         handle = Handle(run)
@@ -244,42 +242,52 @@ class SystemdEngine:
         try:
             self._end(handle, outcome)
         finally:
-            try:
-                self._take_away(handle)
-            finally:
-                self._places.give_back(str(handle.folder))
+            if placed := Placed.read(handle.folder):
+                self._watch.end(placed)
+                with alone(handle.folder):
+                    self._bring_home(handle, placed)
 
-    def _take_away(self, handle: Handle) -> None:
-        """What the run has on nodes; what it wrote there comes here before."""
-        if placed := Placed.read(handle.folder):
-            self._watch.end(placed)
-            with alone(handle.folder):
-                try:
-                    self._halt(handle, placed)
-                    self._bring_results(handle, placed)
-                finally:
-                    self._debts.owe(placed)
-                    self._remove(handle, placed)
-
-    def _remove(self, handle: Handle, placed: Placed) -> None:
-        """From its nodes; of each where that fails it is said why."""
-        left = self._debts.pay([share.node for share in placed.shares])
-        lines = [f"what is left on {name} is removed later: {why.message}\n" for name, why in left.items()]
-        if lines:
-            with handle.remarks.open("a") as remarks:
-                remarks.writelines(lines)
+    def _bring_home(self, handle: Handle, placed: Placed) -> None:
+        """What it wrote, of what has to end for that; all else is owed from then on."""
+        try:
+            if (handle.folder / _SENT).exists():
+                self._halt(handle, placed)
+                results.Results(handle, placed, self._present(placed), self._links).bring()
+        finally:
+            self._services.forget(handle)
+            self._debts.owe(placed)
 
     def _halt(self, handle: Handle, placed: Placed) -> None:
-        """End its processes, where it has some, and have all they wrote; once."""
-        halted = handle.folder / _HALTED
-        if (handle.folder / _SENT).exists() and not placed.has_ranks and not halted.exists():
+        """End its processes, and have all they wrote; once. Slaves are there for others."""
+        if (handle.folder / _HALTED).exists():
+            return
+        if placed.has_ranks:
+            self._end_master(placed)
+        else:
             self._services.halt(handle, placed, self._present(placed), self._links)
-            halted.touch()
-        self._services.forget(handle)
+        _note_halted(handle)
 
-    def _bring_results(self, handle: Handle, placed: Placed) -> None:
-        if (handle.folder / _SENT).exists():
-            results.Results(handle, placed, self._present(placed), self._links).bring()
+    def _end_master(self, placed: Placed) -> None:
+        masters = [node for node in self._present(placed) if node.name == placed.master]
+        stop = ("systemctl", "stop", placed.master_unit)
+        self._links.each(masters, lambda _, link: link.run(stop, within=_HALTS_WITHIN))
+
+    def clean_up(self, handle: Handle) -> None:
+        """What a node does not let go of now it is asked for until it does."""
+        try:
+            if placed := Placed.read(handle.folder):
+                with alone(handle.folder):
+                    self._remove(placed)
+        finally:
+            self._places.give_back(str(handle.folder))
+        files.clear(handle.folder)
+
+    def _remove(self, placed: Placed) -> None:
+        """From its nodes. UnitError that names those of which it is news that they do not let go of it."""
+        self._debts.owe(placed)
+        left = self._debts.pay([share.node for share in placed.shares])
+        if left:
+            raise UnitError("; ".join(f"on {name}: {why.message}" for name, why in left.items()))
 
     def _present(self, placed: Placed) -> list[Node]:
         return [node for node in self._nodes_of(placed) if node.name not in self._debts.away()]
@@ -321,6 +329,12 @@ class SystemdEngine:
         if found is None:
             raise UnitError(f"the node {name} is gone", "see: nap nodes")
         return self._links.to(found)
+
+
+def _note_halted(handle: Handle) -> None:
+    """Its processes have ended. Where that cannot be written they are ended once more."""
+    with contextlib.suppress(OSError):
+        (handle.folder / _HALTED).touch()
 
 
 def _not_started(node: Node, placed: Placed) -> str:

@@ -9,12 +9,13 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from units.errors import UnitError
 from units.job import Outcome
+from units.supervisor.exitcode import in_words
 from units.systemd.links import Link
 
 if TYPE_CHECKING:
@@ -30,11 +31,17 @@ _UNKEPT = "unkept"
 
 @dataclass(frozen=True)
 class Ended:
-    """How systemd tells a unit's end: its result, and of its first process how and with what it ended."""
+    """How systemd tells a unit's end: its result, and of its first process how and with what it ended.
+
+    `moment` is when, in seconds since 1970 by this machine's clock; 0.0 is not known. `words` are its last
+    ones, where it could not start what it was to.
+    """
 
     result: str
     how: str
     status: str
+    moment: float = 0.0
+    words: str = ""
 
     @property
     def code(self) -> int:
@@ -46,11 +53,16 @@ class Ended:
 
     def outcome(self, timeout: int | None, node: str) -> Outcome:
         """Of a unit on that node."""
+        return replace(self._told(timeout, node), ended=self.moment)
+
+    def _told(self, timeout: int | None, node: str) -> Outcome:
         if self.result == _TIMED_OUT and timeout:
             return Outcome(124, f"it took longer than its timeout of {timeout} s", "timed out")
         if self.result == _UNKEPT:
             return Outcome(1, f"the node {node} has no room for the run's output: its /run is full", "lost")
-        return Outcome(self.code)
+        if self.how != "exited":
+            return Outcome(self.code, f"its unit on {node} {in_words(self.code)}", "lost")
+        return Outcome(self.code, self.words)
 
 
 class Kept(Protocol):
@@ -135,5 +147,14 @@ def last(followed: Followed) -> Ended | None:
         return None
     said, _, rest = done.out.partition(b"\n")
     followed.kept.add(rest)
-    words = said.decode().split()
-    return Ended(words[0], words[1], words[2] if len(words) > 2 else "") if len(words) > 1 else None
+    return _ended(said.decode(errors="replace").split(" "))
+
+
+def _ended(words: list[str]) -> Ended | None:
+    """Of a result, a way, a status, last words and how many milliseconds ago: older runs lack the latter."""
+    if len(words) < 3:
+        return None
+    result, how, status, *last_words = words
+    ago = last_words.pop() if last_words else ""
+    moment = time.time() - int(ago) / 1000 if ago else 0.0
+    return Ended(result, how, status, moment, " ".join(last_words))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from units.containers.runtime import Runtime
+from units.oci.runtime import Runtime
 from units.systemd.announcing import Etcd
 from units.systemd.belongings import Timing
 from units.systemd.debts import Debts

@@ -9,7 +9,7 @@ from typing import Any
 
 from units import durable
 from units.errors import UnitError
-from units.room import Need, Use
+from units.placement.capacity import Need, Use
 
 _RECORD = "run.json"
 
@@ -46,7 +46,8 @@ class Placed:
     `shared` is what slaves and master see as /share. Where it is the same folder on all nodes it belongs to
     the user with the number `sharer`, as whom it is made, read and removed: root may be nobody there.
     A run of processes has no `flavour`; a `service` stays up, and is found on the node `web`.
-    Slaves' containers are called `container` and their index; `results` are the run's globs.
+    Slaves' containers are called `container` and their index; `results` are the run's globs. A `script` calls
+    mpirun itself.
     """
 
     app: str
@@ -64,6 +65,7 @@ class Placed:
     results: tuple[str, ...] = ()
     service: bool = False
     web: str = ""
+    script: bool = False
 
     @property
     def master_unit(self) -> str:
@@ -91,6 +93,11 @@ class Placed:
         """With their nodes, in the order of slaves or processes."""
         seats = [(share.node, seat) for share in self.shares for seat in share.seats]
         return sorted(seats, key=lambda pair: pair[1].index)
+
+    def places(self) -> dict[str, str]:
+        """How to call each slave, by its hostname: with its node."""
+        slaves = ((f"{self.app}-slave{seat.index}", node) for node, seat in self.seats())
+        return {slave: f"{slave} on {node}" for slave, node in slaves}
 
     def uses(self) -> tuple[Use, ...]:
         """What its slaves take of nodes, in slave order."""

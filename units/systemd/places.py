@@ -12,11 +12,11 @@ from itertools import count
 from units import names
 from units.errors import UnitError
 from units.job import Job, Process, Slave
-from units.placement import Ask, Policy, Ranks, place
-from units.placing_queue import STAYS, Running, Waiting, next_to_start
-from units.room import Need, Room, Use
-from units.room import Node as Offer
-from units.shortage import never_fits, why_not
+from units.placement.backfill import STAYS, Running, Waiting, next_to_start
+from units.placement.capacity import Need, Room, Use
+from units.placement.capacity import Node as Offer
+from units.placement.explain import never_fits, why_not
+from units.placement.place import Ask, Policy, Ranks, place
 from units.systemd.node import Node
 from units.systemd.placed import Placed
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from units import names
-from units.containers import access
 from units.job import Job, Pairs, Process, UnitFile
+from units.oci import ssh_access
 from units.systemd import announcing, process_units, scripts, unit_files
 from units.systemd.announcing import Etcd
 from units.systemd.belongings import CLOSED, OPEN, UNITS, Timing, announced, texts_at
@@ -86,8 +86,8 @@ class ProcessBelongings:
         for name, text in scripts.texts("fetch", "lead").items():
             yield Sent(folder / name, text)
         yield Sent(folder / "announce", announcing.script().content)
-        yield Sent(folder / "files" / "passwd", access.passwd(self.site.uid))
-        yield Sent(folder / "files" / "group", access.group(self.site.uid))
+        yield Sent(folder / "files" / "passwd", ssh_access.passwd(self.site.uid))
+        yield Sent(folder / "files" / "group", ssh_access.group(self.site.uid))
 
     def _of(self, process: Process, folder: PurePosixPath) -> Iterator[Sent]:
         own = process_units.place(self.job, process, self.site)

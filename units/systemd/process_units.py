@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from units import names
-from units.containers import access
-from units.containers.words import (
+from units.job import Job, Pairs, Process, UnitFile
+from units.oci import ssh_access
+from units.oci.options import (
     OUTPUT,
     Place,
     Words,
@@ -19,8 +20,7 @@ from units.containers.words import (
     is_own_image,
     mounts,
     process_env,
-)  # fmt: skip
-from units.job import Job, Pairs, Process, UnitFile
+)
 from units.render import by_name, render
 from units.systemd import scripts
 from units.systemd.node import Node
@@ -104,7 +104,7 @@ def _hostname(job: Job, process: Process) -> str:
 def environment(job: Job, process: Process, image_env: Pairs) -> str:
     """What a process finds in its environment, as its container is told."""
     port = process.inner if process.port else None
-    form = access.listed if is_own_image(job) else access.environment
+    form = ssh_access.listed if is_own_image(job) else ssh_access.environment
     return form(tuple(by_name(process_env(job, image_env, port))))
 
 

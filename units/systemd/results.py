@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
-from units.containers.results import changed, matching
+from units.containers.results import Wanted
 from units.errors import UnitError
+from units.globs import fits
 from units.job import Handle, Outcome
-from units.running import files
+from units.supervisor import files
 from units.systemd import streams
 from units.systemd.links import Link, Links
 from units.systemd.node import Node
@@ -36,7 +37,7 @@ class Results:
     def bring(self) -> None:
         """Copy what matches the run's globs to where every engine's results are; once, however often asked.
 
-        The master is ended before that. What has to be said of it is in `handle.remarks`.
+        The master has ended before that. What has to be said of it is in `handle.remarks`.
         """
         brought = self.handle.folder / _BROUGHT
         if not self.placed.results or brought.exists():
@@ -51,7 +52,6 @@ class Results:
         shares = {share.node: share for share in self.placed.shares}
         # The master's first: what it has goes before what others have of the same name.
         nodes = [node for name in shares for node in self.nodes if node.name == name]
-        self._end_master()
         found = self.links.each(nodes if self.placed.sharer is None else nodes[:1], self._shared)
         paths = {name: answer for name, answer in found.items() if not isinstance(answer, UnitError)}
         chosen, clashes = shared_out(paths)
@@ -67,13 +67,7 @@ class Results:
         failures = [_told(name, answer) for name, answer in answers.items() if isinstance(answer, UnitError)]
         return clashes, failures
 
-    def _end_master(self) -> None:
-        """It may write still where the run is cancelled. A node that is away is told of later."""
-        masters = [node for node in self.nodes if node.name == self.placed.master]
-        stop = ("systemctl", "stop", self.placed.master_unit)
-        self.links.each(masters, lambda _, link: link.run(stop, within=_ASK_WITHIN))
-
-    def _shared(self, node: Node, link: Link) -> list[PurePath]:
+    def _shared(self, _: Node, link: Link) -> list[PurePath]:
         """What in the node's folder /share matches, file by file."""
         find = (*_reading(self.placed), "find", self.placed.shared, "-type", "f", "-printf", r"%P\0")
         done = link.run(find, within=_ASK_WITHIN)
@@ -81,10 +75,7 @@ class Results:
         if done.code not in (0, 1):
             raise UnitError(f"find failed on {link.login}: {done.last}")
         paths = [PurePath(os.fsdecode(name)) for name in done.out.split(b"\0") if name]
-        scratch = self.handle.folder / "tmp" / node.name
-        with _in_a_sentence():
-            matched = set(matching(paths, self.placed.results, scratch))
-        return sorted(path for path in paths if path in matched or matched & set(path.parents))
+        return sorted(path for path in paths if fits(path, self.placed.results))
 
 
 def keep(handle: Handle, placed: Placed | None, ended: Outcome) -> tuple[Path, ...]:
@@ -94,10 +85,7 @@ def keep(handle: Handle, placed: Placed | None, ended: Outcome) -> tuple[Path, .
     seats = (seat for share in placed.shares for seat in share.seats)
     labels = {placed.container_of(seat): f"slave{seat.index}" for seat in seats}
     spec = {"labels": labels, "results": placed.results, "tree": "/nonexistent"}
-    try:
-        kept = files.keep_results(handle.folder, spec)
-    finally:
-        files.clear(handle.folder)
+    kept = files.keep_results(handle.folder, spec)
     brought = handle.folder / _BROUGHT
     if not ended.exit_code and brought.exists() and (failure := brought.read_text()):
         raise UnitError(failure)
@@ -139,10 +127,12 @@ def _fetch_own(link: Link, placed: Placed, share: Share, places: Path) -> None:
     for seat in share.seats:
         name = placed.container_of(seat)
         app = places / name / "app"
-        diff = link.ask((share.runtime, "diff", name), within=_ASK_WITHIN)
-        for path in matching(changed(diff, PurePosixPath(placed.workdir)), placed.results, app):
-            copy = (share.runtime, "cp", f"{name}:{placed.workdir}/{path}", "-")
-            streams.fetch(link, copy, (app / path).parent)
+        done = link.run((share.runtime, "diff", name), within=_ASK_WITHIN)
+        if done.code:
+            raise UnitError(f"{share.runtime} diff {name}: {done.last}")
+        if wanted := Wanted.of(done.out, PurePosixPath(placed.workdir), placed.results):
+            copy = (share.runtime, "cp", wanted.source(name), "-")
+            streams.fetch(link, copy, app / wanted.folder, wanted.takes)
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path, PurePosixPath
 
+from units import nofollow
 from units.errors import UnitError
 from units.systemd.links import Link, exit_code
 
@@ -15,26 +15,38 @@ _SILENCE = 20.0
 _CHUNK = 65536
 
 
-def fetch(link: Link, argv: Sequence[str], folder: Path) -> None:
-    """Unpack in `folder` what the command writes as root. UnitError when not all of it has come."""
+def fetch(
+    link: Link,
+    argv: Sequence[str],
+    folder: Path,
+    wanted: Callable[[PurePosixPath], bool] = lambda _: True,
+) -> None:
+    """Unpack in `folder` the wanted files of what the command writes as root.
+
+    UnitError when not all of it has come. Of an archive only files are taken: a program made what is in it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    unpack = ("tar", "--extract", "--directory", str(folder), "--no-same-owner", "--no-same-permissions")
-    with tempfile.TemporaryFile() as said:
-        with subprocess.Popen(unpack, stdin=subprocess.PIPE, stderr=said) as tar:
-            assert tar.stdin is not None
-            try:
-                for piece in _pieces(link, argv):
-                    tar.stdin.write(piece)
-                tar.stdin.close()
-            except BrokenPipeError:
-                tar.wait()
-        if tar.returncode:
-            said.seek(0)
-            last = said.read().decode(errors="replace").strip().splitlines()[-1:]
-            raise UnitError(f"what came from {link.login} cannot be unpacked: {''.join(last)}")
+    with closing(_pieces(link, argv)) as pieces:
+        try:
+            nofollow.unpack(_Archive(pieces), folder, wanted)
+        except nofollow.NoArchive as error:
+            for _ in pieces:
+                pass  # what the command itself says of its failure goes first
+            raise UnitError(f"what came from {link.login} cannot be unpacked: {error.message}") from error
 
 
-def _pieces(link: Link, argv: Sequence[str]) -> Iterator[bytes]:
+class _Archive:
+    """To be read as it comes."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+
+    def read(self, _size: int, /) -> bytes:
+        """The next piece, whatever its size; empty at the end."""
+        return next(self._pieces, b"")
+
+
+def _pieces(link: Link, argv: Sequence[str]) -> Generator[bytes, None, None]:
     channel = link.open(argv, _SILENCE)
     try:
         while data := channel.recv(_CHUNK):

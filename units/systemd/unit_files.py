@@ -8,13 +8,13 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from units import launching, names
-from units.containers import access
-from units.containers.access import INSIDE
-from units.containers.words import (
+from units.errors import UnitError
+from units.job import Job, Mpi, Pairs, Process, Slave, UnitFile
+from units.oci import ssh_access
+from units.oci.options import (
     AGENT,
-    ENTER,
     HOSTFILE,
-    OUTPUT,
+    MASTER,
     RANKS,
     REMARKS,
     SHARE,
@@ -23,20 +23,21 @@ from units.containers.words import (
     Words,
     as_app,
     confined,
+    daemons,
     limits,
     mounts,
+    output,
     run_env,
     whatever,
-)  # fmt: skip
-from units.errors import UnitError
-from units.job import Job, Mpi, Pairs, Process, Slave, UnitFile
+)
+from units.oci.ssh_access import INSIDE
 from units.render import render
 from units.systemd.node import Node
 
 # Seconds that a node has for getting an image.
 FETCH_WITHIN = 900
 # What a run has in its folder on a node, to be run by the node's shell.
-SCRIPTS = ("fetch", "keep", "end", "follow", "last")
+SCRIPTS = ("fetch", "keep", "master", "end", "follow", "last")
 Seated = TypeVar("Seated", Slave, Process)
 
 
@@ -92,7 +93,7 @@ def _node_units(job: Job, node: Node, slaves: tuple[Slave, ...], site: Site) -> 
     values = {
         **common(job, node, site),
         **each_slave(job),
-        "slaves": [(slave, limits_of(slave, node, site)) for slave in slaves],
+        "slaves": [(slave, own_words(job, slave, node, site)) for slave in slaves],
         "words": slave_words(job, conditions(node, site), site),
         "announces": template.removesuffix("@.service"),
         "what": "slave %i",
@@ -110,42 +111,48 @@ def each_slave(job: Job) -> dict[str, object]:
         "image": job.image,
         "container": names.slave_container(job, 0).removesuffix("0"),
         "hostname": f"{job.app}-slave",
-        "inside": INSIDE,
         "fetch_within": FETCH_WITHIN,
     }
 
 
-def limits_of(slave: Slave, node: Node, site: Site) -> str:
-    """What a runtime is told of this slave alone; as one text, for its words are names and numbers."""
-    return " ".join(limits(slave, conditions(node, site)))
+def own_words(job: Job, slave: Slave, node: Node, site: Site) -> str:
+    """What a runtime is told of this slave alone; as one text, for its words are names, paths and numbers.
+
+    Of the first one, which the master is in, also where the output goes and what agents note, and that its
+    name leads to itself.
+    """
+    place, files = Place(Path(site.folder(job))), ssh_access.folder_of(slave.index, slave.name)
+    words = (*limits(slave, conditions(node, site)), *mounts(place, files))
+    if files == ssh_access.MASTER:
+        words = (*words, *output(place), *daemons(place), "--add-host", f"{slave.name}:127.0.0.1")
+    return " ".join(words)
 
 
 def slave_words(job: Job, at: Conditions, site: Site) -> Words:
     """What a runtime is told of every slave."""
     place = Place(Path(site.folder(job)))
     return (
-        *identity(job), *_network(job), *confined(at), *as_app(at, place),
+        *identity(job), *_network(), *confined(at), *as_app(at, place),
         *_share(job, site), *RANKS, *whatever(job.image), "/usr/sbin/sshd", "-D", "-e",
         "-f", f"{INSIDE}/sshd_config",
     )  # fmt: skip
 
 
 def _master(job: Job, mpi: Mpi, node: Node, site: Site) -> UnitFile:
-    name, words = names.master_unit(job), master_words(job, mpi, conditions(node, site), site)
-    values = {**common(job, node, site), "name": name, "words": words, "timeout": job.timeout}
+    name = names.master_unit(job)
+    values = {**common(job, node, site), **master_of(job, mpi), "name": name}
     return render(f"{node.name}/{name}.service", "systemd/master.service.j2", values)
 
 
-def master_words(job: Job, mpi: Mpi, at: Conditions, site: Site) -> Words:
-    """What a runtime is told of the container that mpirun runs in."""
-    place, own = Place(Path(site.folder(job))), dict(run_env(job, mpi.env))
+def master_of(job: Job, mpi: Mpi) -> dict[str, object]:
+    """What a template of the master is made of: mpirun runs in the first slave's container."""
+    own = dict(run_env(job, mpi.env))
     known = {variable: own[variable] for variable in ("NAP_APP", "NAP_SHARE", *dict(mpi.env))}
-    return (
-        "--name", names.master_container(job), "--hostname", f"{job.app}-master",
-        *identity(job), *_network(job), *confined(at), *as_app(at, place), *mounts(place, "master"),
-        "--volume", f"{place.folder}/output:{OUTPUT}", *_share(job, site), "--workdir", job.workdir,
-        *whatever(job.image), "/bin/sh", "-c", ENTER, "nap", *launching.command(mpi, known, HOSTFILE),
-    )  # fmt: skip
+    return {
+        "container": names.slave_container(job, 1),
+        "words": (*MASTER, *launching.command(mpi, known, HOSTFILE)),
+        "timeout": job.timeout,
+    }
 
 
 def common(job: Job, node: Node, site: Site) -> dict[str, object]:
@@ -167,9 +174,9 @@ def identity(job: Job) -> Words:
     return ("--label", f"nap.app={job.app}", "--label", f"nap.run={job.run}")
 
 
-def _network(job: Job) -> Words:
-    """The node's own, on which slaves differ by their ports; the master's name leads to itself."""
-    return ("--network", "host", "--add-host", f"{job.app}-master:127.0.0.1")
+def _network() -> Words:
+    """The node's own, on which slaves differ by their ports."""
+    return ("--network", "host")
 
 
 def _share(job: Job, site: Site) -> Words:
@@ -187,15 +194,15 @@ def discovery_template(job: Job) -> str:
 def environments(job: Job, nodes: Iterable[Node], image_env: Pairs) -> dict[str, str]:
     """What ranks, and mpirun, find in their environment: files by slave's name, and `master`."""
     assert job.mpi is not None
-    env = (*image_env, *run_env(job, job.mpi.env))
+    env = run_env(job, job.mpi.env, image_env)
     placed = by_node(job.slaves, nodes)
     over = next(iter(placed))
     # Open MPI takes a network's address, which is the same on all nodes; interfaces may differ in name.
     where = over.interface if job.mpi.flavour == "mpich" else over.subnet
     launch = launching.environment(job.mpi, job.slaves, _together(placed), AGENT, HOSTFILE, where)
     aside = ("PMIX_OUTPUT_STDERR_FD", str(REMARKS))
-    ranks = {slave.name: access.environment(env) for slave in job.slaves}
-    return {**ranks, "master": access.environment((*env, *launch, aside))}
+    ranks = {slave.name: ssh_access.environment(env) for slave in job.slaves[1:]}
+    return {**ranks, ssh_access.MASTER: ssh_access.environment((*env, *launch, aside))}
 
 
 def _together(nodes: Iterable[Node]) -> launching.Machine:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from units.errors import UnitError
 from units.job import Outcome
+from units.supervisor.exitcode import in_words, lost_in_words
 from units.systemd.following import Ended
 from units.systemd.links import Link, Links
 from units.systemd.node import Node
@@ -19,13 +20,17 @@ from units.systemd.scripts import script
 
 _BETWEEN_LOOKS = 1.0
 _ANSWERS_WITHIN = 5.0
+# What nodes call it that is no end of a slave's unit.
+_SILENT, _DAEMON = "silent", "daemon"
 # Seconds in which units mostly are sent: to connect meanwhile would only hold that up.
 _SENT_WITHIN = 5.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A slave of a run that has ended on a node, or, without an `ended`, that the run has no files there."""
+    """What a node says of a slave of a run: that it has ended, or does not answer; that mpirun's daemon was
+    killed there; or, without an `ended`, that the run has no files on the node.
+    """
 
     folder: str
     node: str
@@ -33,22 +38,31 @@ class Finding:
     ended: Ended | None = None
     words: str = ""
 
-    def outcome(self, app: str) -> Outcome:
+    def outcome(self, placed: Placed) -> Outcome:
         if self.ended is None:
             reason = f"the node {self.node} has lost what it had of the run: was it started anew?"
             return Outcome(137, reason, "lost")
         code = self.ended.code
+        return Outcome(code or 1, self._reason(placed, self.ended.result, code), "lost")
+
+    def _reason(self, placed: Placed, result: str, code: int) -> str:
         words = f": {self.words}" if self.words else ""
-        reason = f"the slave {app}-slave{self.slave} on {self.node} was lost (exit {code}){words}"
-        return Outcome(code or 1, reason, "lost")
+        hostname = f"{placed.app}-slave{self.slave}"
+        where = placed.places().get(hostname, hostname)
+        if result == _DAEMON:
+            return f"the MPI daemon on {where} {in_words(code)}"
+        if result == _SILENT:
+            return f"the slave {where} was lost{words}"
+        return f"the slave {where} {lost_in_words(code)}{words}"
 
 
-def look(
-    link: Link, node: str, folders: Sequence[str], how: str = "look", within: float = _ANSWERS_WITHIN
-) -> list[Finding]:
+def look(link: Link, node: str, folders: Sequence[str]) -> list[Finding]:
     """What is to be said of runs, by their folders there. UnitError when the node does not answer."""
-    said = link.ask(script(how, *folders), within=within)
-    # A slave's last words may have whatever else Python takes for a line's end.
+    return findings(node, link.ask(script("look", *folders), within=_ANSWERS_WITHIN))
+
+
+def findings(node: str, said: str) -> list[Finding]:
+    """From the lines of `look`; a slave's last words may have whatever else Python takes for a line's end."""
     return [_finding(node, line.split(" ", 5)) for line in said.split("\n") if line]
 
 
@@ -64,7 +78,7 @@ class _Watched:
     """A run on a node; `there` once it was seen there."""
 
     run: Path
-    app: str
+    placed: Placed
     there: bool
 
 
@@ -98,7 +112,7 @@ class Watch:
                 if share.node not in self._watched:
                     self._watched[share.node] = {}
                     self._start(share.node)
-                self._watched[share.node][placed.folder] = _Watched(run, placed.app, there)
+                self._watched[share.node][placed.folder] = _Watched(run, placed, there)
 
     def end(self, placed: Placed) -> None:
         with self._lock:
@@ -158,7 +172,7 @@ class Watch:
         for finding in findings:
             watched = runs[finding.folder]
             if finding.ended or watched.there:
-                self._tell(watched.run, finding.outcome(watched.app))
+                self._tell(watched.run, finding.outcome(watched.placed))
         for folder in runs.keys() - gone:
             runs[folder].there = True
 

@@ -1,0 +1,178 @@
+"""A Dockerfile and its context come in, an image comes out; given up, its build leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from receiver.text.output import BUILD, Activity, Limits, Say, heard
+from units.errors import UnitError
+from units.local import descendants
+from units.oci import build as building
+from units.oci.build import Build
+from units.oci.runtime import Runtime
+
+# How long a builder has to clean up after itself, in seconds and in tries, and what is between two looks.
+_PATIENCE = 10.0
+_REMOVALS = 300
+_BETWEEN_LOOKS = 0.1
+# Docker's: that a step's container is being made, and which it is.
+_STEP = re.compile(r"Step \d+/\d+ : RUN ")
+_RUNNING = re.compile(r"^ ---> Running in ([0-9a-f]{12})$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Making:
+    """How an image is made: its labels, the memory in bytes (None for all there is), and until when.
+
+    `activity` is what silence is told of.
+    """
+
+    runtime: Runtime
+    labels: Mapping[str, str]
+    memory: int | None
+    limits: Limits
+    say: Say
+    activity: Activity = BUILD
+
+
+def make(making: Making, build: Build, hear: Say, *options: str) -> int:
+    """The builder's exit code; its lines go to `hear`, the image's id to the build's `id_file`.
+
+    ReceiverError when it takes too long or nobody wants it any more: then the step that runs is killed,
+    and the builder ends with it.
+    """
+    runtime = making.runtime
+    limit = ("--memory", f"{making.memory}b") if making.memory else ()
+    labels = (word for name, value in making.labels.items() for word in ("--label", f"{name}={value}"))
+    program, verb, *words = building.command(runtime, build)
+    argv = [program, verb, "--force-rm", *limit, *labels, *options, *words]
+    containers: list[str] = []
+    line = ""
+    with _started(argv, building.environment(runtime)) as (client, output):
+        try:
+            for line in heard(output, making.limits, making.say, making.activity):
+                containers += _RUNNING.findall(line)
+                if not building.is_chatter(line):
+                    hear(line)
+        except BaseException:
+            if _STEP.match(line):
+                containers += _RUNNING.findall(_next(output))
+            end(client.pid, runtime.kind, output)
+            if containers:
+                _remove(runtime, containers[-1])
+            raise
+        return client.wait()
+
+
+@contextmanager
+def _started(argv: list[str], env: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The client, and what it says: from a pipe whose other end it has too.
+
+    So it is not killed by its next line when its receiver was, which Podman could not clean up after:
+    it is there still when the next receiver looks for it.
+    """
+    output, its = os.pipe()
+    try:
+        client = subprocess.Popen(
+            argv, env=env, cwd="/", stdin=subprocess.DEVNULL, stdout=its, stderr=its, pass_fds=[output],
+            start_new_session=True,
+        )  # fmt: skip
+    except BaseException:
+        os.close(output)
+        raise
+    finally:
+        os.close(its)
+    with client:
+        try:
+            yield client, output
+        finally:
+            os.close(output)
+
+
+def _next(output: int) -> str:
+    """What Docker says next. A container that it is making would be left when its client goes before that."""
+    said, deadline = b"", time.monotonic() + _PATIENCE
+    while b"\n" not in said and select.select([output], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        data = os.read(output, 65536)
+        if not data:
+            break
+        said += data
+    return said.decode(errors="replace")
+
+
+def end(pid: int, kind: str, output: int | None = None) -> None:
+    """End a builder's client `pid` in a way that lets it clean up; `output` is what it writes to, if ours.
+
+    Docker's engine ends what its client asked for once the client has gone. Podman is the builder itself,
+    and would leave the step running and its file systems mounted: the step is killed, so that it fails.
+    """
+    try:
+        watch = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    if kind == "docker":
+        _kill(pid, signal.SIGTERM)
+    watched = [watch] if output is None else [watch, output]
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        for process in _steps_of(pid):
+            _kill(process, signal.SIGKILL)
+        ready = select.select(watched, [], [], _BETWEEN_LOOKS)[0]
+        if watch in ready:
+            break
+        if ready and output is not None and not os.read(output, 65536):
+            watched = [watch]
+    else:
+        for process in (*descendants.of(pid), pid):
+            _kill(process, signal.SIGKILL)
+    os.close(watch)
+
+
+def _remove(runtime: Runtime, step: str) -> None:
+    """The container of a step; the engine may be at removing it itself, and is given the time to."""
+    with contextlib.suppress(UnitError):
+        for _ in range(_REMOVALS):
+            if "already in progress" not in runtime.run("rm", "--force", step).stderr:
+                return
+            time.sleep(_BETWEEN_LOOKS)
+
+
+def _steps_of(pid: int) -> list[int]:
+    """The processes below `pid` that are in a container: in a PID namespace of their own."""
+    ours = _depth(os.getpid())
+    return [process for process in descendants.of(pid) if _depth(process) > ours]
+
+
+def _depth(pid: int) -> int:
+    """In how many PID namespaces a process has a number; 0 for one that has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("NSpid:"):
+                return len(line.split()) - 1
+    return 0
+
+
+def _kill(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def orphans(runtime: Runtime, label: str) -> list[int]:
+    """Clients that build something with this label: `name=value`."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if words[:2] == [os.fsencode(runtime.program), b"build"] and label.encode() in words:
+                found.append(int(folder.name))
+    return found

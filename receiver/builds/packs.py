@@ -1,0 +1,19 @@
+"""The programs of folder packs, run in capsules: neither they nor the trees they look at are nap's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from buildpacks import folder
+from receiver.home.paths import Home
+from units.local.engine import capsule_argv
+
+
+def enclosing(home: Home) -> folder.Enclose:
+    """Each call in a capsule of its own, on every engine: what it asks for is no more than a look."""
+
+    def enclose(call: folder.Call) -> Sequence[str]:
+        writable, readable = ((call.tree,), ()) if call.writes else ((), (call.tree,))
+        return capsule_argv(home.root, writable, (*readable, call.pack), call.argv)
+
+    return enclose

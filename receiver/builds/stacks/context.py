@@ -1,0 +1,42 @@
+"""The folder a stack's Dockerfile is built in: what is installed with, and the wheel's files by stage."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path, PurePosixPath
+
+from buildpacks import image_stacks, stack_wheel
+from buildpacks.image_stacks import Recipe
+from receiver.text.output import Say, indented
+
+
+def fill(context: Path, recipe: Recipe, wheels: Path, say: Say) -> None:
+    """Everything the recipe's Dockerfile copies. The wheel is fetched here: no image knows from where."""
+    installer = context / image_stacks.INSTALLER
+    shutil.copyfile(image_stacks.FOLDER / image_stacks.INSTALLER, installer)
+    installer.chmod(0o755)
+    wheel = recipe.kind.wheel
+    if wheel is None or recipe.packages:
+        return
+    if stack_wheel.installed(wheel.name, wheels) is None:
+        stack_wheel.install(wheel.name, wheels, indented(say))
+    for stage in image_stacks.STAGES:
+        (context / "mpi" / stage).mkdir(parents=True)
+    _copy(wheels / wheel.folder, context / "mpi")
+
+
+def _copy(prefix: Path, target: Path) -> None:
+    """Each file to its stage, readable by everybody whatever the receiver's umask was."""
+    for folder, _, names in os.walk(prefix):
+        for source in (Path(folder, name) for name in names):
+            inner = source.relative_to(prefix)
+            stage = image_stacks.stage_of(PurePosixPath(inner))
+            if stage is None:
+                continue
+            copy = target / stage / inner
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, copy)
+            copy.chmod(0o755 if source.stat().st_mode & 0o100 else 0o644)
+    for folder, _, _ in os.walk(target):
+        Path(folder).chmod(0o755)

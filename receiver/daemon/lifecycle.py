@@ -1,0 +1,301 @@
+"""Bring a home up and down: the registry of images, etcd, discovery, the receiver daemon; and back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nap_start
+from receiver import engine_choice, installed
+from receiver.builds import image_registry
+from receiver.client import Client
+from receiver.daemon import limits, state
+from receiver.engines import opening as engine_opening
+from receiver.errors import ReceiverError
+from receiver.home import folder as home_folder
+from receiver.home import settings as home_settings
+from receiver.home.paths import Home
+from receiver.home.settings import EtcdSettings, Settings
+from receiver.ledger.ledger import in_progress
+from receiver.nodes import fleets, reach
+from receiver.push import hook_scripts, preflight
+from receiver.runs import cleanup, services
+from receiver.runs.cleanup import PendingCleanup
+from registry.discovery import daemon as discovery
+from registry.etcd import program as etcd_program
+from registry.etcd import server as etcd_server
+from registry.etcd.endpoint import Endpoint
+from registry.etcd.endpoint import Settings as StoreSettings
+from registry.etcd.open import choose_api, open_store
+from registry.images import mirror as image_mirror
+from registry.keys import Keys
+from registry.node_proxy import proxy as node_proxy
+from registry.processes import Detached, PidLock
+from units.engine import Engine
+from units.errors import UnitError
+from units.job import Handle
+from units.local.engine import check
+
+Say = Callable[[str], None]
+_OTHER = "it was started from other files than these"
+
+
+@contextlib.contextmanager
+def _private() -> Iterator[None]:
+    """What is made meanwhile is for its owner alone, whatever umask whoever types has."""
+    mask = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(mask)
+
+
+@_private()
+def up(root: Path, engine: str | None, say: Say) -> None:
+    """Start what is not running yet, and anew what was started from other files than these.
+
+    What runs on an engine is left alone. An error says what stands in the way.
+    """
+    home = Home(root)
+    home_folder.refuse_odd(root)
+    home_folder.refuse_anothers(root)
+    settings = home_settings.load(home.settings)
+    limits.take(own_etcd=not settings.etcd.url)
+    chosen = engine_choice.choose(home, engine, settings.engine)
+    if chosen == "local":
+        check()
+    home_folder.make(home)
+    with _nobody_else(home):
+        preflight.check(home)
+        beyond = reach.addresses(home, settings) if chosen in engine_choice.ON_NODES else ()
+        if chosen == "fleet":
+            fleets.check(home, settings, say)
+        if chosen in engine_choice.OF_IMAGES:
+            _have_containers(home, settings, say)
+        engine_choice.keep(home, chosen)
+        hook_scripts.write(home)
+        endpoint = _have_etcd(home, settings.etcd, say)
+        if beyond:
+            _open_for_nodes(home, settings, endpoint, beyond, say)
+        _have_discovery(home, say)
+        _have_daemon(home, say)
+    say(_summary(Client(root).get("/status")))
+
+
+def down(root: Path, say: Say) -> None:
+    """Stop the receiver, what it runs, discovery and etcd. Services come back with the next `up`.
+
+    Runs that cannot be stopped keep nothing else up: the error that names them comes last.
+    """
+    home = Home(root)
+    told: list[str] = []
+
+    def tell(line: str) -> None:
+        told.append(line)
+        say(line)
+
+    home_folder.refuse_anothers(root)
+    if home.root.is_dir():
+        settings = home_settings.load(home.settings)
+        with _nobody_else(home):
+            _stop(home, settings, tell)
+    if not told:
+        say("nap is not up")
+
+
+def _stop(home: Home, settings: Settings, say: Say) -> None:
+    """Each part that runs, with a line of it."""
+    if _daemon(home).pid():
+        _daemon(home).stop()
+        say("receiver stopped")
+    try:
+        _stop_runs(home, settings, say)
+    finally:
+        _stop_servers(home, say)
+
+
+def _stop_servers(home: Home, say: Say) -> None:
+    if discovery.pid(home.root):
+        discovery.stop(home.root)
+        say("discovery stopped")
+    if node_proxy.pid(home.root):
+        node_proxy.stop(home.root)
+        say("what nodes announce at stopped")
+    if etcd_server.pid(home.etcd):
+        etcd_server.stop(home.etcd)
+        say("etcd stopped")
+    if image_mirror.pid(home.image_registry):
+        image_mirror.stop(home.image_registry, _images_log(home))
+        say("images for nodes stopped")
+    image_registry.stop(home, say)
+
+
+def _summary(status: Mapping[str, Any]) -> str:
+    engine, etcd = status["engine"], status["etcd"]
+    if "runtime" in status:
+        engine += f" ({status['runtime']}, images in {status['registry']})"
+    return f"nap is up: engine {engine}, etcd {etcd['url']} ({etcd['api']}), home {status['home']}"
+
+
+@contextlib.contextmanager
+def _nobody_else(home: Home) -> Iterator[None]:
+    """One `up` or `down` of a home at a time."""
+    with contextlib.closing(PidLock(home.root / "up.lock")) as lock:
+        lock.wait()
+        lock.write(os.getpid())
+        yield
+
+
+def _have_etcd(home: Home, settings: EtcdSettings, say: Say) -> Endpoint:
+    """The settings of whichever etcd serves this home, in a file for every writer and reader."""
+    if settings.url:
+        endpoint = Endpoint(
+            settings.url, ca=settings.ca, cert=settings.cert, key=settings.key, user=settings.user,
+            password=image_registry.secret("etcd.password_file", settings.password_file),
+        )  # fmt: skip
+    else:
+        before = etcd_server.authority(home.etcd)
+        endpoint = etcd_server.start(home.etcd, say, settings.port)
+        if before != etcd_server.authority(home.etcd) and discovery.pid(home.root):
+            discovery.stop(home.root)  # it knows the old one alone
+    endpoint = choose_api(endpoint) if settings.api == "auto" else replace(endpoint, api=settings.api)
+    open_store(endpoint).ping()
+    StoreSettings(endpoint, Keys(home.id), settings.timing).save(home.etcd_settings)
+    return endpoint
+
+
+def _have_containers(home: Home, settings: Settings, say: Say) -> None:
+    """A registry that answers, and a runtime that does; the rest of the home waits for them."""
+    image_registry.have(home, settings.registry, say)
+    image_registry.runtime(home, settings)
+
+
+def _open_for_nodes(
+    home: Home, settings: Settings, endpoint: Endpoint, beyond: tuple[str, ...], say: Say
+) -> None:
+    """Where nodes announce and find images, as far as that is nap's own; `beyond` is what they call us by."""
+    from registry import certificates
+
+    files = certificates.ensure(home.etcd / etcd_server.CERTIFICATES, beyond)
+    if settings.etcd.url:
+        node_proxy.stop(home.root)
+    else:
+        node_proxy.start(home.root, beyond, say, settings.etcd.nodes.port, installed.version())
+    _say_what_is_known(endpoint, bool(settings.etcd.url), say)
+    if not settings.registry.url:
+        image_mirror.start(home.image_registry, _images_log(home), files, beyond, say)
+
+
+def _say_what_is_known(endpoint: Endpoint, others: bool, say: Say) -> None:
+    """Of holes in the rights of its users, whom an etcd that is not nap's own needs."""
+    version = etcd_program.version_at(endpoint)
+    known = etcd_program.known_against(version) if version else ""
+    if known and version:
+        what = "a node can get around its rights there" if others else "nodes do not reach it themselves"
+        say(f"the rights of users have holes in etcd {etcd_program.text(version)} ({known}): {what}")
+
+
+def _images_log(home: Home) -> Path:
+    return home.log / "node-images.log"
+
+
+def _have_discovery(home: Home, say: Say) -> None:
+    before = discovery.pid(home.root)
+    pid = discovery.start(home.root, home.log / "discovery.log", installed.version())
+    if before and pid != before:
+        say(f"discovery stopped: {_OTHER}")
+    if pid != before:
+        say(f"discovery started (pid {pid})")
+
+
+def _daemon(home: Home) -> Detached:
+    return Detached("the receiver", home.lock, home.log / "daemon.log")
+
+
+def _have_daemon(home: Home, say: Say) -> None:
+    """The one that runs, if it is of this version and has read the settings that hold now."""
+    process, digest = _daemon(home), state.digest(home)
+    if process.stop_other(installed.version()):
+        say(f"receiver stopped: {_OTHER}")
+    if process.pid() and not state.has_sockets(home):
+        process.stop()
+        say("receiver stopped: its sockets were gone")
+    if process.pid() and not state.has_read(home, digest):
+        process.stop()
+        say("receiver stopped: its settings have changed")
+    with process.closed_door() as lock:
+        if not lock.take():
+            return
+        home.settings_read.write_text(digest)
+        command = nap_start.argv("receiver.daemon.main", str(home.root))
+        pid = process.launch(command, _environment(), lock, version=installed.version())
+    say(f"receiver started (pid {pid})")
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what is for other programs.
+
+    Git's variables in a hook or an alias name a repository, where the daemon's git would go. Python's are
+    the user's for programs of his own. And a shell that has nap's own Python activated would hand its PATH
+    to all programs.
+    """
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "PYTHON"))}
+    path = os.pathsep.join(folder for folder in os.get_exec_path() if not _is_own(folder))
+    return {**ours, "PATH": path}
+
+
+def _is_own(folder: str) -> bool:
+    """Whether it is the bin/ of the virtual environment that nap itself is in."""
+    return sys.prefix != sys.base_prefix and Path(folder) == Path(sys.prefix) / "bin"
+
+
+def _stop_runs(home: Home, settings: Settings, say: Say) -> None:
+    """End what runs, and remove what is left. The next daemon records how; a service it starts again.
+
+    ReceiverError, once all others have ended, when some cannot be stopped.
+    """
+    unfinished = in_progress(home.ledger)
+    if not unfinished and not any(home.owed.glob(f"*{cleanup.RECORD}")):
+        return
+    engine = engine_opening.opened(home, settings)
+    try:
+        _stop_each(home, engine, unfinished, say)
+    finally:
+        _clean_up(home, engine, say)
+
+
+def _stop_each(home: Home, engine: Engine, unfinished: list[tuple[str, int]], say: Say) -> None:
+    left = []
+    for app, number in unfinished:
+        name, handle = f"{app} run {number}", Handle(home.run(app, number))
+        try:
+            _stop_run(engine, name, handle, say)
+        except (UnitError, OSError) as error:
+            say(f"{name} could not be stopped: {error}")
+            left.append(name)
+    if left:
+        sentence = f"not everything that ran could be stopped: {', '.join(left)}"
+        raise ReceiverError(sentence, "nap up takes it up again; nap cancel then tries once more")
+
+
+def _clean_up(home: Home, engine: Engine, say: Say) -> None:
+    """After runs that have ended. What a run that goes on has is its own."""
+    pending = PendingCleanup(home, engine)
+    ended = [key for key in pending.recorded() if not engine.running(Handle(home.run(*key)))]
+    pending.run_each(ended, say)
+
+
+def _stop_run(engine: Engine, name: str, handle: Handle, say: Say) -> None:
+    if engine.running(handle):
+        engine.stop(handle, services.WENT_DOWN)
+        say(f"stopped {name}")
+        for line in handle.remarked:
+            say(line)
+    if engine.has_ended(handle):
+        with contextlib.suppress(UnitError):
+            engine.results(handle)

@@ -1,0 +1,126 @@
+"""The receiver daemon, with its home as argument. Owns the ledger, the queue and the runs' threads.
+
+It may be killed at any time: runs go on without it, and the next one takes them up. Whoever starts it
+hands it the home's lock, so that there is one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from receiver import engine_choice
+from receiver.builds import image_registry
+from receiver.daemon import log
+from receiver.daemon.api import Api
+from receiver.engines import builders
+from receiver.engines import opening as engine_opening
+from receiver.home import settings as home_settings
+from receiver.home.paths import Home
+from receiver.ledger.ledger import Ledger
+from receiver.ledger.publisher import Publisher
+from receiver.nodes.book import NodeBook
+from receiver.nodes.news import NodeNews
+from receiver.nodes.states import CONNECT_WITHIN
+from receiver.push.server import Hooks
+from receiver.runs import apps
+from receiver.runs.cleanup import PendingCleanup
+from receiver.runs.context import Parts
+from receiver.runs.dispatcher import Dispatcher
+from receiver.runs.prepare import Preparer
+from registry.etcd.endpoint import Settings as EtcdSettings
+from registry.etcd.open import open_store
+from registry.processes import tell_starter
+from units.systemd.links import Links
+
+
+def main() -> None:
+    root = Path(sys.argv[1])
+    os.chdir(root)
+    os.umask(0o077)
+    log.take_over()
+    home = Home(root)
+    etcd = EtcdSettings.load(home.etcd_settings)
+    parts = _parts(home, etcd)
+    parts.builder.sweep()
+    dispatcher = Dispatcher(parts)
+    api = Api(parts, dispatcher, _uses(parts, etcd))
+    application = api.application(lambda _: _at_work(home, parts, dispatcher))
+    config = uvicorn.Config(
+        application, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=1
+    )  # fmt: skip
+    uvicorn.Server(config).run(sockets=[_listen(home.api_socket.name)])
+
+
+def _parts(home: Home, etcd: EtcdSettings) -> Parts:
+    settings = home_settings.load(home.settings)
+    builder = builders.opened(home, settings)
+    store = open_store(etcd.endpoint)
+    engine = engine_opening.opened(home, settings)
+    return Parts(
+        home=home,
+        settings=settings,
+        ledger=Ledger(home.ledger),
+        engine=engine,
+        store=store,
+        keys=etcd.keys,
+        images=builder.images,
+        builder=builder,
+        preparer=Preparer(home, settings, builder, engine.never_fits),
+        publisher=Publisher(store, etcd.keys),
+        cleanup=PendingCleanup(home, engine),
+    )
+
+
+def _uses(parts: Parts, etcd: EtcdSettings) -> dict[str, Any]:
+    """What `nap status` shows of the parts beside the receiver."""
+    uses: dict[str, Any] = {"etcd": {"url": etcd.endpoint.url, "api": etcd.endpoint.api}}
+    if parts.engine.name in engine_choice.OF_IMAGES:
+        uses["registry"] = image_registry.of(parts.home, parts.settings.registry).name
+        uses["runtime"] = image_registry.runtime(parts.home, parts.settings).shown
+    return uses
+
+
+@asynccontextmanager
+async def _at_work(home: Home, parts: Parts, dispatcher: Dispatcher) -> AsyncIterator[None]:
+    """Between start and SIGTERM, which ends the daemon and nothing else."""
+    await asyncio.to_thread(apps.mend, parts)
+    await asyncio.to_thread(dispatcher.recover)
+    hooks = Hooks(parts, dispatcher)
+    server = await hooks.serve(Path(home.hook_socket.name))
+    with _news_of_nodes(parts):
+        tell_starter()
+        yield
+    server.close()
+    hooks.give_up()
+    parts.publisher.close()
+
+
+@contextmanager
+def _news_of_nodes(parts: Parts) -> Iterator[None]:
+    """Meanwhile etcd knows how they are, where the engine has some."""
+    if parts.engine.name not in engine_choice.ON_NODES:
+        yield
+        return
+    book = NodeBook(parts.home.nodes)
+    links = Links(book.identity, CONNECT_WITHIN)
+    NodeNews(book, links, parts.engine.uses, parts.publisher, parts.settings.nodes.away / 2).begin()
+    yield
+    links.close()
+
+
+def _listen(path: str) -> socket.socket:
+    """A name relative to the home is clear of the 108 bytes that a socket's path may have."""
+    Path(path).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(path)
+    listener.listen(128)
+    return listener

@@ -1,0 +1,87 @@
+"""What the engine `containers` needs: a runtime, a registry of images, and where stacks come from."""
+
+from __future__ import annotations
+
+from receiver.errors import ReceiverError
+from receiver.findings import Finding, Machine, settings_of, version_in
+
+_ENGINE = "the engine containers"
+# Where a few bytes are put and read back.
+_CHECKED = "nap_check"
+
+
+def check_podman(machine: Machine) -> Finding:
+    path = machine.which("podman")
+    if path is None:
+        return _without_runtime(machine, "podman", "podman")
+    told = machine.output([path, "info", "--format", "{{.Host.Security.Rootless}}"])
+    found = f"{version_in(machine.output([path, '--version']) or '')} ({path})"
+    if told is None:
+        return Finding("podman", _lacking(machine), f"{found} does not answer", "try it by hand: podman info")
+    return Finding("podman", True, f"{found}, rootless" if told.strip() == "true" else found)
+
+
+def check_docker(machine: Machine) -> Finding:
+    path = machine.which("docker")
+    if path is None:
+        return _without_runtime(machine, "docker", "docker.io")
+    told = machine.output([path, "version", "--format", "{{.Server.Version}}"])
+    if told is None:
+        hint = "its daemon does not answer: systemctl start docker (and be in the group docker)"
+        return Finding("docker", _lacking(machine), path, hint)
+    return Finding("docker", True, f"{version_in(told)} ({path})")
+
+
+def check_registry_server(machine: Machine) -> Finding:
+    name = "docker-registry"
+    for program in (name, "registry"):
+        if path := machine.which(program):
+            return Finding(name, True, f"{version_in(machine.output([path, '--version']) or '')} ({path})")
+    hint = f"{_ENGINE} needs it, or a registry that settings name: registry.url"
+    return Finding(name, None, "not found", hint, name)
+
+
+def check_mmdebstrap(machine: Machine) -> Finding:
+    if path := machine.which("mmdebstrap"):
+        return Finding("mmdebstrap", True, path)
+    hint = f"stacks of {_ENGINE} need it, or an image that settings name: containers.base"
+    return Finding("mmdebstrap", None, "not found", hint, "mmdebstrap")
+
+
+def check_registry(machine: Machine) -> Finding | None:
+    """A few bytes there and back, where settings name a registry or nap's own is running."""
+    from receiver.builds import image_registry
+    from receiver.home.paths import Home
+    from registry.errors import RegistryError
+    from registry.images import server as image_server
+    from registry.images.client import Client
+
+    name, home, settings = "image registry", Home(machine.home), settings_of(machine)
+    if settings is None:
+        return None
+    if not settings.registry.url and not image_server.pid(home.image_registry):
+        hint = "nap up --engine containers starts one"
+        return Finding(name, _lacking(machine), "none is named, none is running", hint)
+    try:
+        registry = image_registry.of(home, settings.registry)
+        Client(registry).round_trip(_CHECKED)
+    except (RegistryError, ReceiverError) as error:
+        return Finding(name, _lacking(machine), error.message, error.hint or "see its log")
+    return Finding(name, True, f"{registry.name} takes images and gives them back")
+
+
+def _without_runtime(machine: Machine, name: str, package: str) -> Finding:
+    """One of the two is enough; where there is none, the first is to be installed."""
+    other = "docker" if name == "podman" else "podman"
+    if machine.which(other):
+        return Finding(name, None, "not found", f"{_ENGINE} can do with {other}")
+    hint = f"{_ENGINE} needs podman or docker"
+    return Finding(name, _lacking(machine), "not found", hint, package if name == "podman" else "")
+
+
+def _lacking(machine: Machine) -> bool | None:
+    """How bad it is: nothing works without it where the engine is the one that needs it."""
+    from receiver import engine_choice
+    from receiver.home.paths import Home
+
+    return False if engine_choice.current(Home(machine.home)) in engine_choice.OF_IMAGES else None

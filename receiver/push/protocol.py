@@ -1,0 +1,150 @@
+"""The conversation with one git hook: what it says comes in, frames go out. See hook.py for their form."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from receiver.printable import printable
+
+BRANCHES = "refs/heads/"
+_TAGS = "refs/tags/"
+_LONGEST_NAME = 100
+_BEAT = 20.0
+_READS_WITHIN = 120.0
+
+
+@dataclass(frozen=True)
+class Update:
+    """One line of a push: `ref` goes from the object `old` to `new`; all zeros is none."""
+
+    old: str
+    new: str
+    ref: str
+
+    @property
+    def is_branch(self) -> bool:
+        return self.ref.startswith(BRANCHES)
+
+    @property
+    def is_tag(self) -> bool:
+        return self.ref.startswith(_TAGS)
+
+    @property
+    def deletes(self) -> bool:
+        return not self.new.strip("0")
+
+    @property
+    def shown(self) -> str:
+        """The name people use; git takes names of 60 KB."""
+        name = self.ref.removeprefix(BRANCHES).removeprefix(_TAGS)
+        return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
+
+
+@dataclass
+class Call:
+    """What one hook says. `session` is git's receive-pack: the same for all hooks of a push.
+
+    `user` is the number of the user it runs as, `login` what sshd told it of who came in.
+    """
+
+    kind: str = ""
+    repository: Path = Path()
+    session: int = 0
+    user: int = 0
+    login: dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
+    options: list[str] = field(default_factory=list)
+    updates: list[Update] = field(default_factory=list)
+
+    @property
+    def app(self) -> str:
+        return self.repository.name.removesuffix(".git")
+
+
+class Talk:
+    """The connection to one hook."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def listen(self) -> Call:
+        """Everything the hook has to say, up to the blank line."""
+        pid, user = _peer(self._writer.get_extra_info("socket"))
+        call = Call(session=_parent(pid), user=user)
+        while line := (await self._reader.readline()).decode("utf-8", "surrogateescape").rstrip("\n"):
+            word, _, value = line.partition(" ")
+            if word == "hook":
+                call.kind = value
+            elif word == "repository":
+                call.repository = Path(value)
+            elif word == "env":
+                name, _, setting = value.partition("=")
+                call.env[name] = setting
+            elif word == "login":
+                name, _, setting = value.partition("=")
+                call.login[name] = setting
+            elif word == "option":
+                call.options.append(value)
+            elif word == "update":
+                call.updates.append(Update(*value.split(" ", 2)))
+        return call
+
+    async def beat(self) -> None:
+        """The hook takes a receiver that says nothing for long for dead."""
+        while True:
+            await asyncio.sleep(_BEAT)
+            self._write(b"o", b"")
+
+    async def hung_up(self, then: Callable[[], None]) -> None:
+        """The hook says nothing more; that it can be read means that it is gone."""
+        await self._reader.read(1)
+        then()
+
+    def sayer(self, lines: list[str]) -> Callable[[str], None]:
+        """For another thread: say a line, and keep it in `lines`. Waits for a hook that reads slowly."""
+        loop = asyncio.get_running_loop()
+
+        def say(line: str) -> None:
+            lines.append(line)
+            asyncio.run_coroutine_threadsafe(self.say(line), loop).result(_READS_WITHIN)
+
+        return say
+
+    async def say(self, text: str) -> None:
+        """What nap says, which may quote anything; `show` is for what a program wrote."""
+        await self.show((printable(text) + "\n").encode("utf-8", "surrogateescape"))
+
+    async def show(self, data: bytes) -> None:
+        self._write(b"o", data)
+        await self._writer.drain()
+
+    async def report(self, line: str) -> None:
+        self._write(b"r", (line + "\n").encode())
+        await self._writer.drain()
+
+    async def exit(self, code: int) -> None:
+        self._write(b"x", str(code).encode())
+        await self._writer.drain()
+
+    def _write(self, kind: bytes, data: bytes) -> None:
+        self._writer.write(b"%s%08d%s" % (kind, len(data), data))
+
+
+def _peer(connection: socket.socket) -> tuple[int, int]:
+    """The numbers of the process at the other end, and of its user."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, user, _ = struct.unpack("3i", credentials)
+    return pid, user
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError as error:
+        raise ConnectionError("the hook has ended") from error

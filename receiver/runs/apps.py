@@ -1,0 +1,141 @@
+"""Apps: made, configured, destroyed."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from receiver import engine_choice
+from receiver import repository as git
+from receiver.errors import ReceiverError
+from receiver.ledger.ledger import App
+from receiver.names import app_name
+from receiver.runs import pruning
+from receiver.runs.context import Parts
+from registry.errors import RegistryError
+from units.errors import UnitError
+from units.supervisor.files import remove
+
+
+def _branch(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}", text) or ".." in text or text.endswith("/"):
+        raise ValueError("the name of a branch")
+    return text
+
+
+def _truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError("true or false")
+    return text == "true"
+
+
+def _pack(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", text):
+        raise ValueError("Dockerfile, pom.xml, mpi.xml or the name of a folder in $NAP_HOME/buildpacks")
+    return text
+
+
+def _within(low: int, high: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise ValueError(f"a whole number from {low} to {high}")
+        return int(text)
+
+    return number
+
+
+CONFIG: Mapping[str, Callable[[str], Any]] = {
+    "branch": _branch,
+    "buildpack": _pack,
+    "keep": _within(1, 1000),
+    "port": _within(1, 65535),
+    "strict": _truth,
+}
+
+
+def create(parts: Parts, name: str) -> dict[str, str]:
+    """Add the app and its repository; ReceiverError, and nothing is changed, when it is there already."""
+    repository = parts.home.repository(app_name(name))
+    if os.path.lexists(repository):
+        _refuse_taken(parts, name, repository)
+    app = parts.ledger.add_app(name)
+    try:
+        git.create(repository)
+    except BaseException:
+        parts.ledger.remove_app(app.name)
+        raise
+    return {"app": app.name, "remote": str(repository)}
+
+
+def _refuse_taken(parts: Parts, name: str, repository: Path) -> None:
+    """What no app of the ledger has was made by somebody else, or for an app that the ledger has lost."""
+    if name not in {app.name for app in parts.ledger.apps()}:
+        raise ReceiverError(
+            f"{repository} is there already, and no app that nap knows of has it",
+            f"if it is not needed any more, move it away: mv {repository} {repository}.old",
+        )
+
+
+def branches(app: App) -> tuple[str, ...]:
+    """Those whose pushes are deployed."""
+    return (app.config["branch"],) if "branch" in app.config else git.DEPLOY_BRANCHES
+
+
+def configure(parts: Parts, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The new settings; a value of None takes a key away. All of the changes or none."""
+    app = parts.ledger.app(name)
+    config = dict(app.config)
+    for key, value in changes.items():
+        if key not in CONFIG:
+            raise ReceiverError(f"an app has no setting {key!r}", f"the settings are {', '.join(CONFIG)}")
+        if value is None:
+            config.pop(key, None)
+        else:
+            config[key] = _checked(key, str(value))
+    parts.ledger.configure(name, config)
+    with git.opened(parts.home.repository(name)) as repo:
+        git.configure(repo)
+    return config
+
+
+def _checked(key: str, text: str) -> Any:
+    try:
+        return CONFIG[key](text)
+    except ValueError as error:
+        raise ReceiverError(f"{key} is {text!r}", f"allowed: {error}") from error
+
+
+def destroy(parts: Parts, name: str) -> None:
+    """Remove the app with its repository, releases, images, runs, logs and cache. Nothing of it may run.
+
+    Its record goes last: until then the name is taken, and what was cut short is done by doing it again.
+    """
+    runs = [run.number for run in parts.ledger.runs(name)]
+    for folder in (parts.home.repository(name), parts.home.runs(name), parts.home.cache(name)):
+        remove(folder)
+    parts.publisher.gone(name, runs)
+    images = {release.image for release in parts.ledger.releases(name)}
+    parts.ledger.remove_app(name)
+    _forget(parts, name, images)
+
+
+def _forget(parts: Parts, name: str, images: set[str]) -> None:
+    """Containers' images are one app's; trees of the same bytes may just be given to another one."""
+    if parts.engine.name not in engine_choice.OF_IMAGES:
+        return
+    try:
+        pruning.prune(parts, images)
+    except (RegistryError, UnitError) as error:
+        print(f"{name} is gone, its images stay for now: {error}", file=sys.stderr)
+
+
+def mend(parts: Parts) -> None:
+    """Give an app that a receiver died over while it made or destroyed it a repository again."""
+    for app in parts.ledger.apps():
+        repository = parts.home.repository(app.name)
+        if not os.path.lexists(repository):
+            git.create(repository)

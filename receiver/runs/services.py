@@ -1,0 +1,117 @@
+"""Services stay up: the next one takes the older one's place, and is up once its port answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from receiver.errors import ReceiverError
+from receiver.ledger.ledger import Run
+from receiver.runs.cancellation import Ticket
+from receiver.runs.context import Parts
+from receiver.runs.progress import Progress
+from receiver.text.format import counted
+from receiver.text.heartbeat import Silence
+from units.errors import UnitError
+from units.job import Handle, Job, Outcome
+from units.supervisor.probe import answers
+
+WENT_DOWN = Outcome(130, "nap went down", "cancelled")
+_BETWEEN_TRIES = 0.05
+
+
+def is_up(run: Run) -> bool:
+    return run.service and run.state == "running"
+
+
+def older(parts: Parts, run: Run) -> list[Run]:
+    """The services of the same app that are up, from before this run."""
+    others = (other for other in parts.ledger.unfinished() if other.app == run.app)
+    return [other for other in others if is_up(other) and other.number < run.number]
+
+
+def predecessor(parts: Parts, run: Run) -> Run | None:
+    """The service that is to come back when `run` does not come up; None when it never went away."""
+    before = [other for other in parts.ledger.runs(run.app) if other.number < run.number and other.service]
+    given_way = _given_way_to(run).reason
+    found = next((other for other in reversed(before) if is_up(other) or other.reason == given_way), None)
+    if found is None or parts.engine.running(Handle(parts.home.run(found.app, found.number))):
+        return None
+    return found
+
+
+def comes_back(outcome: Outcome) -> bool:
+    """Whether a service that ended like this is to be up again with nap."""
+    return outcome == WENT_DOWN or outcome.state == "lost"
+
+
+def _given_way_to(run: Run) -> Outcome:
+    return Outcome(0, f"run {run.number} took its place", "replaced")
+
+
+def make_room(progress: Progress, parts: Parts) -> None:
+    """Stop the service that is up, where the new one is to listen on the same port itself."""
+    if parts.engine.makes_room:
+        stop_older(progress, parts)
+
+
+def stop_older(progress: Progress, parts: Parts) -> None:
+    """The new one takes the place of the service that is up."""
+    for other in older(parts, progress.run):
+        progress.say(f"-----> stopping run {other.number}, which was up with v{other.release}")
+        with said_if_it_stays(progress, other):
+            parts.engine.stop(Handle(parts.home.run(other.app, other.number)), _given_way_to(progress.run))
+
+
+@contextmanager
+def said_if_it_stays(progress: Progress, other: Run) -> Iterator[None]:
+    """Around what stops another run: that it cannot be stopped is its own trouble, not this one's."""
+    try:
+        yield
+    except (UnitError, OSError) as error:
+        progress.say(f"       run {other.number} could not be stopped: {error}")
+        progress.say(f"       to try it again: nap cancel {other.app} {other.number}")
+
+
+def refuse_taken_port(progress: Progress, parts: Parts, job: Job) -> None:
+    """ReceiverError when somebody else listens where the job's web process is to."""
+    if older(parts, progress.run) and not parts.engine.makes_room:
+        return
+    for process in job.processes:
+        if process.port and answers(process.address, process.port):
+            place = f"port {process.port} of {process.address}"
+            raise ReceiverError(
+                f"{place}, which is {job.app}'s, is taken by another program",
+                f"end that one, or choose another port: nap config {job.app} port=N",
+            )
+
+
+def _crashes(handle: Handle) -> str:
+    """What the service's output has of crashes; empty when it has not crashed."""
+    with handle.output.open(errors="replace") as lines:
+        crashes = [line for line in lines if line.startswith("nap: ") and "; starting it again in " in line]
+    if not crashes:
+        return ""
+    ended = crashes[-1].removeprefix("nap: ").partition(";")[0]
+    return f"{ended}, {counted(len(crashes), 'time')} so far; its output says why"
+
+
+def wait_until_it_answers(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: Handle) -> None:
+    """It is up from then on, unless it ends before; ReceiverError when the port does not answer in time."""
+    address, port = next((one.address, one.port) for one in job.processes if one.port)
+    deadline = time.monotonic() + parts.settings.answer_timeout
+    silence = Silence(progress.say, f"waiting for an answer on port {port}")
+    while not parts.engine.answers(handle, port):
+        silence.broken()
+        if parts.engine.wait(handle, _BETWEEN_TRIES) or ticket.is_cancelled():
+            return
+        if time.monotonic() >= deadline:
+            raise ReceiverError(
+                f"{job.app} did not answer on port {port} within {parts.settings.answer_timeout} s",
+                _crashes(handle) or "it has to listen on $PORT, at 0.0.0.0",
+            )
+    progress.up(
+        f"-----> {job.app} is up: http://{address}:{port}",
+        f"       it stays up; see: nap ps, nap logs {job.app} -f",
+    )

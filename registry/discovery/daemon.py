@@ -1,0 +1,121 @@
+"""The node's announcer: keeps the keys of its live slaves in etcd.
+
+It outlives the receiver, and leaves the keys in etcd when it is told to stop: the runners tell
+them to the next one. What they say is in `registry.discovery.protocol`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import nap_start
+from registry.discovery.protocol import converse
+from registry.discovery.table import Announced
+from registry.discovery.writer import Writer
+from registry.errors import RegistryError
+from registry.etcd.endpoint import Settings
+from registry.etcd.open import open_store
+from registry.etcd.store import Store
+from registry.processes import Detached, PidLock, tell_starter
+
+SOCKET = "discovery.sock"
+LOCK = "discovery.lock"
+SETTINGS = "etcd.json"
+
+
+def start(home: Path, log: Path, version: str = "") -> int:
+    """Have one running for this home, with `etcd.json` in it; return its pid. Idempotent.
+
+    One of another version is replaced. Runners can connect when this returns. Raises RegistryError when
+    it does not come up.
+    """
+    process = Detached("discovery", home / LOCK, log)
+    if version:
+        process.stop_other(version)
+    with process.closed_door() as lock:
+        if not lock.take():
+            return lock.owner()
+        lock.release()
+        command = nap_start.argv("registry.discovery.daemon", "--home", str(home))
+        return process.launch(command, dict(os.environ), None, version=version)
+
+
+def stop(home: Path) -> None:
+    """End it; keys of live slaves stay in etcd until they expire or are announced again."""
+    Detached("discovery", home / LOCK, home / "log").stop()
+
+
+def pid(home: Path) -> int | None:
+    """Its process; None when it does not run."""
+    return Detached("discovery", home / LOCK, home / "log").pid()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="discovery")
+    parser.add_argument("--home", type=Path, required=True, help="nap's home, with etcd.json in it")
+    # In the home, short relative names stay clear of the 108 bytes a socket's path may have.
+    os.chdir(parser.parse_args().home)
+    lock = PidLock(Path(LOCK))
+    if not lock.take():
+        _say(f"It runs already, as process {lock.owner()}.")
+        return 0
+    lock.write(os.getpid())
+    try:
+        _serve(Settings.load(Path(SETTINGS)))
+    except RegistryError as error:
+        _say(error.message)
+        return 1
+    return 0
+
+
+def _serve(settings: Settings) -> None:
+    announced = Announced()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: announced.close())
+    listener = _listen()
+    threading.Thread(target=_accept, args=(listener, announced), daemon=True).start()
+    tell_starter()
+    Writer(announced, _connect, settings.timing, _say).run()
+    Path(SOCKET).unlink(missing_ok=True)
+
+
+def _connect() -> Store:
+    """etcd, where the settings say that it is now."""
+    return open_store(Settings.load(Path(SETTINGS)).endpoint)
+
+
+def _listen() -> socket.socket:
+    Path(SOCKET).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    mask = os.umask(0o177)
+    try:
+        listener.bind(SOCKET)
+    finally:
+        os.umask(mask)
+    listener.listen(128)
+    return listener
+
+
+def _accept(listener: socket.socket, announced: Announced) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError as error:
+            _say(f"A runner cannot connect: {error}.")
+            announced.wait_closed(1)
+            continue
+        arguments = (connection, announced, _say)
+        threading.Thread(target=converse, args=arguments, daemon=True).start()
+
+
+def _say(line: str) -> None:
+    """A log for which there is no room is no reason to end."""
+    with contextlib.suppress(OSError):
+        print(f"discovery: {line}", file=sys.stderr, flush=True)

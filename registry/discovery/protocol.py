@@ -1,0 +1,61 @@
+"""What runners say to the node's announcer: a JSON object a line.
+
+{"announce": {"key": KEY, "value": TEXT}}   write it now
+{"alive": [KEY, ...]}                       these slaves were seen alive just now
+{"withdraw": KEY}                           remove it, if it still is this connection's
+
+What a connection announced is withdrawn when it closes, or says anything else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections.abc import Callable
+
+from registry.discovery.table import Announced
+from registry.errors import RegistryError
+
+LONGEST_LINE = 64 * 1024
+_KEY = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9@._-]+)+")
+
+
+def converse(connection: socket.socket, announced: Announced, say: Callable[[str], None]) -> None:
+    """Do what a connection says until it closes or says something wrong."""
+    try:
+        with connection, connection.makefile("rb") as lines:
+            while line := lines.readline(LONGEST_LINE):
+                obey(line, connection, announced)
+    except (OSError, RegistryError) as error:
+        say(f"A connection is closed: {error}")
+    finally:
+        announced.leave(connection)
+
+
+def obey(line: bytes, owner: object, announced: Announced) -> None:
+    """Do what one line says; raises RegistryError when it is not one of ours."""
+    try:
+        ((verb, what),) = json.loads(line).items()
+        if verb == "announce":
+            announced.announce(owner, _key(what["key"]), _text(what["value"]))
+        elif verb == "alive":
+            announced.alive([_key(key) for key in what])
+        elif verb == "withdraw":
+            announced.withdraw(owner, _key(what))
+        else:
+            raise ValueError(verb)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise RegistryError(f"A line is not understood: {line[:80]!r}.") from error
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str) or not _KEY.fullmatch(key):
+        raise ValueError(key)
+    return key
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(value)
+    return value

@@ -1,0 +1,104 @@
+"""A registry of images: where it is, how it is spoken to, and what images are called in it."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from base64 import b64encode
+from dataclasses import dataclass, field
+
+from registry.errors import RegistryError
+from registry.etcd.endpoint import Secret
+
+# As the distribution's specification has them: https://distribution.github.io/distribution/spec/api/
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
+_NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_PATH = rf"{_NAME}(?:/{_NAME})*"
+_DIGEST = r"sha256:[0-9a-f]{64}"
+# What Docker calls Docker Hub where it looks for logins; Podman calls it by its host.
+_HUB, _HUB_LOGIN = "docker.io", "https://index.docker.io/v1/"
+_HINT = "write HOST, HOST:PORT or HOST/PATH in small letters, without https://, such as ghcr.io/owner"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """One registry. `path` stands before each repository's name, "" where none does.
+
+    `ca` is the path of a PEM file, "" for the authorities that this machine knows. `insecure`: also
+    without TLS, or with a certificate that nobody vouches for.
+    """
+
+    host: str
+    path: str = ""
+    ca: str = ""
+    insecure: bool = False
+    user: str = ""
+    password: Secret = field(default_factory=Secret)
+
+    @property
+    def name(self) -> str:
+        """`HOST[:PORT][/PATH]`, as settings name it."""
+        return f"{self.host}/{self.path}" if self.path else self.host
+
+    @property
+    def api_host(self) -> str:
+        """Where its API is: Docker Hub's is elsewhere than its name says."""
+        return "registry-1.docker.io" if self.host == _HUB else self.host
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is reached over the loopback interface."""
+        bare = re.sub(r":\d+$", "", self.host).strip("[]")
+        try:
+            return ipaddress.ip_address(bare).is_loopback
+        except ValueError:
+            return bare == "localhost"
+
+    def repository(self, name: str) -> str:
+        """The whole name within the registry: `PATH/name`."""
+        return f"{self.path}/{name}" if self.path else name
+
+    def reference(self, repository: str, digest: str) -> str:
+        """`HOST/PATH/repository@sha256:...`: what is run."""
+        if not re.fullmatch(_DIGEST, digest):
+            raise RegistryError(f"{digest!r} is not an image's digest", "sha256: and 64 hexadecimal digits")
+        return f"{self.name}/{repository}@{digest}"
+
+    def tagged(self, repository: str, tag: str) -> str:
+        """`HOST/PATH/repository:tag`: what is shown to people."""
+        return f"{self.name}/{repository}:{tag}"
+
+    def names(self, reference: str) -> bool:
+        """Whether an image of this name is one of this registry."""
+        return reference.startswith(f"{self.name}/")
+
+    def logins(self) -> str:
+        """The text of the file in which Podman and Docker look for logins, "" where there is none."""
+        if not self.user:
+            return ""
+        pair = b64encode(f"{self.user}:{self.password.value}".encode()).decode()
+        names = (_HUB, _HUB_LOGIN) if self.host == _HUB else (self.host,)
+        return json.dumps({"auths": {name: {"auth": pair} for name in names}}, indent=1)
+
+    def split(self, reference: str) -> tuple[str, str]:
+        """The repository (without PATH) and the digest or tag of one of its references."""
+        rest = reference.removeprefix(f"{self.name}/")
+        repository, _, version = rest.partition("@" if "@" in rest else ":")
+        return repository, version
+
+
+def parse(text: str, key: str = "registry.url") -> tuple[str, str]:
+    """Host and path of what the setting `key` says. RegistryError naming it, and what is allowed."""
+    host, slash, path = text.partition("/")
+    if not re.fullmatch(_HOST, host) or (slash and not re.fullmatch(_PATH, path)):
+        raise RegistryError(f"{key} is {text!r}, which is not the address of a registry", _HINT)
+    port = re.search(r":(\d+)$", host)
+    if port and not 1 <= int(port[1]) <= 65535:
+        raise RegistryError(f"{key} is {text!r}: there is no port {port[1]}", "ports are 1 to 65535")
+    if not port and "." not in host and host != "localhost":
+        sentence = f"{key} is {text!r}: Podman and Docker take {host} for a user's name, not for a host"
+        raise RegistryError(sentence, f"write {host}:443, or its name with a dot in it")
+    if host == _HUB and not path:
+        raise RegistryError(f"{key} is {text!r}, which lacks whose images they are", f"write {_HUB}/USER")
+    return host, path

@@ -1,0 +1,137 @@
+"""etcd as nodes see it: a process before it that passes on what this receiver signed, and nothing else.
+
+etcd itself listens on loopback alone: the rights of its users have had holes in every version but the newest.
+The process outlives the receiver and remembers nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import nap_start
+from registry import ports
+from registry.certificates import Certificates
+from registry.errors import RegistryError
+from registry.etcd.endpoint import Endpoint, Secret, Settings
+from registry.images.program import Kept
+from registry.node_proxy.access import NodeAccess
+from registry.node_proxy.requests import USER, sign
+from registry.node_proxy.server import NodeServer
+from registry.processes import Detached, PidLock, tell_starter
+
+SETTINGS, CERTIFICATES = Path("etcd.json"), Path("etcd", "tls")
+LOG = Path("log", "node-proxy.log")
+_KEPT, _LOCK = Path("node-proxy.json"), Path("node-proxy.lock")
+_EVERYWHERE = "0.0.0.0"
+
+
+@dataclass(frozen=True)
+class Door:
+    """How nodes reach it: `url`, and the files of certificates of theirs."""
+
+    url: str
+    files: Certificates
+    secret: Secret
+
+    def access(self) -> NodeAccess:
+        """What nodes are sent once; each announcement has a password of its own besides."""
+        ca, cert, key = map(str, (self.files.ca, self.files.cert("node"), self.files.key("node")))
+        return NodeAccess.of(Endpoint(self.url, "v2", ca, cert, key, USER))
+
+    def password(self, key: str, value: str) -> str:
+        return sign(self.secret.value, key, value)
+
+
+def start(
+    home: Path, addresses: Sequence[str], say: Callable[[str], None], port: int = 0, version: str = ""
+) -> Door:
+    """Have it running before the etcd of `etcd.json`; return how nodes reach it. Idempotent.
+
+    `addresses` (names or IPs, at least one) are what nodes call this machine by, which its certificate
+    names already. One that runs with others, at another port than the wanted one, or of another version, is
+    started again. Raises RegistryError when the port is taken and when it does not come up.
+    """
+    process, last = _process(home), _kept(home) or Kept.new()
+    wanted = replace(last, addresses=tuple(addresses), port=port or last.port)
+    if wanted != last:
+        process.stop()
+    if version:
+        process.stop_other(version)
+    with process.closed_door() as lock:
+        if not lock.take():
+            return _door(home, wanted)
+        kept = replace(wanted, port=_port(wanted.port))
+        kept.save(home / _KEPT)
+        lock.release()
+        command = nap_start.argv("registry.node_proxy.proxy", str(home))
+        process.launch(command, dict(os.environ), None, version=version)
+    say(f"nodes announce at {_door(home, kept).url}")
+    return _door(home, kept)
+
+
+def stop(home: Path) -> None:
+    """End it: it is gone when this returns. Nothing to do when it does not run."""
+    _process(home).stop()
+
+
+def pid(home: Path) -> int | None:
+    """Its process; None when it does not run."""
+    return _process(home).pid()
+
+
+def known(home: Path) -> Door | None:
+    """How nodes reach it, whether it runs or not; None when it never did."""
+    kept = _kept(home)
+    return _door(home, kept) if kept else None
+
+
+def _process(home: Path) -> Detached:
+    return Detached("the proxy that nodes announce at", home / _LOCK, home / LOG)
+
+
+def _kept(home: Path) -> Kept | None:
+    return Kept.load(home / _KEPT) if (home / _KEPT).exists() else None
+
+
+def _door(home: Path, kept: Kept) -> Door:
+    host = f"[{kept.addresses[0]}]" if ":" in kept.addresses[0] else kept.addresses[0]
+    return Door(f"https://{host}:{kept.port}", Certificates(home / CERTIFICATES), Secret(kept.secret))
+
+
+def _port(wanted: int) -> int:
+    """The wanted port, or any that is free. It cannot move: nodes and firewalls know it."""
+    if wanted and not ports.is_free(_EVERYWHERE, wanted):
+        hint = "End what listens there, or name another one: etcd.nodes.port"
+        raise RegistryError(f"Port {wanted}, meant for what nodes announce, is taken.", hint)
+    return wanted or ports.lasting(_EVERYWHERE)
+
+
+def main() -> int:
+    os.chdir(sys.argv[1])
+    os.umask(0o077)
+    lock = PidLock(_LOCK)
+    if not lock.take():
+        return 0
+    lock.write(os.getpid())
+    try:
+        _serve(Kept.load(_KEPT), Settings.load(SETTINGS))
+    except (RegistryError, OSError) as error:
+        print(f"It does not start: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _serve(kept: Kept, settings: Settings) -> None:
+    files = Certificates(CERTIFICATES)
+    server = NodeServer((_EVERYWHERE, kept.port), files, kept.secret, settings.keys.announced, SETTINGS)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
+    tell_starter()
+    with server:
+        server.serve_forever()

@@ -1,0 +1,145 @@
+"""A run that is taken up goes on where it was, and of one that cannot go on nothing is left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from buildpacks.plan import Plan, Process, to_json
+from receiver.home.paths import Home
+from receiver.ledger.ledger import Ledger, Run
+from receiver.runs.cancellation import Ticket
+from receiver.runs.cleanup import PendingCleanup
+from receiver.runs.deploy import deploy
+from receiver.runs.progress import Progress
+from receiver.runs.services import stop_older
+from receiver.runs.story import told
+from registry.errors import RegistryError
+from units.engine import Engine
+from units.errors import UnitError
+from units.job import Outcome
+
+PLAN = Plan(built_by="", run_by="profile", stack="plain", processes=(Process("web", "serve"),))
+
+
+class Running:
+    """An engine on which every run has units until it is stopped; `stopped` is how."""
+
+    makes_room = False
+
+    def __init__(self) -> None:
+        self.waited = 0
+        self.stopped: dict[str, Outcome] = {}
+        self.unstoppable: set[str] = set()
+        self.kept: list[str] = []
+
+    def running(self, handle: Any) -> bool:
+        return handle.folder.name not in self.stopped
+
+    def wait(self, handle: Any, seconds: float | None) -> bool:
+        self.waited += 1
+        return True
+
+    def place(self, job: Any, *_: object) -> Any:
+        return job
+
+    def stop(self, handle: Any, outcome: Outcome) -> None:
+        if handle.folder.name in self.unstoppable:
+            raise UnitError("the runtime does not answer")
+        self.stopped[handle.folder.name] = outcome
+
+    def results(self, handle: Any) -> tuple[()]:
+        self.kept.append(handle.folder.name)
+        return ()
+
+    def outcome(self, handle: Any) -> Outcome:
+        return Outcome(0)
+
+
+class Away:
+    """A builder whose registry does not answer."""
+
+    def find(self, *_: object) -> None:
+        raise RegistryError("the registry cannot be reached")
+
+    stack = environment = find
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Any:
+    home = Home(tmp_path)
+    made = SimpleNamespace(
+        home=home,
+        ledger=Ledger(home.ledger),
+        engine=Running(),
+        cleanup=PendingCleanup(home, cast(Engine, Running())),
+        builder=Away(),
+        publisher=SimpleNamespace(run=lambda _: None),
+    )
+    made.ledger.add_app("hello")
+    made.ledger.release("hello", "c1", "sha256:1", to_json(PLAN))
+    return made
+
+
+def begun(parts: Any, state: str) -> Progress:
+    """A run of the app's release, as an earlier receiver left it."""
+    run: Run = parts.ledger.update(parts.ledger.accept("hello", "c1", {}, 1), state=state, service=True)
+    folder = parts.home.run(run.app, run.number)
+    return Progress(run, folder, parts.ledger, parts.publisher, lambda _: None)
+
+
+def test_a_run_whose_program_was_started_needs_nothing_but_its_end(parts: Any) -> None:
+    assert deploy(begun(parts, "running"), parts, Ticket()) == Outcome(0)
+    assert parts.engine.waited == 1
+
+
+def test_a_run_that_is_gone_is_not_waited_for(parts: Any) -> None:
+    parts.engine.stopped["1"] = Outcome(0)
+    assert deploy(begun(parts, "running"), parts, Ticket()) == Outcome(0)
+    assert parts.engine.waited == 0
+
+
+def test_a_run_that_cannot_be_taken_up_is_stopped(parts: Any) -> None:
+    with pytest.raises(RegistryError, match="cannot be reached"):
+        deploy(begun(parts, "starting"), parts, Ticket())
+    assert "1" in parts.engine.stopped
+
+
+def test_what_a_run_has_left_is_kept_and_told_also_where_it_cannot_be_stopped(parts: Any) -> None:
+    progress = begun(parts, "running")
+    parts.engine.unstoppable.add("1")
+    folder = parts.home.run("hello", 1)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "remarks").write_text("a file was left out\n")
+    with pytest.raises(UnitError, match="the runtime does not answer"):
+        deploy(progress, parts, Ticket())
+    assert parts.engine.kept == ["1"]
+    assert "a file was left out" in [frame.say.strip() for frame in told(folder)]
+
+
+@pytest.mark.parametrize("state", ["accepted", "starting", "running"])
+def test_a_run_that_is_cancelled_before_it_is_taken_up_is_stopped(parts: Any, state: str) -> None:
+    ticket = Ticket()
+    ticket.cancel(Outcome(130, "", "cancelled"))
+    deploy(begun(parts, state), parts, ticket)
+    assert parts.engine.stopped == {"1": Outcome(130, "", "cancelled")}
+    assert parts.engine.waited == 0
+
+
+def test_a_service_that_cannot_be_stopped_does_not_take_the_next_one_down(parts: Any) -> None:
+    begun(parts, "running"), begun(parts, "running")
+    parts.engine.unstoppable.add("1")
+    third = begun(parts, "running")
+    stop_older(third, parts)
+    assert parts.engine.stopped == {"2": Outcome(0, "run 3 took its place", "replaced")}
+    said = [frame.say.strip() for frame in told(parts.home.run("hello", 3))]
+    assert "run 1 could not be stopped: the runtime does not answer" in said
+
+
+def test_a_service_that_is_taken_up_stops_the_older_one_that_is_still_there(parts: Any) -> None:
+    begun(parts, "running")
+    deploy(begun(parts, "running"), parts, Ticket())
+    assert parts.engine.stopped["1"] == Outcome(0, "run 2 took its place", "replaced")

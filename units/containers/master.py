@@ -1,0 +1,28 @@
+"""The master's life: it is a process in the first slave's container, and its client stays beside it."""
+
+from __future__ import annotations
+
+import subprocess
+
+from units.containers.life import Life
+from units.oci.ssh_access import END_MASTER
+
+
+class MasterLife(Life):
+    """It has no container of its own: that is seen, and removed, as the slave's."""
+
+    _client: subprocess.Popen[bytes] | None = None
+
+    def live(self) -> None:
+        self._answered.set()
+        log = self.around.streams.log
+        self._client = client = self.around.runtime.begin(*self.unit.argv, output=log, errors=log)
+        self.tell_up()
+        code = client.wait()
+        self.end(code if code >= 0 else 128 - code, "")
+
+    def terminate(self) -> None:
+        """Where it cannot be asked to end its client is ended; the rest goes with the slaves."""
+        told = self.around.runtime.run("exec", self.unit.place, *END_MASTER)
+        if told.returncode and self._client:
+            self._client.terminate()

@@ -1,0 +1,223 @@
+"""Podman or Docker, as one thing: which of them is here, and its command line spoken."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import select
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from units.errors import UnitError
+
+# In every image of nap's stacks; what runs in containers of a receiver that is root is this user.
+APP_ID = 1000
+SECONDS = 120.0
+# Seconds in which nothing more comes after which a copy is given up.
+_SILENCE = 60.0
+_BLOCK = 1 << 16
+# Podman leaves a file `oom` where it was called from, unless nothing can be left there.
+_NOWHERE = "/proc"
+# A word of `info`, which a runtime that does not work has not; and what Podman has its networks made by,
+# which it tells from version 4 on.
+_ANY = {"podman": "{{.Host.OCIRuntime.Name}}", "docker": "{{.ServerVersion}}"}
+_BACKEND = "{{.Host.NetworkBackend}}"
+_PASSED_ON = (
+    "PATH", "HOME", "USER", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME",
+    "DOCKER_HOST", "CONTAINERS_CONF", "CONTAINERS_STORAGE_CONF", "CONTAINERS_REGISTRIES_CONF",
+    "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """One of this machine's container runtimes.
+
+    `kind` is `podman` or `docker`; `rootless` a Podman of an ordinary user. `uid` is who programs are
+    inside. `logins` is a folder with a `config.json` of registries' logins, None where there is none.
+    `registry_flags` are options for pull and push, of Podman alone: Docker's daemon has its own.
+    `isolates`: containers of one network can be kept from reaching those of another one.
+    """
+
+    kind: str
+    program: str
+    rootless: bool
+    uid: int
+    logins: Path | None = None
+    registry_flags: tuple[str, ...] = ()
+    isolates: bool = True
+
+    @property
+    def shown(self) -> str:
+        return f"{self.kind} (rootless)" if self.rootless else self.kind
+
+    def command(self, *words: str) -> list[str]:
+        return [self.program, *words]
+
+    @property
+    def env(self) -> dict[str, str]:
+        """A clean environment for its client, with nap's logins: never in an argv."""
+        ours = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        if self.logins is None:
+            return ours
+        file = str(self.logins / "config.json")
+        return {**ours, "DOCKER_CONFIG": str(self.logins), "REGISTRY_AUTH_FILE": file}
+
+    def ask(self, *words: str, seconds: float = SECONDS, stdin: str = "") -> str:
+        """What the client prints; UnitError with its last line when it fails or takes too long."""
+        done = self.run(*words, seconds=seconds, stdin=stdin)
+        if done.returncode:
+            raise UnitError(f"{self.kind} {words[0]}: {last_line(done.stderr)}", self.hint(done.stderr))
+        return done.stdout
+
+    def run(
+        self, *words: str, seconds: float = SECONDS, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """The client's end, whatever it is; UnitError when it cannot be run or takes too long."""
+        try:
+            return subprocess.run(
+                self.command(*words), env=self.env, cwd=_NOWHERE, input=stdin, capture_output=True,
+                text=True, errors="replace", timeout=seconds, check=False,
+            )  # fmt: skip
+        except OSError as error:
+            raise UnitError(f"{self.program} cannot be run: {error.strerror}", "see: nap doctor") from error
+        except subprocess.TimeoutExpired as error:
+            sentence = f"{self.kind} {words[0]} did not answer within {seconds:.0f} s"
+            raise UnitError(sentence, f"try it by hand: {self.kind} info") from error
+
+    def has(self, *images: str) -> bool:
+        """Whether all of these are in its store; UnitError when its daemon is not there to be asked."""
+        done = self.run("image", "inspect", "--format", "{{.Id}}", *images)
+        if done.returncode and "Docker daemon" in done.stderr:
+            raise UnitError(f"{self.kind}: {last_line(done.stderr)}", self.hint(done.stderr))
+        return done.returncode == 0
+
+    def attach(self, container: str, output: int, errors: int) -> subprocess.Popen[bytes]:
+        """Start a container that was created; the client, which ends with it, writes what it writes."""
+        return self.begin("start", "--attach", container, output=output, errors=errors)
+
+    def begin(self, *words: str, output: int, errors: int) -> subprocess.Popen[bytes]:
+        """A client that stays as long as what it was called for."""
+        return subprocess.Popen(
+            self.command(*words), env=self.env, cwd=_NOWHERE, stdin=subprocess.DEVNULL,
+            stdout=output, stderr=errors,
+        )  # fmt: skip
+
+    @contextlib.contextmanager
+    def reading(self, *words: str) -> Iterator[Coming]:
+        """What the client writes, as it comes, however long it goes on.
+
+        UnitError when the client fails, or when nothing more comes.
+        """
+        with (
+            tempfile.TemporaryFile() as said,
+            subprocess.Popen(
+                self.command(*words), env=self.env, cwd=_NOWHERE, stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=said,
+            ) as client,
+        ):  # fmt: skip
+            assert client.stdout
+            try:
+                yield Coming(client.stdout.fileno(), f"{self.kind} {words[0]}", f"{self.kind} info")
+            except BaseException:
+                client.kill()
+                raise
+            client.stdout.close()
+            client.wait()
+            said.seek(0)
+            error = said.read().decode(errors="replace")
+        if client.returncode:
+            raise UnitError(f"{self.kind} {words[0]}: {last_line(error)}", self.hint(error))
+
+    def hint(self, said: str) -> str:
+        """What helps against what the client said, empty when nobody knows."""
+        if "Cannot connect to the Docker daemon" in said or "docker.sock" in said:
+            return "start Docker's daemon: systemctl start docker (and be in the group docker)"
+        if "no space left on device" in said:
+            return f"the disk is full: {self.kind} system df"
+        return ""
+
+    def give(self, *paths: Path) -> None:
+        """Make files or trees belong to who programs are inside."""
+        self._own(self.uid, paths)
+
+    def take_back(self, *paths: Path) -> None:
+        """Make trees belong to the receiver's own user again."""
+        self._own(0, paths)
+
+    def _own(self, uid: int, paths: Sequence[Path]) -> None:
+        command = ["chown", "-R", "-h", f"{uid}:{uid}", "--", *map(str, paths)]
+        if self.rootless:
+            self.ask("unshare", *command)
+        elif os.geteuid() == 0:
+            subprocess.run(command, check=True)
+
+
+@dataclass(frozen=True)
+class Coming:
+    """What a client writes: bytes that may be long in coming."""
+
+    _output: int
+    _client: str
+    _question: str
+
+    def read(self, size: int, /) -> bytes:
+        """The next ones, empty at the end. UnitError when there are none for long."""
+        if not select.select([self._output], [], [], _SILENCE)[0]:
+            sentence = f"{self._client} brought nothing more for {_SILENCE:.0f} s"
+            raise UnitError(sentence, f"try it by hand: {self._question}")
+        return os.read(self._output, size)
+
+    def rest(self) -> bytes:
+        return b"".join(iter(lambda: self.read(_BLOCK), b""))
+
+
+def last_line(said: str) -> str:
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
+
+
+def find(choice: str = "auto", logins: Path | None = None, flags: tuple[str, ...] = ()) -> Runtime:
+    """The runtime that `choice` names, for `auto` the first that answers: Podman, then Docker.
+
+    `flags` are its `registry_flags`, if it is Podman.
+
+    Raises:
+        UnitError: there is none, or it does not answer.
+    """
+    names = ("podman", "docker") if choice == "auto" else (choice,)
+    there = [name for name in names if shutil.which(name)]
+    if not there:
+        sentence = f"there is no {' and no '.join(names)} on this machine"
+        raise UnitError(sentence, "apt-get install podman, or docker.io")
+    for name in there[:-1]:
+        with contextlib.suppress(UnitError):
+            return _answering(name, logins, flags)
+    return _answering(there[-1], logins, flags)
+
+
+def _answering(kind: str, logins: Path | None, flags: tuple[str, ...]) -> Runtime:
+    ordinary = os.geteuid() != 0
+    rootless = ordinary and kind == "podman"
+    uid = os.getuid() if ordinary and not rootless else APP_ID
+    mine = flags if kind == "podman" else ()
+    runtime = Runtime(kind, shutil.which(kind) or kind, rootless, uid, logins, mine)
+    return replace(runtime, isolates=_isolates(runtime.kind, runtime.program))
+
+
+@functools.cache
+def _isolates(kind: str, program: str) -> bool:
+    """Whether the runtime keeps networks apart; UnitError when it does not answer.
+
+    It is asked once by each process, since an answer takes Podman 0.1 s and more.
+    """
+    runtime = Runtime(kind, program, rootless=False, uid=APP_ID)
+    if kind == "podman" and (backend := runtime.run("info", "--format", _BACKEND)).returncode == 0:
+        return backend.stdout.strip() == "netavark"
+    runtime.ask("info", "--format", _ANY[kind])
+    return kind == "docker"

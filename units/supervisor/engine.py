@@ -1,0 +1,244 @@
+"""The daemon's side of runs: starts a runner, speaks to it, finds it again by its folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import select
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from units import ending, nofollow
+from units.errors import UnitError
+from units.job import Handle, Job, Outcome, UnitState
+from units.placement.capacity import Use
+from units.supervisor import files, processes, record
+
+_READY_WITHIN = 120.0
+# Bytes that a rank takes that does something: one of MPICH that does nothing takes half of it. And how many
+# ranks are never too many.
+_RANK = 16 << 20
+_SOME_RANKS = 64
+_STOP_WITHIN = 15.0
+_BETWEEN_TRIES = 0.02
+# A runner that has ended its run may still be bringing results, for as long as that goes on; what it
+# removes then is no more than a few calls.
+_BROUGHT_WITHIN, _CLEAN_WITHIN = 3600.0, 300.0
+
+
+class Runs:
+    """What engines whose runs have a runner answer alike; see `units.engine.Engine` for the methods."""
+
+    where = "address"
+    """By what name a unit says where it is."""
+
+    def __init__(self) -> None:
+        self._children: dict[Path, subprocess.Popen[bytes]] = {}
+
+    def never_fits(self, job: Job) -> str:
+        """A machine that has few cores is only slow; with more ranks than its memory can hold it is lost."""
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        most = max(_SOME_RANKS, memory // _RANK)
+        if job.mpi is None or job.mpi.np <= most:
+            return ""
+        here = f"this machine, whose memory of {memory >> 30} GB has room for {most}"
+        return f"{job.mpi.np} ranks are too many for {here}"
+
+    def place(
+        self, job: Job, _handle: Handle, _told: Callable[[str], None], _given_up: Callable[[], bool]
+    ) -> Job | None:
+        """All of it is on this machine."""
+        return job
+
+    def begin(self) -> None:
+        """Nothing is left to be done."""
+
+    def adopt(self, handle: Handle) -> None:
+        """It has its runner."""
+
+    def uses(self) -> Sequence[Use]:
+        """There are no nodes."""
+        return ()
+
+    def miss_nodes(self) -> None:
+        """There are none to be missed."""
+
+    def forget(self, image: str) -> None:
+        """What is on this machine is the receiver's to remove."""
+
+    def start_runner(self, handle: Handle, argv: Sequence[str]) -> None:
+        """UnitError, with nothing left, when the units do not all start.
+
+        The run's lock is handed to the runner: there is no moment in which it would seem not to run.
+        """
+        lock = record.lock(str(handle.folder))
+        try:
+            with handle.log.open("ab") as log:
+                runner = subprocess.Popen(
+                    (*argv, str(lock)),
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    cwd=handle.folder,
+                    start_new_session=True,
+                    pass_fds=(lock,),
+                )
+        finally:
+            os.close(lock)
+        self._children[handle.folder] = runner
+        assert runner.stdout is not None
+        with runner.stdout as answer:
+            ready = select.select([answer], [], [], _READY_WITHIN)[0] and answer.readline()
+        if ready != b"ready\n":
+            why = self._why_not(handle)
+            self.stop(handle, Outcome(1))
+            raise UnitError(f"the units did not start: {why}", f"the whole of it: {handle.log}")
+
+    def _why_not(self, handle: Handle) -> str:
+        _let_go(handle.folder / "lock", _STOP_WITHIN)
+        reason = self.outcome(handle).reason if self.has_ended(handle) else ""
+        last = handle.log.read_text(errors="replace").strip().splitlines()[-1:]
+        return reason or "".join(last) or "no answer from the runner"
+
+    def start_master(self, handle: Handle, files: Mapping[str, str]) -> None:
+        for name, content in files.items():
+            (handle.folder / name).write_text(content)
+        self._tell(handle, "start")
+
+    def command(self, handle: Handle, line: str) -> bool:
+        """Whether somebody was there to read it."""
+        with contextlib.suppress(OSError):
+            control = os.open(handle.folder / "control", os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+            with os.fdopen(control, "w") as fifo:
+                if stat.S_ISFIFO(os.fstat(control).st_mode):
+                    fifo.write(f"{line}\n")
+                    return True
+        return False
+
+    def running(self, handle: Handle) -> bool:
+        """The runner was given the run's lock; what encloses it may have that a bit longer."""
+        try:
+            with (handle.folder / "lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return not self._has_begun(handle) or self.runner(handle) is not None
+        return False
+
+    def _has_begun(self, handle: Handle) -> bool:
+        return (handle.folder / "pid").exists()
+
+    def has_ended(self, handle: Handle) -> bool:
+        return ending.is_kept(handle.folder)
+
+    def wait(self, handle: Handle, seconds: float | None) -> bool:
+        """Until its outcome and its results are there: its runner lets go of the lock then."""
+        self._until(handle, lambda: self._has_begun(handle))
+        return not self.running(handle) or _let_go(handle.folder / "lock", seconds)
+
+    def runner(self, handle: Handle) -> int | None:
+        with contextlib.suppress(FileNotFoundError):
+            return processes.find(nofollow.read(handle.folder / "pid"))
+        return None
+
+    def outcome(self, handle: Handle) -> Outcome:
+        killed = "its processes were killed from outside, or the machine went down"
+        return ending.kept(handle.folder) or Outcome(137, killed, "lost")
+
+    def stop(self, handle: Handle, outcome: Outcome) -> None:
+        # No more than any runner knows: it may be one of an older nap.
+        said = {"exit_code": outcome.exit_code, "reason": outcome.reason, "state": outcome.state}
+        self._tell(handle, f"stop {json.dumps(said)}")
+        pid = self.runner(handle)
+        if pid and not self._ends(handle):
+            processes.kill(pid)
+            processes.wait(pid, _STOP_WITHIN)
+            if not self.has_ended(handle):
+                ending.keep(handle, outcome)
+
+    def _tell(self, handle: Handle, line: str) -> None:
+        self._until(handle, lambda: self.command(handle, line))
+
+    def _until(self, handle: Handle, done: Callable[[], bool]) -> None:
+        """A runner that has just been started is ready in a moment; one that has ended never will be."""
+        deadline = time.monotonic() + _STOP_WITHIN
+        while not done() and self.running(handle) and time.monotonic() < deadline:
+            time.sleep(_BETWEEN_TRIES)
+
+    def _ends(self, handle: Handle) -> bool:
+        """Whether the runner does by itself what it was told."""
+        if self.wait(handle, _STOP_WITHIN):
+            return True
+        return self.has_ended(handle) and self.wait(handle, _BROUGHT_WITHIN)
+
+    def states(self, handle: Handle) -> tuple[UnitState, ...]:
+        found = [json.loads(path.read_text()) for path in (handle.folder / "units").glob("*.json")]
+        units = [unit for unit in found if "argv" in unit]
+        pids = self.numbers(handle, units)
+        states = [self._state(unit, pids.get(unit["name"], 0)) for unit in units]
+        return tuple(sorted(states, key=lambda state: (len(state.name), state.name)))
+
+    def numbers(self, handle: Handle, _units: Sequence[dict[str, Any]]) -> dict[str, int]:
+        """The machine's numbers of the units that were started, by name, as the runner wrote them down."""
+        return processes.written(handle.folder / "pids")
+
+    def _state(self, unit: dict[str, Any], pid: int) -> UnitState:
+        state = processes.state(pid) if pid else "ended"
+        return UnitState(unit["name"], unit.get(self.where, ""), unit.get("slots", 0), state, pid)
+
+    def results(self, handle: Handle) -> tuple[Path, ...]:
+        try:
+            spec = json.loads(nofollow.read(handle.folder / "run.json"))
+        except FileNotFoundError:
+            return ()
+        return files.keep_results(handle.folder, spec)
+
+    def clean_up(self, handle: Handle) -> None:
+        self.remove(handle)
+        files.clear(handle.folder)
+
+    def remove(self, handle: Handle) -> None:
+        """All but its files. Its runner does that, if it is left in peace."""
+        pid = self.runner(handle)
+        if pid and not processes.wait(pid, _CLEAN_WITHIN):
+            processes.kill(pid)
+            processes.wait(pid, _STOP_WITHIN)
+        if child := self._children.pop(handle.folder, None):
+            child.wait()
+        self.remove_what_is_left(handle)
+
+    def remove_what_is_left(self, handle: Handle) -> None:
+        """Of a run whose runner was killed: the kernel has ended its capsule."""
+
+
+def _let_go(lock: Path, seconds: float | None) -> bool:
+    """Whether nobody has the lock any more, waiting for that up to `seconds`."""
+    try:
+        held = os.open(lock, os.O_RDONLY)
+    except FileNotFoundError:
+        return True
+    try:
+        if seconds is None:
+            fcntl.flock(held, fcntl.LOCK_SH)
+            return True
+        return _is_free_within(held, seconds)
+    finally:
+        os.close(held)
+
+
+def _is_free_within(lock: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while True:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_BETWEEN_TRIES)

@@ -1,0 +1,42 @@
+"""When what crashed is started again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from units.supervisor.unit import Unit
+
+STEADY = 60.0
+LONGEST = 60.0
+
+
+class Restarts:
+    """Units that wait for their next start: 1 s, then twice as long each time it crashes, 60 s at most.
+
+    One that lived for a minute begins anew with 1 s.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._pauses: dict[str, float] = {}
+        self._due: list[tuple[float, Unit]] = []
+
+    def add(self, unit: Unit, lived: float) -> float:
+        """The seconds until `unit`, which lived that long, is started again."""
+        before = 0.0 if lived >= STEADY else self._pauses.get(unit.name, 0.0)
+        pause = min(LONGEST, before * 2 or 1.0)
+        self._pauses[unit.name] = pause
+        self._due.append((self._clock() + pause, unit))
+        return pause
+
+    def take_due(self) -> list[Unit]:
+        now = self._clock()
+        due = [unit for moment, unit in self._due if moment <= now]
+        self._due = [(moment, unit) for moment, unit in self._due if moment > now]
+        return due
+
+    @property
+    def left(self) -> float:
+        """Seconds until one is due."""
+        return max(0.0, min((moment for moment, _ in self._due), default=float("inf")) - self._clock())

@@ -1,0 +1,310 @@
+"""The life of a run: starts the units, tells who is alive, keeps the exit code.
+
+It needs no daemon: it holds a lock on the run's folder, lets the program write straight to
+`output`, and leaves `exit` behind. Commands come in as lines through the FIFO `control`: `start`,
+and `stop` with an outcome in JSON.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import time
+from collections.abc import Callable
+from typing import Any
+
+from units.errors import UnitError
+from units.supervisor import record
+from units.supervisor.announcer import Announcer
+from units.supervisor.backend import Change, Ground, Streams
+from units.supervisor.daemons import Daemons
+from units.supervisor.deadline import Ending
+from units.supervisor.exitcode import in_words, killed_rank, lost_in_words, mpich_signal
+from units.supervisor.restarts import Restarts
+from units.supervisor.unit import Unit, read_units
+
+BEAT = 5.0
+GRACE = 5.0
+# Seconds for an mpirun's daemons to end after it, where all seems well.
+DAEMONS_END_WITHIN = 30.0
+LOST = 137
+
+
+def take_folder(folder: str, lock: str) -> tuple[dict[str, Any], Streams]:
+    """Make the run in `folder` this process's own; what it is to be, and where it is told.
+
+    `lock` is the number of the descriptor that keeps others off it, which none of the units gets.
+    """
+    os.set_inheritable(int(lock), False)
+    os.chdir(folder)
+    record.keep_room()
+    record.write_identity()
+    with open("run.json") as file:
+        spec: dict[str, Any] = json.load(file)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
+    return spec, Streams(output=os.open("output", flags, 0o600), log=os.open("units.log", flags, 0o600))
+
+
+class Runner:
+    """One run's life: `run` returns when it is over."""
+
+    def __init__(self, spec: dict[str, Any], streams: Streams, ground: Ground, lock: int) -> None:
+        """`lock` is the descriptor of the run's lock: whoever waits for the run waits for it."""
+        self.lock = lock
+        self.spec = spec
+        self.streams = streams
+        self.ground = ground
+        self.waiting = read_units("units")
+        self.announcer = Announcer(os.open(spec["home"], os.O_PATH))
+        self.running: dict[str, Unit] = {}
+        self.starting: set[str] = set()
+        self.started_at: dict[str, float] = {}
+        self.restarts = Restarts()
+        self.ending = Ending()
+        hostnames = [unit.hostname for unit in self.waiting if unit.is_slave]
+        self.places = dict(zip(hostnames, hostnames, strict=True))
+        self.daemons = Daemons(self.places, ground.over_ssh)
+        # The master that has ended, and how: whether that was well is still to be found out.
+        self.judged: tuple[Unit, int, str] | None = None
+        self.first_code = 0
+        self.began = 0.0
+
+    def run(self) -> None:
+        try:
+            self.ground.arrange(self.waiting)
+        except (OSError, UnitError) as error:
+            self._end(1, f"the run's surroundings could not be arranged: {error}")
+        else:
+            self._live()
+        self._finish()
+
+    def _live(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            control = os.open("control", os.O_RDWR | os.O_NONBLOCK)
+            selector.register(control, selectors.EVENT_READ)
+            selector.register(self.ground.wakes, selectors.EVENT_READ)
+            self._start_first()
+            while not self._is_over():
+                for key, _ in selector.select(self._patience()):
+                    if key.fd == control:
+                        self._obey(os.read(control, 1 << 16).decode(errors="replace"))
+                for change in self.ground.changes():
+                    self._hear(change)
+                self._judge()
+                self._keep_time()
+
+    def _start_first(self) -> None:
+        """All but the master, which waits for its hostfile."""
+        first = [unit for unit in self.waiting if unit.kind != "master"]
+        self.waiting = [unit for unit in self.waiting if unit.kind == "master"]
+        self.starting = {unit.name for unit in first}
+        for unit in first:
+            self._start(unit)
+        if not self.waiting:
+            self._limit_time()
+
+    def _start_master(self) -> None:
+        """Once: a daemon that comes back may say it again."""
+        while self.waiting:
+            self._start(self.waiting.pop())
+            self._limit_time()
+
+    def _limit_time(self) -> None:
+        """From here on the program runs."""
+        self.began = time.time()
+        if self.spec["timeout"]:
+            self.ending.within(self.spec["timeout"])
+
+    def _start(self, unit: Unit) -> None:
+        self.started_at[unit.name] = time.monotonic()
+        try:
+            self.ground.start(unit)
+        except OSError as error:
+            self._end(127, f"{unit.name} did not start: {error}")
+            return
+        self.running[unit.name] = unit
+
+    def _obey(self, lines: str) -> None:
+        """What is no command is passed over: where nothing is hidden a program may write here too."""
+        for line in lines.split("\n"):
+            verb, _, rest = line.partition(" ")
+            if verb == "start":
+                self._start_master()
+            elif verb == "stop":
+                with contextlib.suppress(ValueError, TypeError, KeyError):
+                    told = json.loads(rest)
+                    self._end(int(told["exit_code"]), str(told["reason"]), str(told["state"]))
+
+    def _hear(self, change: Change) -> None:
+        unit = change.unit
+        if unit.name not in self.running:
+            return
+        if change.kind == "ended":
+            self._ended(unit, change)
+        elif change.kind == "daemon":
+            self._daemon_changed(unit, change.value)
+        elif change.kind == "ready":
+            if unit.key:
+                self.announcer.announce(unit.key, change.value)
+        else:
+            self._say(f"{unit.name} started")
+            self._is_up(unit)
+
+    def _is_up(self, unit: Unit) -> None:
+        """Who submitted the run is answered once all of it has started; a failed one answers by its end."""
+        if unit.name in self.starting:
+            self.starting.remove(unit.name)
+            if not self.starting and self.ending.outcome is None:
+                _answer_caller()
+
+    def _ended(self, unit: Unit, change: Change) -> None:
+        del self.running[unit.name]
+        code = change.code
+        self._say(f"{unit.name} ended with {code}")
+        self.announcer.withdraw(unit.key)
+        if unit.is_slave:
+            self._slave_lost(unit, change)
+        elif unit.kind == "master":
+            self._master_ended(unit, mpich_signal(code, "output") if unit.mpich else code, change.reason)
+        elif not self.spec["service"]:
+            self._process_done(change)
+        elif self.ending.outcome is None:
+            self._again(unit, code)
+
+    def _again(self, unit: Unit, code: int) -> None:
+        """Whether it ever comes up is for who waits for its answer to see."""
+        self._is_up(unit)
+        pause = self.restarts.add(unit, time.monotonic() - self.started_at[unit.name])
+        self._print(f"nap: {unit.hostname} {in_words(code)}; starting it again in {pause:.0f} s\n")
+
+    def _daemon_changed(self, slave: Unit, word: str) -> None:
+        """mpirun may wait for ever for one that was killed."""
+        self.daemons.note(slave.hostname, word)
+        if killed := self.daemons.killed:
+            self.ending.settle(LOST, self.ground.remark() or killed)
+            self.ending.within(2 * GRACE)
+
+    def _master_ended(self, unit: Unit, code: int, reason: str) -> None:
+        """It may hear of a slave's end before it has ended altogether, and Open MPI's may then say 0."""
+        self.judged = (unit, code, reason or (self.ground.remark() if code else ""))
+        self.ending.extend()
+        self.ending.within(GRACE if code else DAEMONS_END_WITHIN)
+
+    def _judge(self, time_is_up: bool = False) -> None:
+        """The run has ended well if mpirun, all of its daemons and all slaves say so."""
+        if self.judged is None or self.ending.outcome is not None:
+            return
+        master, code, reason = self.judged
+        dying = self._dying()
+        if (dying or self.daemons.running) and not time_is_up:
+            return
+        if dying:
+            self._end(LOST, reason or f"the slave {dying.hostname} was lost")
+        elif finding := self.daemons.finding(strict=code == 0 and not master.script):
+            self._end(code or LOST, reason or finding)
+        else:
+            self._end(code, reason or killed_rank(code, "output", self.places))
+
+    def _dying(self) -> Unit | None:
+        """A slave whose end has begun, but is still to be told."""
+        slaves = (unit for unit in self.running.values() if unit.is_slave)
+        return next((unit for unit in slaves if self._is_dying(unit)), None)
+
+    def _is_dying(self, slave: Unit) -> bool:
+        gone = slave.hostname in self.daemons.unanswered and not self.ground.answers(slave)
+        return gone or self.ground.is_ending(slave)
+
+    def _slave_lost(self, unit: Unit, change: Change) -> None:
+        """Free whoever waits for this slave; mpirun notices by itself, and is given the time to."""
+        self.ground.end_slave(unit, LOST)
+        self.daemons.lose(unit.hostname)
+        reason = change.reason or f"the slave {unit.hostname} {lost_in_words(change.code)}"
+        if not self._is_busy() and self.judged is None:
+            self._end(1, f"{reason} before the run began")
+            return
+        self.ending.settle(LOST, reason)
+        self.ending.within(2 * GRACE)
+
+    def _process_done(self, change: Change) -> None:
+        self.first_code = self.first_code or change.code
+        if not self.running:
+            self._end(self.first_code, change.reason or (self.ground.remark() if self.first_code else ""))
+
+    def _end(self, exit_code: int, reason: str = "", state: str = "ended") -> None:
+        """The run is over as soon as what still runs has heard of it: gently first, then by force."""
+        self.ending.settle(exit_code, reason, state)
+        for unit in self.running.values():
+            if not unit.is_slave:
+                self.ground.terminate(unit)
+        self.ending.within(GRACE)
+
+    def _is_busy(self) -> bool:
+        """Slaves are there for others: alone they are no run."""
+        return any(not unit.is_slave for unit in self.running.values())
+
+    def _is_over(self) -> bool:
+        return self.ending.outcome is not None and not self._is_busy()
+
+    def _keep_time(self) -> None:
+        if self.ending.left == 0.0:
+            self._time_is_up()
+        for unit in self.restarts.take_due():
+            if self.ending.outcome is None:
+                self._start(unit)
+        self.announcer.alive(self.ground.alive())
+
+    def _time_is_up(self) -> None:
+        if self.ending.outcome is not None:
+            self.running.clear()
+            return
+        if self.judged:
+            self._judge(time_is_up=True)
+            return
+        self.ending.extend()
+        self._end(124, f"it took longer than its timeout of {self.spec['timeout']} s", "timed out")
+
+    def _patience(self) -> float:
+        """Seconds until there is something to do though nothing happens."""
+        return min(BEAT, self.ending.left, self.restarts.left)
+
+    def _finish(self) -> None:
+        """How it ended is kept first: whatever becomes of what is left then, the exit code is there.
+
+        Then its results; the end is told before anything is removed that nobody waits for.
+        """
+        self.announcer.withdraw_all()
+        assert self.ending.outcome is not None
+        times = {"started": self.began, "ended": time.time()}
+        record.write_exit({**self.ending.outcome, **times}, self.streams.output)
+        self._try(self.ground.end)
+        os.close(self.lock)
+        self._try(self.ground.clean_up)
+
+    def _try(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except (OSError, UnitError) as error:
+            self._say(f"what is left of the run could not be taken away: {error}")
+
+    def _say(self, text: str) -> None:
+        _write(self.streams.log, f"{text}\n")
+
+    def _print(self, text: str) -> None:
+        _write(self.streams.output, text)
+
+
+def _write(descriptor: int, text: str) -> None:
+    """On a disk that is full nothing is said; the run goes on."""
+    with contextlib.suppress(OSError):
+        os.write(descriptor, text.encode())
+
+
+def _answer_caller() -> None:
+    """All has started. Who submitted the run may be gone."""
+    with contextlib.suppress(BrokenPipeError):
+        os.write(1, b"ready\n")
+    null = os.open("/dev/null", os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
