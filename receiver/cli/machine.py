@@ -56,6 +56,8 @@ def down() -> None:
 def status(as_json: bool) -> None:
     """Show the receiver: where it is and what it uses.
 
+    `left` are runs that have ended, of which something is still to be removed.
+
     \b
     Example:
       nap status --json | jq .pid
@@ -67,7 +69,8 @@ def status(as_json: bool) -> None:
         print_json(value)
     else:
         etcd = f"{value['etcd']['url']} (api {value['etcd']['api']})"
-        click.echo(pairs({**value, "etcd": etcd}))
+        left = ", ".join(value.get("left", ())) or None
+        click.echo(pairs({**value, "etcd": etcd, "left": left}))
 
 
 @click.command()

@@ -75,7 +75,9 @@ class Api:
         return application
 
     async def status(self, _request: Request) -> Any:
-        running = [run for run in self._parts.ledger.unfinished() if run.state == "running"]
+        unfinished = self._parts.ledger.unfinished()
+        goes_on = {(run.app, run.number) for run in unfinished}
+        left = [run for run in self._parts.cleanup.recorded() if run not in goes_on]
         return {
             "version": VERSION,
             "pid": os.getpid(),
@@ -83,7 +85,8 @@ class Api:
             "engine": self._parts.engine.name,
             **self._uses,
             "apps": len(self._parts.ledger.apps()),
-            "running": len(running),
+            "running": sum(run.state == "running" for run in unfinished),
+            "left": [f"{app} run {number}" for app, number in left],
         }
 
     async def ps(self, _request: Request) -> Any:

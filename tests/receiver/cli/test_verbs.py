@@ -122,7 +122,10 @@ def test_a_log_that_cannot_be_written_hides_nothing(nap: Nap, fake: FakeReceiver
 # --- reading verbs
 
 READING = {
-    ("status",): ("/status", {"pid": 1, "engine": "local", "etcd": {"url": "u", "api": "v2"}}),
+    ("status",): (
+        "/status",
+        {"pid": 1, "engine": "local", "etcd": {"url": "u", "api": "v2"}, "left": ["a run 1", "a run 2"]},
+    ),
     ("apps",): ("/apps", [{"app": "hello", "remote": "/r", "release": None, "state": None}]),
     ("config", "hello"): ("/apps/hello/config", {"branch": "master", "strict": False}),
     ("releases", "hello"): (
@@ -175,7 +178,7 @@ def test_json_is_the_receivers_value_and_nothing_else(
 @pytest.mark.parametrize(
     ("words", "lines"),
     [
-        (("status",), ["pid     1", "engine  local", "etcd    u (api v2)"]),
+        (("status",), ["pid     1", "engine  local", "etcd    u (api v2)", "left    a run 1, a run 2"]),
         (("apps",), ["APP    RELEASE  STATE  REMOTE", "hello  -        -      /r"]),
         (("config", "hello"), ["branch  master", "strict  false"]),
         (("render", "hello"), ["# --- slaves_hello@1", "a", "# --- master_hello", "b"]),

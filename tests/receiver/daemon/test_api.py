@@ -124,6 +124,13 @@ def test_a_refusal_that_takes_its_time_is_told_like_any_other(
     assert value["hint"].startswith(told[1])
 
 
+def test_the_status_names_what_is_left_of_runs_that_have_ended(api: Api, parts: Any) -> None:
+    goes_on = parts.ledger.accept("hello", "c1", {})
+    for number in (1, goes_on.number):
+        parts.cleanup.record("hello", number)
+    assert asyncio.run(api.status(request()))["left"] == ["hello run 1"]
+
+
 def test_who_waits_for_a_run_that_nobody_carries_out_is_told_so(api: Api, parts: Any) -> None:
     run = parts.ledger.accept("hello", "c1", {})
     Story(parts.home.run("hello", run.number)).say("begun")
