@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import selectors
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ from buildpacks.plan import Process, Step
 
 STACK = "heroku-24"
 _SECONDS = 60
+_LONGEST = 1 << 20  # bytes that a program of a pack may print; the rest is read and dropped
+_SHOWN = 500  # characters of a line that a person is shown
 _SOURCED = 'for file in .profile.d/*.sh; do [ -r "$file" ] && . "$file"; done; eval "$1"'
 
 
@@ -101,24 +105,59 @@ class Pack:
     def _run(self, call: Call) -> "subprocess.CompletedProcess[bytes]":
         env = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(call.tree), "STACK": STACK}
         try:
-            answer = subprocess.run(
-                self.enclose(call), env=env, cwd=call.tree, stdin=subprocess.DEVNULL,
-                capture_output=True, timeout=_SECONDS, check=False,
-            )  # fmt: skip
+            answer = _answer(self.enclose(call), env, call.tree)
         except OSError as error:
             raise self._no_program(call, error.strerror or str(error)) from None
         except subprocess.TimeoutExpired:
-            raise BuildpackError(
-                f"the buildpack {self.name}'s bin/{call.verb} took longer than {_SECONDS} s",
-                "Try it by hand in a clone of the app.",
-            ) from None
+            raise self._out_of_hand(call, f"took longer than {_SECONDS} s") from None
         if answer.returncode == NOT_RUN:
             raise self._no_program(call, _last_line(answer.stderr))
+        if len(answer.stdout) > _LONGEST:
+            raise self._out_of_hand(call, f"printed more than {_LONGEST >> 20} MB")
         return answer
+
+    def _out_of_hand(self, call: Call, what: str) -> BuildpackError:
+        sentence = f"the buildpack {self.name}'s bin/{call.verb} {what}"
+        return BuildpackError(sentence, "Try it by hand in a clone of the app.")
 
     def _no_program(self, call: Call, why: str) -> BuildpackError:
         sentence = f"the buildpack {self.name} has no bin/{call.verb} that runs ({why})"
         return BuildpackError(sentence, f"Make it executable: chmod +x {call.argv[0]}")
+
+
+def _answer(
+    argv: Sequence[str], env: Mapping[str, str], tree: Path
+) -> "subprocess.CompletedProcess[bytes]":
+    """As `subprocess.run` captures it, but no more of it than the receiver has room for."""
+    deadline = time.monotonic() + _SECONDS
+    with (
+        subprocess.Popen(
+            argv, env=env, cwd=tree, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process,
+        selectors.DefaultSelector() as pipes,
+    ):
+        kept = [bytearray(), bytearray()]
+        for pipe, data in zip((process.stdout, process.stderr), kept, strict=True):
+            assert pipe
+            pipes.register(pipe, selectors.EVENT_READ, data)
+        try:
+            while pipes.get_map():
+                for key, _ in pipes.select(_left(argv, deadline)):
+                    if not (more := os.read(key.fd, 1 << 16)):
+                        pipes.unregister(key.fileobj)
+                    key.data.extend(more[: _LONGEST + 1 - len(key.data)])
+            process.wait(_left(argv, deadline))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        return subprocess.CompletedProcess(argv, process.returncode, *map(bytes, kept))
+
+
+def _left(argv: Sequence[str], deadline: float) -> float:
+    """Seconds until `deadline`; TimeoutExpired when there are none."""
+    if (left := deadline - time.monotonic()) <= 0:
+        raise subprocess.TimeoutExpired(argv, _SECONDS)
+    return left
 
 
 def packs(folders: Sequence[Path], enclose: Enclose = in_the_open) -> tuple[Pack, ...]:
@@ -155,7 +194,7 @@ def _parse(answer: "subprocess.CompletedProcess[bytes]", name: str) -> dict[str,
 
 
 def _last_line(text: bytes) -> str:
-    return "".join(text.decode("utf-8", "replace").strip().splitlines()[-1:])
+    return "".join(text.decode("utf-8", "replace").strip().splitlines()[-1:])[-_SHOWN:]
 
 
 def _process(name: str, line: str, where: str) -> Process:

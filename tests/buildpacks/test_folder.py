@@ -153,3 +153,23 @@ def test_a_pack_with_windows_line_ends_is_refused_with_the_cure(tmp_path, verb):
         detect(tree, [tmp_path / "lua"]).plan(tree)
     assert f"the buildpack lua's bin/{verb} has Windows line ends (CRLF)" in refusal(error)
     assert f"sed -i 's/\\r$//' {tmp_path}/lua/bin/{verb}" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("to", "why"), [("1", "lua's bin/release printed more than 1 MB\n"), ("2", "ended with exit code 3\n")]
+)
+def test_a_release_that_prints_very_much_is_refused_in_a_few_words(tmp_path, to, why):
+    much = {**LUA, "bin/release": f"#!/bin/sh\nhead -c 30000000 /dev/zero >&{to}\nexit 3\n"}
+    lua = folder.Pack(pack(tmp_path / "lua", much))
+    with pytest.raises(BuildpackError) as error:
+        lua.release(plant(tmp_path / "app", APP), alone=True)
+    assert why in refusal(error)
+    assert len(refusal(error)) < 1000
+
+
+def test_a_pack_whose_program_does_not_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder, "_SECONDS", 0.2)
+    lua = folder.Pack(pack(tmp_path / "lua", {**LUA, "bin/detect": "#!/bin/sh\nexec sleep 600\n"}))
+    with pytest.raises(BuildpackError) as error:
+        lua.builds(plant(tmp_path / "app", APP))
+    assert "bin/detect took longer than" in refusal(error)
