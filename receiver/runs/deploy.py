@@ -120,11 +120,13 @@ def _release(
         push = Push(parts.ledger.app(run.app), run.commit_id, ticket.descriptor, options=run.options)
         prepared = parts.preparer.prepare(push, shown)
     plan = to_json(prepared.plan)
+    known = {each.number for each in parts.ledger.releases(run.app)}
     release = parts.ledger.release(run.app, run.commit_id, prepared.image.digest, plan)
     progress.update(release=release.number, seconds={**prepared.seconds, **run.seconds})
-    named = (release.app, release.number, prepared.image)
-    # Nothing of the run waits for what people may call its image.
-    threading.Thread(target=parts.builder.released, args=named, daemon=True).start()
+    if prepared.is_new or release.number not in known:
+        named = (release.app, release.number, prepared.image)
+        # Nothing of the run waits for what people may call its image.
+        threading.Thread(target=parts.builder.released, args=named, daemon=True).start()
     parts.publisher.release(release)
     return release, prepared
 

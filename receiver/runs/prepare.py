@@ -8,6 +8,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -57,13 +58,14 @@ class Push:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a commit became; `seconds` by phase (check, build)."""
+    """What a commit became; `seconds` by phase (check, build). `is_new` when its image was built just now."""
 
     commit: str
     plan: Plan
     image: Image
     stack: Stack
     seconds: dict[str, float]
+    is_new: bool
 
 
 class Preparer:
@@ -96,7 +98,7 @@ class Preparer:
                 say(f"-----> {describe(plan)}")
                 say(f"       built before: {image.digest[:19]}")
                 seconds = {"check": time.monotonic() - started, "build": 0.0}
-                return Prepared(push.commit, plan, image, stack, seconds)
+                return Prepared(push.commit, plan, image, stack, seconds, is_new=False)
             with self._checked_out(repo, commit.tree) as tree:
                 return self._build(push, tree, record, started, say)
 
@@ -137,10 +139,12 @@ class Preparer:
         if (built := _read(record)) is None:
             return None
         plan, image_digest, key = built
-        stack = self._builder.stack(plan, say)
-        if key != stack.key:
-            return None
-        image = self._builder.find(image_digest, say)
+        with ThreadPoolExecutor(1) as beside:  # each may have to ask a runtime of containers
+            found = beside.submit(self._builder.find, image_digest, say)
+            stack = self._builder.stack(plan, say)
+            if key != stack.key:
+                return None
+            image = found.result()
         return (plan, image, stack) if image else None
 
     @contextmanager
@@ -176,7 +180,7 @@ class Preparer:
         image, completed = self._builder.build(pack, plan, stack, work)
         self._remember(record, completed, image, stack)
         seconds = {"check": checked - started, "build": time.monotonic() - checked}
-        return Prepared(push.commit, completed, image, stack, seconds)
+        return Prepared(push.commit, completed, image, stack, seconds, is_new=True)
 
     def _remember(self, record: Path, plan: Plan, image: Image, stack: Stack) -> None:
         self._home.builds.mkdir(exist_ok=True)

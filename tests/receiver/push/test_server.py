@@ -33,7 +33,7 @@ PATIENCE = 20
 _NOBODY, _ONE = "0" * 40, "1" * 40
 _MASTER = f"{_NOBODY} {_ONE} refs/heads/master"
 _NOTHING: Any = None
-_PREPARED = Prepared("the commit", _NOTHING, _NOTHING, _NOTHING, {"build": 1.5})
+_PREPARED = Prepared("the commit", _NOTHING, _NOTHING, _NOTHING, {"build": 1.5}, is_new=True)
 
 
 class Receiver:

@@ -9,15 +9,19 @@ from typing import Any, cast
 import pytest
 
 from buildpacks.plan import Plan, Process, to_json
+from buildpacks.stack import Stack
 from receiver.home.paths import Home
 from receiver.ledger.ledger import Ledger, Run
+from receiver.runs import deploy as deploy_module
 from receiver.runs.cancellation import Ticket
 from receiver.runs.cleanup import PendingCleanup
 from receiver.runs.deploy import deploy
+from receiver.runs.prepare import Prepared
 from receiver.runs.progress import Progress
 from receiver.runs.services import stop_older
 from receiver.runs.story import told
 from registry.errors import RegistryError
+from registry.images.trees import Image
 from units.engine import Engine
 from units.errors import UnitError
 from units.job import Outcome
@@ -57,6 +61,13 @@ class Running:
 
     def outcome(self, handle: Any) -> Outcome:
         return Outcome(0)
+
+
+class AtOnce:
+    """Stands for a thread: it has done its work before `start` returns."""
+
+    def __init__(self, target: Any, args: tuple[Any, ...], daemon: bool) -> None:
+        self.start = lambda: target(*args)
 
 
 class Away:
@@ -143,3 +154,23 @@ def test_a_service_that_is_taken_up_stops_the_older_one_that_is_still_there(part
     begun(parts, "running")
     deploy(begun(parts, "running"), parts, Ticket())
     assert parts.engine.stopped["1"] == Outcome(0, "run 2 took its place", "replaced")
+
+
+@pytest.mark.parametrize(
+    ("digest", "is_new", "names"),
+    [("sha256:1", False, []), ("sha256:1", True, [1]), ("sha256:2", False, [2])],
+)
+def test_an_image_gets_the_name_of_its_release_when_either_is_new(
+    parts: Any, monkeypatch: pytest.MonkeyPatch, digest: str, is_new: bool, names: list[int]
+) -> None:
+    monkeypatch.setattr(deploy_module.threading, "Thread", AtOnce)
+    named: list[int] = []
+    parts.builder.released = lambda _app, number, _image: named.append(number)
+    parts.publisher.release = lambda _: None
+    progress = begun(parts, "accepted")
+    progress.update(release=None)
+    stack = Stack("plain", "", "plain", "machine")
+    prepared = Prepared("c1", PLAN, Image(digest), stack, {}, is_new)
+    with pytest.raises(RegistryError, match="cannot be reached"):
+        deploy(progress, parts, Ticket(), prepared)
+    assert named == names
