@@ -1,21 +1,36 @@
-"""Which engine a home's units run on: asked for, named by the settings, or that of last time."""
+"""The table of engines, and which one a home's units run on: asked for, set, or that of last time."""
 
 from __future__ import annotations
 
 import os
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from buildpacks.plan import Plan
 from receiver.errors import ReceiverError
 from receiver.home.paths import Home
 from receiver.ledger.ledger import in_progress
 
-ENGINES = ("local", "containers", "systemd", "fleet")
-# Those whose programs are images, built by this machine's container runtime.
-OF_IMAGES = ("containers", "systemd", "fleet")
-# Those whose units are on other machines.
-ON_NODES = ("systemd", "fleet")
-# Those that have no units for services, and for programs without ranks.
-OF_RANKS = ("fleet",)
+if TYPE_CHECKING:
+    from receiver.engine_support import Support
+    from units.engine import Engine
+
+# Each is a folder in units/ and a file in receiver/engines/, which is loaded for that engine alone. A new
+# home has the first.
+NAMES = ("local", "containers", "systemd", "fleet")
+AUTO = "auto"
+
+
+def support(name: str) -> Support:
+    """Return the receiver's side of an engine. ReceiverError for a name that is none."""
+    if name not in NAMES:
+        raise ReceiverError(f"there is no engine {name!r}", f"nap up --engine {' or '.join(NAMES)}")
+    found: Support = import_module(f"receiver.engines.{name}").SUPPORT
+    return found
+
+
+def facts(home: Home) -> type[Engine]:
+    """Return the class of the home's current engine: what it can do, without what it needs."""
+    return support(current(home)).engine
 
 
 def current(home: Home) -> str:
@@ -23,26 +38,15 @@ def current(home: Home) -> str:
     try:
         return home.engine.read_text().strip()
     except (FileNotFoundError, NotADirectoryError, PermissionError):
-        return ENGINES[0]
+        return NAMES[0]
 
 
-def choose(home: Home, asked: str | None, configured: str) -> str:
+def choose(home: Home, asked: str | None, configured: str) -> Support:
     """What `nap up` was asked for, else what the settings name, else the current one."""
-    name = asked or (current(home) if configured == "auto" else configured)
-    if name not in ENGINES:
-        raise ReceiverError(f"there is no engine {name!r}", f"nap up --engine {' or '.join(ENGINES)}")
-    return name
-
-
-def check(home: Home, plan: Plan) -> None:
-    """Refuse what the current engine cannot run, before anything is changed."""
-    engine = current(home)
-    if engine in OF_RANKS and plan.manifest is None:
-        raise ReceiverError(
-            f"the engine {engine} runs MPI programs only, so far, "
-            f"and this app runs its {plan.run_by or 'own command'}",
-            "a home of its own for it: NAP_HOME=FOLDER nap up --engine containers",
-        )
+    if asked is None and configured not in (AUTO, *NAMES):
+        allowed = ", ".join((AUTO, *NAMES))
+        raise ReceiverError(f"{home.settings}: engine is {configured!r}", f"allowed: {allowed}")
+    return support(asked or (current(home) if configured == AUTO else configured))
 
 
 def keep(home: Home, name: str) -> None:

@@ -7,13 +7,12 @@ from dataclasses import asdict
 
 import click
 
+from receiver import engine_choice
 from receiver.cli.common import client, json_option, print_json
 
 
 @click.command()
-@click.option(
-    "--engine", metavar="NAME", help="What units run on: local (at first), containers, systemd, fleet."
-)
+@click.option("--engine", metavar="NAME", help=f"What units run on: {', '.join(engine_choice.NAMES)}.")
 def up(engine: str | None) -> None:
     """Start etcd and the receiver; does nothing when they run.
 

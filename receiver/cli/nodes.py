@@ -1,4 +1,4 @@
-"""nodes: the machines that slaves are placed on, with the engines systemd and fleet."""
+"""nodes: the machines that slaves are placed on, with engines on nodes."""
 
 from __future__ import annotations
 

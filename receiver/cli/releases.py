@@ -36,7 +36,7 @@ def releases(app: str, as_json: bool) -> None:
 @click.option(
     "--engine",
     metavar="NAME",
-    help="`compose` or `fleet`, to export it; otherwise, the engine that nap is up with.",
+    help="`compose`, or an engine, to export it; otherwise, the engine that nap is up with.",
 )
 @json_option
 def render(app: str, engine: str | None, as_json: bool) -> None:

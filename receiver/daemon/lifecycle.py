@@ -15,14 +15,13 @@ from receiver import engine_choice, installed
 from receiver.builds import image_registry
 from receiver.client import Client
 from receiver.daemon import limits, state
-from receiver.engines import opening as engine_opening
 from receiver.errors import ReceiverError
 from receiver.home import folder as home_folder
 from receiver.home import settings as home_settings
 from receiver.home.paths import Home
 from receiver.home.settings import EtcdSettings, Settings
 from receiver.ledger.ledger import in_progress
-from receiver.nodes import fleets, reach
+from receiver.nodes import reach
 from receiver.push import hook_scripts, preflight
 from receiver.runs import cleanup, services
 from receiver.runs.cleanup import PendingCleanup
@@ -39,7 +38,6 @@ from registry.processes import Detached, PidLock
 from units.engine import Engine
 from units.errors import UnitError
 from units.job import Handle
-from units.local.engine import check
 
 Say = Callable[[str], None]
 _OTHER = "it was started from other files than these"
@@ -67,17 +65,13 @@ def up(root: Path, engine: str | None, say: Say) -> None:
     settings = home_settings.load(home.settings)
     limits.take(own_etcd=not settings.etcd.url)
     chosen = engine_choice.choose(home, engine, settings.engine)
-    if chosen == "local":
-        check()
+    chosen.check_machine()
     home_folder.make(home)
     with _nobody_else(home):
         preflight.check(home)
-        beyond = reach.addresses(home, settings) if chosen in engine_choice.ON_NODES else ()
-        if chosen == "fleet":
-            fleets.check(home, settings, say)
-        if chosen in engine_choice.OF_IMAGES:
-            _have_containers(home, settings, say)
-        engine_choice.keep(home, chosen)
+        beyond = reach.addresses(home, settings) if chosen.engine.on_nodes else ()
+        chosen.prepare(home, settings, say)
+        engine_choice.keep(home, chosen.engine.name)
         hook_scripts.write(home)
         endpoint = _have_etcd(home, settings.etcd, say)
         if beyond:
@@ -169,12 +163,6 @@ def _have_etcd(home: Home, settings: EtcdSettings, say: Say) -> Endpoint:
     return endpoint
 
 
-def _have_containers(home: Home, settings: Settings, say: Say) -> None:
-    """A registry that answers, and a runtime that does; the rest of the home waits for them."""
-    image_registry.have(home, settings.registry, say)
-    image_registry.runtime(home, settings)
-
-
 def _open_for_nodes(
     home: Home, settings: Settings, endpoint: Endpoint, beyond: tuple[str, ...], say: Say
 ) -> None:
@@ -262,7 +250,7 @@ def _stop_runs(home: Home, settings: Settings, say: Say) -> None:
     unfinished = in_progress(home.ledger)
     if not unfinished and not any(home.owed.glob(f"*{cleanup.RECORD}")):
         return
-    engine = engine_opening.opened(home, settings)
+    engine = engine_choice.support(engine_choice.current(home)).open(home, settings)
     try:
         _stop_each(home, engine, unfinished, say)
     finally:

@@ -18,11 +18,8 @@ from typing import Any
 import uvicorn
 
 from receiver import engine_choice
-from receiver.builds import image_registry
 from receiver.daemon import log
 from receiver.daemon.api import Api
-from receiver.engines import builders
-from receiver.engines import opening as engine_opening
 from receiver.home import settings as home_settings
 from receiver.home.paths import Home
 from receiver.ledger.ledger import Ledger
@@ -62,9 +59,10 @@ def main() -> None:
 
 def _parts(home: Home, etcd: EtcdSettings) -> Parts:
     settings = home_settings.load(home.settings)
-    builder = builders.opened(home, settings)
+    support = engine_choice.support(engine_choice.current(home))
+    builder = support.builder(home, settings)
     store = open_store(etcd.endpoint)
-    engine = engine_opening.opened(home, settings)
+    engine = support.open(home, settings)
     return Parts(
         home=home,
         settings=settings,
@@ -74,7 +72,7 @@ def _parts(home: Home, etcd: EtcdSettings) -> Parts:
         keys=etcd.keys,
         images=builder.images,
         builder=builder,
-        preparer=Preparer(home, settings, builder, engine.never_fits),
+        preparer=Preparer(home, settings, builder, engine),
         publisher=Publisher(store, etcd.keys),
         cleanup=PendingCleanup(home, engine),
     )
@@ -82,11 +80,9 @@ def _parts(home: Home, etcd: EtcdSettings) -> Parts:
 
 def _uses(parts: Parts, etcd: EtcdSettings) -> dict[str, Any]:
     """What `nap status` shows of the parts beside the receiver."""
-    uses: dict[str, Any] = {"etcd": {"url": etcd.endpoint.url, "api": etcd.endpoint.api}}
-    if parts.engine.name in engine_choice.OF_IMAGES:
-        uses["registry"] = image_registry.of(parts.home, parts.settings.registry).name
-        uses["runtime"] = image_registry.runtime(parts.home, parts.settings).shown
-    return uses
+    support = engine_choice.support(parts.engine.name)
+    known = {"url": etcd.endpoint.url, "api": etcd.endpoint.api}
+    return {"etcd": known, **support.status(parts.home, parts.settings)}
 
 
 @asynccontextmanager
@@ -107,7 +103,7 @@ async def _at_work(home: Home, parts: Parts, dispatcher: Dispatcher) -> AsyncIte
 @contextmanager
 def _news_of_nodes(parts: Parts) -> Iterator[None]:
     """Meanwhile etcd knows how they are, where the engine has some."""
-    if parts.engine.name not in engine_choice.ON_NODES:
+    if not parts.engine.on_nodes:
         yield
         return
     book = NodeBook(parts.home.nodes)

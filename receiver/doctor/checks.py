@@ -12,7 +12,7 @@ from pathlib import Path
 
 from receiver.doctor import containers
 from receiver.errors import ReceiverError
-from receiver.findings import Finding, Machine, settings_of, tool, version_in
+from receiver.findings import Finding, Machine, tool, version_in
 
 OLDEST_PYTHON = (3, 10)
 OLDEST_GIT = (2, 29)  # the first with proc-receive hooks
@@ -23,7 +23,7 @@ _MARKS = {True: "ok", None: "-", False: "MISSING"}
 
 def examine(machine: Machine) -> list[Finding]:
     found = (check(machine) for check in CHECKS)
-    return [finding for finding in found if finding]
+    return [*(finding for finding in found if finding), *check_engines(machine)]
 
 
 def report(findings: Sequence[Finding], sudo: bool) -> str:
@@ -151,35 +151,26 @@ def check_ssh_server(machine: Machine) -> Finding:
 
 def check_settings(machine: Machine) -> Finding | None:
     """Nothing is said of them where there are none."""
+    from receiver import engine_choice
     from receiver.home import settings
     from receiver.home.paths import Home
 
     path = Home(machine.home).settings
     try:
-        settings.load(path)
+        engine_choice.choose(Home(machine.home), None, settings.load(path).engine)
     except ReceiverError as error:
         return Finding("settings", False, error.message, error.hint)
     return Finding("settings", True, str(path)) if path.exists() else None
 
 
-def check_fleet(machine: Machine) -> Finding | None:
-    """Nothing is said of it where nobody asked for one."""
+def check_engines(machine: Machine) -> list[Finding]:
+    """What each engine has to say of itself."""
     from receiver import engine_choice
     from receiver.home.paths import Home
-    from receiver.nodes import fleets
-    from units.errors import UnitError
 
-    home, wanted = Home(machine.home), settings_of(machine)
-    if wanted is None or (engine_choice.current(home) != "fleet" and not wanted.fleet.urls):
-        return None
-    try:
-        machines = fleets.client(wanted).machines()
-    except (ReceiverError, UnitError) as error:
-        return Finding("fleet", False, error.message, error.hint)
-    if absent := fleets.strangers(home, machines):
-        return Finding("fleet", False, f"its machine {absent[0].address} is no node", "see: nap nodes add")
-    addresses = ", ".join(one.address for one in machines)
-    return Finding("fleet", True, f"{', '.join(wanted.fleet.urls)}: {addresses or 'no machines'}")
+    current = engine_choice.current(Home(machine.home))
+    supports = {name: engine_choice.support(name) for name in engine_choice.NAMES}
+    return [found for name, one in supports.items() for found in one.findings(machine, name == current)]
 
 
 def check_home(machine: Machine) -> Finding:
@@ -232,7 +223,6 @@ CHECKS: tuple[Callable[[Machine], Finding | None], ...] = (
     containers.check_registry_server,
     containers.check_mmdebstrap,
     containers.check_registry,
-    check_fleet,
     check_home,
     check_disk,
     check_receiver,

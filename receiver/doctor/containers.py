@@ -84,4 +84,4 @@ def _lacking(machine: Machine) -> bool | None:
     from receiver import engine_choice
     from receiver.home.paths import Home
 
-    return False if engine_choice.current(Home(machine.home)) in engine_choice.OF_IMAGES else None
+    return False if engine_choice.facts(Home(machine.home)).runs_images else None

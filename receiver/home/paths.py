@@ -124,11 +124,6 @@ class Home:
         return self.root / "owed"
 
     @property
-    def owed_to_fleet(self) -> Path:
-        """What fleet is to destroy still."""
-        return self.root / "owed-to-fleet"
-
-    @property
     def log(self) -> Path:
         return self.root / "log"
 

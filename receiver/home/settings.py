@@ -16,15 +16,12 @@ from registry.timing import Timing
 
 _DEFAULTS = Path(__file__).with_name("settings.yaml")
 _SIZES = ("push_limit", "containers.build_memory")
-# What may be several of it.
-_LISTS = ("fleet.url",)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _LAST_PORT = 65_535
 _LONGEST = 80
 # Of bytes or seconds: more than any machine has.
 _LARGEST = 10**15
 _CHOICES = {
-    "engine": ("auto", "local", "containers", "systemd", "fleet"),
     "mpi": ("auto", "machine", "wheel"),
     "etcd.api": ("auto", "v2", "v3"),
     "containers.runtime": ("auto", "podman", "docker"),
@@ -91,14 +88,6 @@ class NodeSettings:
 
 
 @dataclass(frozen=True)
-class FleetSettings:
-    """Where fleet is, and the seconds it has for an answer, and for finding machines."""
-
-    urls: tuple[str, ...]
-    within: int
-
-
-@dataclass(frozen=True)
 class RegistrySettings:
     """Where images are kept; without a `url` nap starts a registry of its own."""
 
@@ -113,14 +102,14 @@ class RegistrySettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Times are in seconds, sizes in bytes."""
+    """Times are in seconds, sizes in bytes. `engines` has the blocks of single engines, by their names."""
 
     engine: str
     mpi: str
     etcd: EtcdSettings
     containers: ContainerSettings
     nodes: NodeSettings
-    fleet: FleetSettings
+    engines: Mapping[str, Mapping[str, Any]]
     registry: RegistrySettings
     build_timeout: int
     gather_timeout: int
@@ -141,13 +130,14 @@ def load(path: Path) -> Settings:
         "etcd": EtcdSettings(**{**etcd, "nodes": EtcdNodeSettings(**etcd["nodes"])}, timing=timing),
         "containers": _containers(merged["containers"], str(path)),
         "nodes": NodeSettings(**merged["nodes"]),
-        "fleet": FleetSettings(_texts(merged["fleet"]["url"]), merged["fleet"]["within"]),
         "registry": RegistrySettings(**merged["registry"]),
         "share": _folder("share", merged["share"], str(path)),
         "push_limit": _size("push_limit", merged["push_limit"], str(path)),
         "maven": _words("maven", merged["maven"], str(path)),
     }
-    return Settings(**{**merged, **blocks})
+    engines = {name: merged[name] for name in merged.keys() - blocks if isinstance(merged[name], dict)}
+    common = {name: merged[name] for name in merged.keys() - engines}
+    return Settings(**{**common, **blocks}, engines=engines)
 
 
 def _containers(block: Mapping[str, Any], path: str) -> ContainerSettings:
@@ -191,8 +181,8 @@ def _merge(
 def _checked(default: Any, value: Any, name: str, path: str) -> Any:
     if isinstance(default, dict) and isinstance(value, dict):
         return _merge(default, value, path, f"{name}.")
-    if name in _LISTS and _is_list_of_texts(value):
-        return value
+    if isinstance(default, list):
+        return _texts(value, name, path)
     sized = name in _SIZES and type(value) is int
     if (type(value) is not type(default) and not sized) or (isinstance(value, int) and value < 0):
         sentence = f"{path}: {name} is {_shown(value)}, which is not {_KINDS[type(default)]}"
@@ -209,13 +199,14 @@ def _checked(default: Any, value: Any, name: str, path: str) -> Any:
     return value
 
 
-def _is_list_of_texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
-
-
-def _texts(value: str | list[str]) -> tuple[str, ...]:
+def _texts(value: object, name: str, path: str) -> list[str]:
     """Those of a list, or one; empty ones are none."""
-    return tuple(text for text in ([value] if isinstance(value, str) else value) if text)
+    given = value if isinstance(value, list) else [value]
+    texts = [text for text in given if isinstance(text, str)]
+    if texts != given:
+        sentence = f"{path}: {name} is {_shown(value)}, which is not a text, or a list of texts"
+        raise ReceiverError(sentence, f"see {_DEFAULTS}")
+    return [text for text in texts if text]
 
 
 def _shown(value: object) -> str:

@@ -26,7 +26,7 @@ def parts(home: Home) -> tuple[Part, ...]:
 def _etcd(home: Home, ours: Settings) -> Part:
     if ours.etcd.url:
         return Part("etcd", ours.etcd.url, _text(ours.etcd.ca))
-    door = node_proxy.known(home.root) if engine_choice.current(home) in engine_choice.ON_NODES else None
+    door = node_proxy.known(home.root) if engine_choice.facts(home).on_nodes else None
     return Part("etcd", door.url, _text(str(door.files.ca))) if door else Part("etcd", "")
 
 
@@ -40,7 +40,7 @@ def _registry(home: Home, ours: Settings) -> Part:
 
 def own_registry(home: Home) -> Registry | None:
     """nap's own as nodes see it; None where they don't."""
-    if engine_choice.current(home) not in engine_choice.ON_NODES:
+    if not engine_choice.facts(home).on_nodes:
         return None
     return image_mirror.known(home.image_registry, Certificates(home.etcd / etcd_server.CERTIFICATES))
 

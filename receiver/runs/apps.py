@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from receiver import engine_choice
 from receiver import repository as git
 from receiver.errors import ReceiverError
 from receiver.ledger.ledger import App
@@ -125,7 +124,7 @@ def destroy(parts: Parts, name: str) -> None:
 
 def _forget(parts: Parts, name: str, images: set[str]) -> None:
     """Containers' images are one app's; trees of the same bytes may just be given to another one."""
-    if parts.engine.name not in engine_choice.OF_IMAGES:
+    if not parts.engine.runs_images:
         return
     try:
         pruning.prune(parts, images)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
@@ -19,7 +19,7 @@ from buildpacks.build import Folders
 from buildpacks.detect import describe, detect
 from buildpacks.plan import Plan, from_json, to_json
 from buildpacks.stack import Stack
-from receiver import engine_choice, repository
+from receiver import repository
 from receiver.builds.builder import Builder, Work
 from receiver.builds.packs import enclosing
 from receiver.errors import ReceiverError
@@ -30,7 +30,7 @@ from receiver.runs import jobs
 from receiver.text.output import Say
 from receiver.version import VERSION
 from registry.images.trees import Image
-from units.job import Job
+from units.engine import Engine
 from units.supervisor.files import remove
 
 if TYPE_CHECKING:
@@ -71,14 +71,11 @@ class Prepared:
 class Preparer:
     """Makes images of commits, one after another or several at once."""
 
-    def __init__(
-        self, home: Home, settings: Settings, builder: Builder, never_fits: Callable[[Job], str]
-    ) -> None:
-        """`never_fits` says why there never will be room for a job, in a sentence, or nothing."""
+    def __init__(self, home: Home, settings: Settings, builder: Builder, engine: Engine) -> None:
         self._home = home
         self._settings = settings
         self._builder = builder
-        self._never_fits = never_fits
+        self._engine = engine
 
     def prepare(self, push: Push, say: Say) -> Prepared:
         """Everything that can fail because of what was pushed fails here."""
@@ -128,10 +125,15 @@ class Preparer:
 
     def refuse(self, plan: Plan, app: str, options: Mapping[str, str]) -> None:
         """Raise a sentence for what cannot be run here with these options, before anything is changed."""
-        engine_choice.check(self._home, plan)
+        if plan.manifest is None and not self._engine.runs_processes:
+            raise ReceiverError(
+                f"the engine {self._engine.name} runs MPI programs only, so far, "
+                f"and this app runs its {plan.run_by or 'own command'}",
+                "a home of its own for it: NAP_HOME=FOLDER nap up --engine containers",
+            )
         jobs.check_options(plan, options)
         run = Run(app, 0, "", options=dict(options))
-        if never := self._never_fits(jobs.sketch(self._home, run, plan)):
+        if never := self._engine.never_fits(jobs.sketch(self._home, run, plan)):
             raise ReceiverError(never, "ask for less, or add machines: nap nodes")
 
     def _known(self, record: Path, say: Say) -> tuple[Plan, Image, Stack] | None:

@@ -19,7 +19,7 @@ def home(tmp_path: Path) -> Home:
 
 def test_a_new_home_is_local(home: Home) -> None:
     assert engine_choice.current(home) == "local"
-    assert engine_choice.choose(home, None, "auto") == "local"
+    assert engine_choice.choose(home, None, "auto").engine.name == "local"
 
 
 @pytest.mark.parametrize(
@@ -36,13 +36,24 @@ def test_who_asks_comes_before_settings_and_these_before_last_time(
     home: Home, asked: str | None, configured: str, kept: str, chosen: str
 ) -> None:
     engine_choice.keep(home, kept)
-    assert engine_choice.choose(home, asked, configured) == chosen
+    assert engine_choice.choose(home, asked, configured).engine.name == chosen
+
+
+@pytest.mark.parametrize("name", engine_choice.NAMES)
+def test_every_engine_of_the_table_is_called_as_its_file_is(name: str) -> None:
+    assert engine_choice.support(name).engine.name == name
 
 
 def test_an_unknown_engine_is_refused_with_the_ones_there_are(home: Home) -> None:
     with pytest.raises(ReceiverError, match="there is no engine 'slurm'") as refusal:
         engine_choice.choose(home, "slurm", "auto")
     assert "local or containers" in refusal.value.hint
+
+
+def test_an_unknown_engine_of_the_settings_is_refused_with_their_name(home: Home) -> None:
+    with pytest.raises(ReceiverError, match=r"settings\.yaml: engine is 'cloud'") as refusal:
+        engine_choice.choose(home, None, "cloud")
+    assert "auto, local, containers" in refusal.value.hint
 
 
 def test_keeping_the_same_engine_writes_nothing(home: Home) -> None:

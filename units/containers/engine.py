@@ -38,7 +38,7 @@ class ContainersEngine(Runs):
     name = "containers"
     where = "place"
     hostfile = HOSTFILE
-    makes_room = False
+    runs_images = True
 
     def __init__(
         self, home: Path, machine: Machine, runtime: Runtime, pids: int = 4096, host_network: bool = False

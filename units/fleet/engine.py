@@ -31,9 +31,10 @@ _ENDED, _NOT_BEGUN = 3, 4
 
 
 class FleetEngine(SystemdEngine):
-    """See `units.engine.Engine` for the methods."""
+    """Runs of nodes, whose units a fleet places and starts."""
 
     name = "fleet"
+    runs_processes = False
     _of_ranks = FleetsBelongings
 
     def __init__(self, parts: Parts, cluster: Cluster) -> None:

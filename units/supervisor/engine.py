@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from units import ending, nofollow
+from units.engine import Engine
 from units.errors import UnitError
 from units.job import Handle, Job, Outcome, UnitState
-from units.placement.capacity import Use
 from units.supervisor import files, processes, record
 
 _READY_WITHIN = 120.0
@@ -32,8 +32,8 @@ _BETWEEN_TRIES = 0.02
 _BROUGHT_WITHIN, _CLEAN_WITHIN = 3600.0, 300.0
 
 
-class Runs:
-    """What engines whose runs have a runner answer alike; see `units.engine.Engine` for the methods."""
+class Runs(Engine):
+    """What engines whose runs have a runner answer alike."""
 
     where = "address"
     """By what name a unit says where it is."""
@@ -49,28 +49,6 @@ class Runs:
             return ""
         here = f"this machine, whose memory of {memory >> 30} GB has room for {most}"
         return f"{job.mpi.np} ranks are too many for {here}"
-
-    def place(
-        self, job: Job, _handle: Handle, _told: Callable[[str], None], _given_up: Callable[[], bool]
-    ) -> Job | None:
-        """All of it is on this machine."""
-        return job
-
-    def begin(self) -> None:
-        """Nothing is left to be done."""
-
-    def adopt(self, handle: Handle) -> None:
-        """It has its runner."""
-
-    def uses(self) -> Sequence[Use]:
-        """There are no nodes."""
-        return ()
-
-    def miss_nodes(self) -> None:
-        """There are none to be missed."""
-
-    def forget(self, image: str) -> None:
-        """What is on this machine is the receiver's to remove."""
 
     def start_runner(self, handle: Handle, argv: Sequence[str]) -> None:
         """UnitError, with nothing left, when the units do not all start.
@@ -135,9 +113,6 @@ class Runs:
     def _has_begun(self, handle: Handle) -> bool:
         return (handle.folder / "pid").exists()
 
-    def has_ended(self, handle: Handle) -> bool:
-        return ending.is_kept(handle.folder)
-
     def wait(self, handle: Handle, seconds: float | None) -> bool:
         """Until its outcome and its results are there: its runner lets go of the lock then."""
         self._until(handle, lambda: self._has_begun(handle))
@@ -147,10 +122,6 @@ class Runs:
         with contextlib.suppress(FileNotFoundError):
             return processes.find(nofollow.read(handle.folder / "pid"))
         return None
-
-    def outcome(self, handle: Handle) -> Outcome:
-        killed = "its processes were killed from outside, or the machine went down"
-        return ending.kept(handle.folder) or Outcome(137, killed, "lost")
 
     def stop(self, handle: Handle, outcome: Outcome) -> None:
         # No more than any runner knows: it may be one of an older nap.

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from units import ending
+from units.engine import Engine
 from units.errors import UnitError
 from units.job import Handle, Job, Outcome, UnitFile, UnitState
 from units.oci import container
@@ -43,12 +44,13 @@ _ANSWERS_AGAIN_WITHIN = 10.0
 _HALTS_WITHIN = 20.0
 
 
-class SystemdEngine:
-    """See `units.engine.Engine` for the methods."""
+class SystemdEngine(Engine):
+    """Runs of nodes, as units of their systemd."""
 
     name = "systemd"
     hostfile = HOSTFILE
-    makes_room = False
+    runs_images = True
+    on_nodes = True
     _of_ranks: type[Belongings] = Belongings
 
     def __init__(self, parts: Parts) -> None:
@@ -105,9 +107,6 @@ class SystemdEngine:
     def _called(self, job: Job) -> Job:
         """With its image as nodes call it."""
         return replace(job, image=self._registry().called(job.image))
-
-    def note(self, _job: Job) -> str:
-        return ""
 
     def submit(self, job: Job, folder: Path) -> Handle:
         handle = Handle(folder)
@@ -179,9 +178,6 @@ class SystemdEngine:
     def running(self, handle: Handle) -> bool:
         """Units live by themselves: what was submitted and has not ended is there."""
         return Placed.read(handle.folder) is not None and not self.has_ended(handle)
-
-    def has_ended(self, handle: Handle) -> bool:
-        return ending.is_kept(handle.folder)
 
     def wait(self, handle: Handle, seconds: float | None) -> bool:
         """Follows a master for as long as it takes: only services are waited for less."""

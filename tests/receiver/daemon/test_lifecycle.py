@@ -12,6 +12,7 @@ import pytest
 
 from receiver.daemon import lifecycle as module
 from receiver.daemon.lifecycle import down
+from receiver.engines.local import Local
 from receiver.errors import ReceiverError
 from receiver.home.paths import Home
 from receiver.ledger.ledger import Ledger
@@ -54,7 +55,7 @@ def said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Runs) -> list[
     for _ in range(3):
         ledger.accept("hello", "c1", {})
     ledger.close()
-    monkeypatch.setattr(module.engine_opening, "opened", lambda *_: engine)
+    monkeypatch.setattr(Local, "open", lambda *_: engine)
     monkeypatch.setattr(module.image_registry, "stop", lambda _, say: say("registry stopped"))
     return []
 
@@ -178,7 +179,7 @@ def test_an_engine_that_is_gone_keeps_nothing_else_up(
     def fail(*_: object) -> None:
         raise UnitError("there is no podman any more")
 
-    monkeypatch.setattr(module.engine_opening, "opened", fail)
+    monkeypatch.setattr(Local, "open", fail)
     with pytest.raises(UnitError, match="no podman"):
         down(tmp_path, said.append)
     assert said == ["registry stopped"]

@@ -187,8 +187,8 @@ def test_this_machine_is_looked_at_for_real(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("NAP_HOME", str(tmp_path))
     ended = CliRunner().invoke(nap, ["doctor", "--json"], catch_exceptions=False)
     findings = {finding["name"]: finding for finding in json.loads(ended.stdout)}
-    # Of settings nothing is said where there are none, nor of fleet where nobody asked for it.
-    assert len(findings) == len(checks.CHECKS) - 2
+    # Of settings nothing is said where there are none, nor of engines that nobody asked for.
+    assert len(findings) == len(checks.CHECKS) - 1
     assert findings["python"]["found"] == ".".join(map(str, sys.version_info[:3]))
     assert ended.exit_code == int(any(f["ok"] is False for f in findings.values()))
 

@@ -30,7 +30,7 @@ class Told:
 def parts(tmp_path: Path) -> Any:
     home = Home(tmp_path)
     home.repository("x").parent.mkdir()
-    local = SimpleNamespace(name="local")
+    local = SimpleNamespace(name="local", runs_images=False)
     return SimpleNamespace(home=home, ledger=Ledger(home.ledger), publisher=Told(), engine=local)
 
 

@@ -20,6 +20,8 @@ from receiver.ledger.ledger import App
 from receiver.runs.cancellation import Ticket
 from receiver.runs.prepare import Prepared, Preparer, Push
 from registry.images.trees import Images
+from units.launching import Machine
+from units.local.engine import LocalEngine
 
 _ENV = {
     "PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1",
@@ -45,7 +47,7 @@ class Lab:
 
     def preparer_with(self, chosen: settings.Settings) -> Preparer:
         builder = MachineBuilder(self.home, chosen, self.images)
-        return Preparer(self.home, chosen, builder, lambda _: "")
+        return Preparer(self.home, chosen, builder, LocalEngine(self.home.root, Machine.here()))
 
     def git(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -192,11 +194,11 @@ def test_a_dockerfile_says_what_it_needs(lab: Lab) -> None:
 def test_an_app_without_ranks_is_refused_where_only_these_run(lab: Lab) -> None:
     commit = lab.commit(profile="web: ./serve\n", serve="")
     for built in (False, True):
-        lab.home.engine.write_text("fleet\n")
-        with pytest.raises(ReceiverError, match="the engine fleet runs MPI programs only"):
-            lab.prepare(commit)
+        with pytest.MonkeyPatch.context() as without:
+            without.setattr(LocalEngine, "runs_processes", False)
+            with pytest.raises(ReceiverError, match="the engine local runs MPI programs only"):
+                lab.prepare(commit)
         assert len(lab.images.digests()) == built
-        lab.home.engine.write_text("local\n")
         lab.prepare(commit)
 
 

@@ -21,6 +21,8 @@ from receiver.ledger.ledger import App
 from receiver.runs.cancellation import Ticket
 from receiver.runs.prepare import Prepared, Preparer, Push
 from receiver.text.output import Say
+from units.launching import Machine
+from units.local.engine import LocalEngine
 from units.oci.runtime import Runtime
 
 _GIT = {
@@ -101,7 +103,8 @@ class BuiltApp:
 
         builder = self.workshop.builder(chosen)
         settings = chosen or self.workshop.settings
-        preparer = Preparer(self.workshop.home, settings, builder, lambda _: "")
+        engine = LocalEngine(self.workshop.home.root, Machine.here())  # nothing is run
+        preparer = Preparer(self.workshop.home, settings, builder, engine)
         push = Push(App(self.name, config, ""), self.commit(files), self.ticket.descriptor)
         return preparer.prepare(push, say)
 

@@ -11,12 +11,11 @@ from support.fleet.cluster import Cluster, Machine
 from support.fleet.server import serving
 from support.jobs.nodes import ONE, TWO
 
-from receiver.doctor import checks
+from receiver.engines import fleet
 from receiver.errors import ReceiverError
 from receiver.findings import this_machine
 from receiver.home import settings
 from receiver.home.paths import Home
-from receiver.nodes import fleets
 from receiver.nodes.book import NodeBook
 from units.errors import UnitError
 
@@ -38,7 +37,7 @@ def home(tmp_path: Path, cluster: Cluster) -> Iterator[Home]:
 
 def said(home: Home) -> list[str]:
     lines: list[str] = []
-    fleets.check(home, settings.load(home.settings), lines.append)
+    fleet.say_who_is_no_node(home, settings.load(home.settings), lines.append)
     return lines
 
 
@@ -59,11 +58,9 @@ def test_a_fleet_that_does_not_answer_or_is_not_named_is_told(home: Home, cluste
 
 def test_doctor_looks_at_a_fleet_that_is_named(home: Home, cluster: Cluster) -> None:
     machine = this_machine(home.root)
-    found = checks.check_fleet(machine)
-    assert found is not None
+    (found,) = fleet.SUPPORT.findings(machine, False)
     assert (found.ok, found.found) == (False, "its machine 10.0.0.12 is no node")
     cluster.machines["node2"].address = ONE.address
-    found = checks.check_fleet(machine)
-    assert found is not None
+    (found,) = fleet.SUPPORT.findings(machine, True)
     assert (found.ok, found.found.partition(" ")[2]) == (True, "10.0.0.11, 10.0.0.11")
-    assert checks.check_fleet(replace(machine, home=home.root / "other")) is None
+    assert fleet.SUPPORT.findings(replace(machine, home=home.root / "other"), False) == []

@@ -1,0 +1,97 @@
+"""The engine `fleet`: units of nodes, which a fleet places and starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from receiver.engine_support import Support
+from receiver.engines import systemd
+from receiver.errors import ReceiverError
+from receiver.findings import Finding, settings_of
+from receiver.findings import Machine as Examined
+from receiver.home.paths import Home
+from receiver.home.settings import Settings
+from receiver.nodes.arch import own_arch
+from receiver.nodes.book import NodeBook
+from receiver.text.output import Say
+from units.engine import Engine
+from units.errors import UnitError
+from units.fleet import unit_files
+from units.fleet.client import Client, Machine
+from units.fleet.cluster import Cluster
+from units.fleet.engine import FleetEngine
+from units.job import Job, UnitFile
+from units.oci.runtime import APP_ID
+
+
+@dataclass(frozen=True)
+class FleetSettings:
+    """Where fleet is, and the seconds it has for an answer, and for finding machines."""
+
+    urls: tuple[str, ...]
+    within: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> FleetSettings:
+        block: Mapping[str, Any] = settings.engines["fleet"]
+        return cls(tuple(block["url"]), block["within"])
+
+    def client(self, patience: float = 0.0) -> Client:
+        """ReceiverError when no fleet is named. `patience` is for how many seconds it is asked again."""
+        if not self.urls:
+            raise ReceiverError("settings name no fleet", "write there: fleet: {url: http://HOST:PORT}")
+        return Client(self.urls, patience)
+
+
+class Fleet(Support):
+    """Needs a fleet, and each of its machines as a node."""
+
+    engine = FleetEngine
+
+    def open(self, home: Home, settings: Settings) -> Engine:
+        fleet, away = FleetSettings.of(settings), settings.nodes.away
+        owed = home.root / "owed-to-fleet"
+        cluster = Cluster(fleet.client(fleet.within), owed, fleet.within, away / 2)
+        return FleetEngine(systemd.parts(home, settings), cluster)
+
+    def prepare(self, home: Home, settings: Settings, say: Say) -> None:
+        say_who_is_no_node(home, settings, say)
+        super().prepare(home, settings, say)
+
+    def findings(self, machine: Examined, is_current: bool) -> list[Finding]:
+        """Nothing where nobody asked for a fleet."""
+        settings = settings_of(machine)
+        if settings is None or not (is_current or FleetSettings.of(settings).urls):
+            return []
+        return [_finding(Home(machine.home), FleetSettings.of(settings))]
+
+    def export(self, home: Home, settings: Settings, job: Job) -> tuple[UnitFile, ...]:
+        return unit_files.units(job, systemd.site(home, settings, APP_ID), own_arch())
+
+
+def say_who_is_no_node(home: Home, settings: Settings, say: Say) -> None:
+    """Name the machines that nap cannot use. ReceiverError or UnitError when the fleet does not answer."""
+    for machine in _strangers(home, FleetSettings.of(settings).client().machines()):
+        say(f"fleet's machine {machine.address} is no node yet: nap nodes add USER@{machine.address}")
+
+
+def _finding(home: Home, fleet: FleetSettings) -> Finding:
+    try:
+        machines = fleet.client().machines()
+    except (ReceiverError, UnitError) as error:
+        return Finding("fleet", False, error.message, error.hint)
+    if absent := _strangers(home, machines):
+        return Finding("fleet", False, f"its machine {absent[0].address} is no node", "see: nap nodes add")
+    addresses = ", ".join(one.address for one in machines)
+    return Finding("fleet", True, f"{', '.join(fleet.urls)}: {addresses or 'no machines'}")
+
+
+def _strangers(home: Home, machines: tuple[Machine, ...]) -> list[Machine]:
+    """Those that are no nodes."""
+    known = {node.address for node in NodeBook(home.nodes).all()}
+    return [machine for machine in machines if machine.address not in known]
+
+
+SUPPORT = Fleet()
