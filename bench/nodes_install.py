@@ -29,17 +29,17 @@ from support.nodes.node import Node as Machine
 
 from units import names
 from units.job import Job, Mpi, Outcome
+from units.node_runs.pending_cleanup import Debts
+from units.nodes.allocator import Places
+from units.nodes.announce import Etcd
+from units.nodes.link import Links
+from units.nodes.node import Login, Node
+from units.nodes.pull import Registry
 from units.oci.runtime import Runtime
 from units.placement.place import Policy
-from units.systemd.announcing import Etcd
-from units.systemd.belongings import Timing
-from units.systemd.debts import Debts
+from units.systemd.bundle import Timing
 from units.systemd.engine import SystemdEngine
-from units.systemd.fetching import Registry
-from units.systemd.links import Links
-from units.systemd.node import Login, Node
 from units.systemd.parts import Parts
-from units.systemd.places import Places
 from units.systemd.unit_files import Site
 
 COUNTS = (1, 10, 30, 100)

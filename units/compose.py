@@ -33,7 +33,7 @@ def units(job: Job) -> tuple[UnitFile]:
     template = "nodes" if job.mpi else "services"
     values = _nodes(job, job.mpi) if job.mpi else _services(job)
     known = {"app": job.app, "release": job.release, "image": job.image, "workdir": job.workdir}
-    return (render("compose.yaml", f"compose/{template}.yaml.j2", {**known, **values}),)
+    return (render("compose.yaml", f"templates/compose/{template}.yaml.j2", {**known, **values}),)
 
 
 def _nodes(job: Job, mpi: Mpi) -> dict[str, object]:

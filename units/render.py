@@ -14,7 +14,7 @@ from units.job import Pairs, UnitFile
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_TEMPLATES = Path(__file__).parent / "templates"
+_UNITS = Path(__file__).parent
 
 
 @functools.cache
@@ -22,7 +22,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader(_UNITS),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -41,14 +41,17 @@ def _json(value: object) -> str:
 
 
 def render(name: str, template: str, values: Mapping[str, object]) -> UnitFile:
-    """The unit `name` from a template such as `local/slaves.json.j2`; an unknown value is an error."""
+    """Return the unit `name` from a template such as `local/templates/slaves.json.j2`.
+
+    A value that the template does not know is an error.
+    """
     return UnitFile(name, _environment().get_template(template).render(values))
 
 
 def discovery(name: str, announces: str, key: str, value: str) -> UnitFile:
     """The unit that has `value` stand at `key` in etcd while the unit `announces` is alive."""
     values = {"name": name, "announces": announces, "key": key, "value": value}
-    return render(name, "discovery.json.j2", values)
+    return render(name, "templates/discovery.json.j2", values)
 
 
 def by_name(env: Pairs) -> list[tuple[str, str]]:

@@ -160,7 +160,7 @@ def _checked(names: Sequence[str]) -> Mapping[str, list[Finding] | UnitError]:
     from receiver.nodes import rechecking, states
     from receiver.nodes import share as node_share
     from receiver.nodes.parts import parts
-    from units.systemd.links import Links
+    from units.nodes.link import Links
 
     home, book = _book()
     records = [book.record(name) for name in dict.fromkeys(names)] if names else book.records()
@@ -206,7 +206,7 @@ def _list(as_json: bool) -> None:
 
 def _states() -> Sequence[NodeState]:
     from receiver.nodes import states
-    from units.systemd.links import Links
+    from units.nodes.link import Links
 
     _, book = _book()
     if not book.all():

@@ -36,7 +36,7 @@ from receiver.runs.prepare import Preparer
 from registry.etcd.endpoint import Settings as EtcdSettings
 from registry.etcd.open import open_store
 from registry.processes import tell_starter
-from units.systemd.links import Links
+from units.nodes.link import Links
 
 
 def main() -> None:

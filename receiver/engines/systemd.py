@@ -10,13 +10,13 @@ from receiver.nodes import reach
 from receiver.nodes.arch import own_arch
 from receiver.nodes.book import NodeBook
 from units.engine import Engine
+from units.node_runs.pending_cleanup import Debts
+from units.nodes.allocator import Places
+from units.nodes.link import Links
 from units.placement.place import Policy
-from units.systemd.belongings import Timing
-from units.systemd.debts import Debts
+from units.systemd.bundle import Timing
 from units.systemd.engine import SystemdEngine
-from units.systemd.links import Links
 from units.systemd.parts import Parts
-from units.systemd.places import Places
 from units.systemd.unit_files import Site
 
 

@@ -21,8 +21,8 @@ from receiver.nodes.login import Entered, Target, enter, fingerprint, let_out
 from receiver.nodes.share import Share
 from receiver.nodes.states import CONNECT_WITHIN
 from units.errors import UnitError
-from units.systemd.links import Link, Links
-from units.systemd.node import Node
+from units.nodes.link import Link, Links
+from units.nodes.node import Node
 
 Show = Callable[[Sequence[Finding]], None]
 # Each of its questions has an end of its own.

@@ -19,8 +19,8 @@ from typing import Any
 
 from receiver.errors import ReceiverError
 from registry.files import write_private
+from units.nodes.node import Login, Node
 from units.ssh_keys import new_key
-from units.systemd.node import Login, Node
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _IDENTITY = "id_ed25519"

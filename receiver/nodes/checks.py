@@ -11,8 +11,8 @@ from receiver.findings import Finding
 from receiver.nodes.facts import Facts, Part
 from receiver.text.format import counted
 from receiver.text.format import size as disk_size
+from units.nodes.node import Login, Node
 from units.placement.explain import size
-from units.systemd.node import Login, Node
 
 # TLS and TTLs bear no more.
 MOST_SECONDS_APART = 2.0

@@ -7,8 +7,8 @@ from typing import Literal
 
 from receiver.home.paths import Home
 from receiver.nodes.parts import own_registry
-from units.systemd.links import Link
-from units.systemd.node import Node
+from units.nodes.link import Link
+from units.nodes.node import Node
 
 _SCRIPTS = tuple(Path(__file__).with_name(name) for name in ("clear.sh", "let_out.sh"))
 _NAMED_WITHIN, _CLEARED_WITHIN = 10.0, 120.0

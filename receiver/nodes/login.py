@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from receiver.errors import ReceiverError
 from receiver.nodes.book import NodeBook
-from units.systemd.links import CONNECT_WITHIN, connection_to, pin, unreached
-from units.systemd.node import Login
+from units.nodes.link import CONNECT_WITHIN, connection_to, pin, unreached
+from units.nodes.node import Login
 
 if TYPE_CHECKING:
     from fabric import Connection

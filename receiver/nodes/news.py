@@ -11,7 +11,7 @@ from receiver.ledger.publisher import Publisher
 from receiver.nodes import states as node_states
 from receiver.nodes.book import NodeBook
 from receiver.nodes.states import Answers, Uses
-from units.systemd.links import Links
+from units.nodes.link import Links
 
 
 class NodeNews:

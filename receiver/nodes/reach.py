@@ -15,8 +15,8 @@ from registry.etcd.endpoint import Endpoint
 from registry.etcd.endpoint import Settings as StoreSettings
 from registry.node_proxy import proxy as node_proxy
 from registry.node_proxy.access import NodeAccess, NodePull
-from units.systemd.announcing import Etcd
-from units.systemd.fetching import Registry
+from units.nodes.announce import Etcd
+from units.nodes.pull import Registry
 
 
 def addresses(home: Home, settings: Settings) -> tuple[str, ...]:

@@ -18,8 +18,8 @@ from receiver.nodes.facts import Part
 from receiver.nodes.login import tell
 from receiver.nodes.share import Share
 from units.errors import UnitError
-from units.systemd.links import Link, Links
-from units.systemd.node import Node
+from units.nodes.link import Link, Links
+from units.nodes.node import Node
 
 
 def check(

@@ -12,8 +12,8 @@ from receiver.nodes.book import NodeBook
 from receiver.nodes.states import CONNECT_WITHIN, Uses
 from receiver.text.output import Say
 from units.errors import UnitError
-from units.systemd.links import Link
-from units.systemd.node import Node
+from units.nodes.link import Link
+from units.nodes.node import Node
 
 _SHOWN = 3
 

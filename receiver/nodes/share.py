@@ -11,10 +11,10 @@ from receiver.findings import Finding
 from receiver.home import settings
 from receiver.home.paths import Home
 from units.errors import UnitError
+from units.nodes.link import Link, Links
+from units.nodes.node import Node
+from units.nodes.shared_folder import as_user
 from units.oci import runtime
-from units.systemd.links import Link, Links
-from units.systemd.node import Node
-from units.systemd.sharing import as_user
 
 _SCRIPT = Path(__file__).with_name("share.sh")
 # Seconds, for each of three questions: a file server that is away holds nobody up for longer.

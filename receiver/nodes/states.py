@@ -9,9 +9,9 @@ from typing import Any
 
 from receiver.nodes.book import NodeBook
 from units.errors import UnitError
+from units.nodes.link import Link, Links
+from units.nodes.node import Node
 from units.placement.capacity import Use
-from units.systemd.links import Link, Links
-from units.systemd.node import Node
 
 Uses = Callable[[], Iterable[Use]]
 # Seconds for each step of getting there, and for the answer.

@@ -64,7 +64,7 @@ def test_what_is_quoted_in_a_unit_is_json() -> None:
 
 def test_a_value_that_was_forgotten_is_an_error() -> None:
     with pytest.raises(TypeError, match="StrictUndefined"):
-        render("x", "discovery.json.j2", {"name": "x", "announces": "y", "value": "z"})
+        render("x", "templates/discovery.json.j2", {"name": "x", "announces": "y", "value": "z"})
 
 
 def test_rendering_writes_nothing(tmp_path: Path) -> None:

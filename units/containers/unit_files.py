@@ -60,7 +60,7 @@ def _slave_units(job: Job, slave: Slave, env: Pairs, place: Place, at: Condition
     )  # fmt: skip
     values = {"name": name, "slave": slave, "container": container, "port": port, "argv": words}
     values |= {"files": files, "env": by_name(env)}
-    unit = render(name, "containers/slaves.json.j2", values)
+    unit = render(name, "containers/templates/slaves.json.j2", values)
     return (unit, discovery(names.discovery_unit(job, slave.index), name, slave.key, slave.member))
 
 
@@ -74,7 +74,7 @@ def _master_unit(job: Job, env: Pairs) -> UnitFile:
     hostname = names.slave(job.app, 1)
     values = {"name": name, "hostname": hostname, "container": container, "argv": argv}
     kind = {"mpich": job.mpi.flavour == "mpich", "script": bool(job.mpi.script)}
-    return render(name, "containers/master.json.j2", {**values, **kind, "env": by_name(env)})
+    return render(name, "containers/templates/master.json.j2", {**values, **kind, "env": by_name(env)})
 
 
 def _process_units(job: Job, process: Process, place: Place, at: Conditions) -> tuple[UnitFile, ...]:
@@ -87,9 +87,8 @@ def _process_units(job: Job, process: Process, place: Place, at: Conditions) -> 
         *confined(at), *who, *mounts(place, process.name), *command(job, process),
     )  # fmt: skip
     values = {"name": name, "hostname": hostname, "container": container, "process": process.name}
-    unit = render(
-        name, "containers/process.json.j2", {**values, "port": process.port, "argv": argv, "env": env}
-    )
+    own = {"port": process.port, "argv": argv, "env": env}
+    unit = render(name, "containers/templates/process.json.j2", {**values, **own})
     return (unit, discovery(names.discovery_unit(job, 1, process.name), name, process.key, process.member))
 
 

@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 from units import names
 from units.fleet import unit_files
 from units.job import Job, Slave, UnitFile
-from units.systemd.belongings import Belongings
-from units.systemd.node import Node
-from units.systemd.parcel import Sent
+from units.nodes.archive import Sent
+from units.nodes.node import Node
+from units.systemd.bundle import Belongings
 from units.systemd.unit_files import Site
 
 

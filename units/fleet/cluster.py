@@ -17,7 +17,7 @@ from units.errors import UnitError
 from units.fleet import waiting
 from units.fleet.client import Client, Machine
 from units.job import UnitFile
-from units.systemd.turns import alone
+from units.node_runs.run_lock import alone
 
 _RECORD = "fleet.json"
 

@@ -15,14 +15,14 @@ from units.fleet.belongings import FleetsBelongings
 from units.fleet.client import Machine
 from units.fleet.cluster import Cluster
 from units.job import Handle, Job, UnitFile
+from units.node_runs.watcher import Finding, look
+from units.nodes.allocation import Placed
+from units.nodes.link import Link
+from units.nodes.node import Node
+from units.nodes.scripts import script
 from units.systemd.engine import SystemdEngine
-from units.systemd.links import Link
-from units.systemd.node import Node
 from units.systemd.parts import Parts
-from units.systemd.placed import Placed
-from units.systemd.scripts import script
 from units.systemd.unit_files import FETCH_WITHIN
-from units.systemd.watching import Finding, look
 
 # Seconds in which a machine's fleetd has to hear that it is to start units.
 _BEGINS_WITHIN = 30

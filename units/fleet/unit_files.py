@@ -12,9 +12,9 @@ from dataclasses import replace
 from units import launching, names
 from units.errors import UnitError
 from units.job import Job, Slave, UnitFile
+from units.nodes.node import Node
 from units.oci.options import Conditions
 from units.render import render
-from units.systemd.node import Node
 from units.systemd.unit_files import (
     Site,
     discovery_template,
@@ -59,9 +59,9 @@ def units(job: Job, site: Site, arch: str) -> tuple[UnitFile, ...]:
     each = {**values, **each_slave(job), "words": slave_words(job, at, site)}
     only = {**values, **master_of(job, job.mpi), "name": master}
     return (
-        _short(render(slaves, "fleet/slaves.service.j2", each)),
-        _short(render(discovery_template(as_named(job)), "fleet/discovery.service.j2", values)),
-        _short(render(f"{master}.service", "fleet/master.service.j2", only)),
+        _short(render(slaves, "fleet/templates/slaves.service.j2", each)),
+        _short(render(discovery_template(as_named(job)), "fleet/templates/discovery.service.j2", values)),
+        _short(render(f"{master}.service", "fleet/templates/master.service.j2", only)),
     )
 
 

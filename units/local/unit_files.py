@@ -36,7 +36,7 @@ def _process_units(job: Job, process: Process, folder: Path) -> tuple[UnitFile, 
         "argv": process.argv,
         "env": by_name((*_run_env(job, folder), *port)),
     }
-    unit = render(name, "local/process.json.j2", values)
+    unit = render(name, "local/templates/process.json.j2", values)
     announcer = names.discovery_unit(job, 1, process.name)
     return (unit, discovery(announcer, name, process.key, process.member))
 
@@ -50,7 +50,7 @@ def _slave_units(job: Job, slave: Slave, env: Pairs, folder: Path) -> tuple[Unit
         "argv": ("/bin/sh", str(_HERE / "slave.sh"), slave.name),
         "env": by_name((*env, *own)),
     }
-    unit = render(name, "local/slaves.json.j2", values)
+    unit = render(name, "local/templates/slaves.json.j2", values)
     return (unit, discovery(names.discovery_unit(job, slave.index), name, slave.key, slave.member))
 
 
@@ -66,7 +66,7 @@ def _master_unit(job: Job, env: Pairs) -> UnitFile:
         "argv": launching.command(job.mpi, _words(job, env), HOSTFILE),
         "env": by_name(env),
     }
-    return render(name, "local/master.json.j2", values)
+    return render(name, "local/templates/master.json.j2", values)
 
 
 def _run_env(job: Job, folder: Path) -> Pairs:

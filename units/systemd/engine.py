@@ -17,26 +17,28 @@ from units import ending
 from units.engine import Engine
 from units.errors import UnitError
 from units.job import Handle, Job, Outcome, UnitFile, UnitState
+from units.node_runs import results, states, tail
+from units.node_runs.diagnosis import Inquiry
+from units.node_runs.processes import lead
+from units.node_runs.run_lock import alone
+from units.node_runs.services import Services
+from units.node_runs.tail import Followed, Whole
+from units.node_runs.watcher import Watch
+from units.nodes import shared_folder
+from units.nodes.allocation import Placed
+from units.nodes.allocator import Held, seated
+from units.nodes.archive import Sent, pack
+from units.nodes.link import Link
+from units.nodes.node import Node
+from units.nodes.scripts import script
 from units.oci import container
 from units.oci.options import HOSTFILE
 from units.placement.capacity import Use
 from units.supervisor import files
-from units.systemd import following, process_units, results, sharing, states, unit_files
-from units.systemd.belongings import Belongings
-from units.systemd.causes import Inquiry
-from units.systemd.following import Followed, Whole
-from units.systemd.links import Link
-from units.systemd.node import Node
-from units.systemd.parcel import Sent, pack
+from units.systemd import process_units, unit_files
+from units.systemd.bundle import Belongings
 from units.systemd.parts import Parts
-from units.systemd.placed import Placed
-from units.systemd.places import Held, seated
-from units.systemd.process_belongings import ProcessBelongings
-from units.systemd.processes import lead
-from units.systemd.scripts import script
-from units.systemd.services import Services
-from units.systemd.turns import alone
-from units.systemd.watching import Watch
+from units.systemd.process_bundle import ProcessBelongings
 
 _SENT, _HALTED = "sent", "halted"
 # Seconds: one late answer is not to hide how the program ended.
@@ -166,7 +168,7 @@ class SystemdEngine(Engine):
         if placed.sharer is not None:
             self._links.every(self._nodes_of(placed), self._debts.clear)
             self._debts.keep_shared(placed)
-            sharing.make(self._link(placed.master), placed.master, placed.shared, placed.sharer)
+            shared_folder.make(self._link(placed.master), placed.master, placed.shared, placed.sharer)
 
     def start_master(self, handle: Handle, files: Mapping[str, str]) -> None:
         placed = self._known(handle)
@@ -188,13 +190,13 @@ class SystemdEngine(Engine):
             return self._services.wait(handle, seconds)
         link = self._link(placed.master)
         master = Followed(link, placed.folder, placed.master_unit, Whole(handle.output))
-        ended = following.follow(master, lambda: self.has_ended(handle))
+        ended = tail.follow(master, lambda: self.has_ended(handle))
         if ended:
             _note_halted(handle)
             self._end(handle, self._why(handle, placed, ended))
         return True
 
-    def _why(self, handle: Handle, placed: Placed, ended: following.Ended) -> Outcome:
+    def _why(self, handle: Handle, placed: Placed, ended: tail.Ended) -> Outcome:
         # Where mpirun calls it a success, a silent node has as much time to answer as at any other moment.
         away = self._timing.away
         patience = min(_ANSWERS_AGAIN_WITHIN, away) if ended.code else away

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from units.node_runs.pending_cleanup import Debts
+from units.nodes.allocator import Places
+from units.nodes.announce import Etcd
+from units.nodes.link import Links
+from units.nodes.node import Node
+from units.nodes.pull import Registry
 from units.oci.runtime import Runtime
-from units.systemd.announcing import Etcd
-from units.systemd.belongings import Timing
-from units.systemd.debts import Debts
-from units.systemd.fetching import Registry
-from units.systemd.links import Links
-from units.systemd.node import Node
-from units.systemd.places import Places
+from units.systemd.bundle import Timing
 from units.systemd.unit_files import Site
 
 

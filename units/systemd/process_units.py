@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from units import names
 from units.job import Job, Pairs, Process, UnitFile
+from units.nodes import scripts
+from units.nodes.node import Node
 from units.oci import ssh_access
 from units.oci.options import (
     OUTPUT,
@@ -22,8 +24,6 @@ from units.oci.options import (
     process_env,
 )
 from units.render import by_name, render
-from units.systemd import scripts
-from units.systemd.node import Node
 from units.systemd.unit_files import FETCH_WITHIN, Site, by_node, common, conditions, identity
 
 # What a process has in its own folder on a node, by its name there, and the script that it is.
@@ -65,8 +65,8 @@ def _units(job: Job, process: Process, node: Node, site: Site, image_user: str) 
         "which": process.name,
     }
     return (
-        render(name, "systemd/process.service.j2", values),
-        render(announcer, "systemd/discovery.service.j2", values),
+        render(name, "systemd/templates/process.service.j2", values),
+        render(announcer, "systemd/templates/discovery.service.j2", values),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from units import launching, names
 from units.errors import UnitError
 from units.job import Job, Mpi, Pairs, Process, Slave, UnitFile
+from units.nodes.node import Node
 from units.oci import ssh_access
 from units.oci.options import (
     AGENT,
@@ -32,7 +33,6 @@ from units.oci.options import (
 )
 from units.oci.ssh_access import INSIDE
 from units.render import render
-from units.systemd.node import Node
 
 # Seconds that a node has for getting an image.
 FETCH_WITHIN = 900
@@ -100,8 +100,8 @@ def _node_units(job: Job, node: Node, slaves: tuple[Slave, ...], site: Site) -> 
         "which": "%i",
     }
     return (
-        render(f"{node.name}/{template}", "systemd/slaves.service.j2", values),
-        render(f"{node.name}/{discovery_template(job)}", "systemd/discovery.service.j2", values),
+        render(f"{node.name}/{template}", "systemd/templates/slaves.service.j2", values),
+        render(f"{node.name}/{discovery_template(job)}", "systemd/templates/discovery.service.j2", values),
     )
 
 
@@ -141,7 +141,7 @@ def slave_words(job: Job, at: Conditions, site: Site) -> Words:
 def _master(job: Job, mpi: Mpi, node: Node, site: Site) -> UnitFile:
     name = names.master_unit(job)
     values = {**common(job, node, site), **master_of(job, mpi), "name": name}
-    return render(f"{node.name}/{name}.service", "systemd/master.service.j2", values)
+    return render(f"{node.name}/{name}.service", "systemd/templates/master.service.j2", values)
 
 
 def master_of(job: Job, mpi: Mpi) -> dict[str, object]:

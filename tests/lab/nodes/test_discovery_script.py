@@ -26,8 +26,8 @@ from registry import Listing, Secret, Store, open_store
 from registry.etcd import server as etcd_server
 from registry.node_proxy import proxy as node_proxy
 from registry.node_proxy.access import NodeAccess
-from units.systemd import announcing
-from units.systemd.announcing import Announcement
+from units.nodes import announce
+from units.nodes.announce import Announcement
 
 __all__ = ["admins", "guarded", "proxied"]
 pytestmark = pytest.mark.lab
@@ -68,7 +68,7 @@ class Node:
     def install(self, access: NodeAccess, **pace: float) -> None:
         """Write the files as an engine does."""
         announcement = replace(self.announcement, **pace)
-        etcd = announcing.Etcd(
+        etcd = announce.Etcd(
             access.url,
             access.api,
             access.ca,
@@ -78,13 +78,13 @@ class Node:
             access.password.value,
         )
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        for file in (announcing.script(), *announcing.folder(announcement, etcd)):
+        for file in (announce.script(), *announce.folder(announcement, etcd)):
             (self.folder / file.name).touch(mode=0o600)
             (self.folder / file.name).write_text(file.content)
 
     def run(self) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            ["/bin/sh", str(self.folder / announcing.SCRIPT), str(self.folder)],
+            ["/bin/sh", str(self.folder / announce.SCRIPT), str(self.folder)],
             env={"PATH": str(self.root / "bin")},
             stdin=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -393,13 +393,13 @@ def succeeds(check: str) -> bool:
 
 def test_an_sshd_is_alive_while_it_greets() -> None:
     with answering(b"SSH-2.0-OpenSSH_9.2\r\n") as port:
-        assert succeeds(announcing.while_greeting("127.0.0.1", port))
-    assert not succeeds(announcing.while_greeting("127.0.0.1", port))
+        assert succeeds(announce.while_greeting("127.0.0.1", port))
+    assert not succeeds(announce.while_greeting("127.0.0.1", port))
     with answering(b"HTTP/1.1 200 OK\r\n\r\n") as port:
-        assert not succeeds(announcing.while_greeting("127.0.0.1", port))
+        assert not succeeds(announce.while_greeting("127.0.0.1", port))
 
 
 def test_what_takes_connections_and_says_nothing_is_not_alive() -> None:
     """Such as an sshd that is frozen: the kernel still accepts for it."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert not succeeds(announcing.while_greeting("127.0.0.1", silent.getsockname()[1]))
+        assert not succeeds(announce.while_greeting("127.0.0.1", silent.getsockname()[1]))

@@ -29,8 +29,8 @@ from receiver.nodes.facts import Facts, Part
 from receiver.nodes.login import Target, fingerprint
 from receiver.nodes.share import Share, judge
 from units.errors import UnitError
+from units.nodes.link import Links
 from units.placement.capacity import Need, Use
-from units.systemd.links import Links
 
 AS_IT_IS = Wanted()
 QUESTIONS = (

@@ -17,9 +17,9 @@ from receiver.nodes.book import NodeBook
 from receiver.nodes.news import NodeNews
 from registry.etcd.store import Listing, Store
 from registry.keys import Keys
+from units.nodes.link import Links
+from units.nodes.node import Login
 from units.placement.capacity import Need, Use
-from units.systemd.links import Links
-from units.systemd.node import Login
 
 PATIENCE = 20
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from units import names
 from units.job import Job, Mpi, Process, UnitFile
+from units.nodes.node import Login, Node
 from units.systemd import process_units, unit_files
-from units.systemd.node import Login, Node
 from units.systemd.unit_files import Site
 
 ODD = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from units.systemd.node import Login, Node
+from units.nodes.node import Login, Node
 
 LOGIN = Login("ops", "10.0.0.1", 22, "ssh-ed25519 AAAA")
 

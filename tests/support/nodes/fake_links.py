@@ -10,10 +10,10 @@ from typing import Any
 from support.jobs.nodes import ONE, TWO
 
 from units.errors import UnitError
-from units.systemd.debts import Debts
-from units.systemd.links import Done
-from units.systemd.node import Node
-from units.systemd.placed import Placed, Share
+from units.node_runs.pending_cleanup import Debts
+from units.nodes.allocation import Placed, Share
+from units.nodes.link import Done
+from units.nodes.node import Node
 
 IMAGE = f"receiver:5000/hello_image@sha256:{'0' * 64}"
 SHARED = "/srv/share/nap/default/hello/3/share"

@@ -21,16 +21,16 @@ from units.fleet.client import Client
 from units.fleet.cluster import Cluster
 from units.fleet.engine import FleetEngine
 from units.job import Handle, Job, Outcome, UnitFile
+from units.node_runs.pending_cleanup import Debts
+from units.nodes.allocator import Places
+from units.nodes.announce import Etcd
+from units.nodes.link import Links
+from units.nodes.pull import Registry
 from units.oci.runtime import Runtime
 from units.placement.capacity import Need, Use
 from units.placement.place import Policy
-from units.systemd.announcing import Etcd
-from units.systemd.belongings import Timing
-from units.systemd.debts import Debts
-from units.systemd.fetching import Registry
-from units.systemd.links import Links
+from units.systemd.bundle import Timing
 from units.systemd.parts import Parts
-from units.systemd.places import Places
 
 AMD = {"arch": "amd64"}
 JOB = replace(JOBS["two-nodes"], slaves=JOBS["two-nodes"].slaves[:2])

@@ -15,7 +15,7 @@ import pytest
 
 from units.containers.engine import ContainersEngine
 from units.errors import UnitError
-from units.job import Handle, Job, Mpi, Outcome, UnitState
+from units.job import Handle, Job, Mpi, Outcome, UnitFile, UnitState
 from units.launching import Machine
 from units.local.enclosures import Namespaces
 from units.local.engine import LocalEngine
@@ -28,6 +28,16 @@ from units.supervisor.runner import Runner
 from units.supervisor.unit import Unit
 
 CANCELLED = Outcome(130, "", "cancelled")
+
+
+class OwnRuns(Runs):
+    """An engine of which nothing is asked but what all with a runner have in common."""
+
+    def units(self, _job: Job) -> tuple[UnitFile, ...]:
+        raise NotImplementedError
+
+    def submit(self, _job: Job, _folder: Path) -> Handle:
+        raise NotImplementedError
 
 
 class Broken(Processes):
@@ -74,10 +84,10 @@ def test_more_ranks_than_the_memory_can_hold_are_refused(monkeypatch: pytest.Mon
     pages = {"SC_PHYS_PAGES": 4 << 18, "SC_PAGE_SIZE": 4096}
     monkeypatch.setattr(os, "sysconf", pages.__getitem__)
     job = Job(app="a", run=1, release=1, prefix="", image="", tree=None, stack="openmpi")
-    assert Runs().never_fits(job) == ""
-    assert Runs().never_fits(replace(job, mpi=Mpi("openmpi5", 256))) == ""
+    assert OwnRuns().never_fits(job) == ""
+    assert OwnRuns().never_fits(replace(job, mpi=Mpi("openmpi5", 256))) == ""
     sentence = "257 ranks are too many for this machine, whose memory of 4 GB has room for 256"
-    assert Runs().never_fits(replace(job, mpi=Mpi("openmpi5", 257))) == sentence
+    assert OwnRuns().never_fits(replace(job, mpi=Mpi("openmpi5", 257))) == sentence
 
 
 class Dying(Processes):
@@ -159,7 +169,7 @@ def runner(folder: Path, command: str) -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_runner_that_had_to_be_killed_ended_as_it_was_told(tmp_path: Path) -> None:
-    runs, handle = Runs(), Handle(tmp_path)
+    runs, handle = OwnRuns(), Handle(tmp_path)
     with runner(tmp_path, "exec sleep 60") as process:
         runs.stop(handle, CANCELLED)
         assert process.wait() == -9
@@ -169,7 +179,7 @@ def test_a_runner_that_had_to_be_killed_ended_as_it_was_told(tmp_path: Path) -> 
 @pytest.mark.usefixtures("impatient")
 def test_a_runner_that_has_ended_its_run_may_go_on_bringing_results(tmp_path: Path) -> None:
     (tmp_path / "exit").write_text('{"exit_code": 3}')
-    runs, handle = Runs(), Handle(tmp_path)
+    runs, handle = OwnRuns(), Handle(tmp_path)
     with runner(tmp_path, "sleep 0.5; exit 7") as process:
         runs.stop(handle, CANCELLED)
         assert process.wait() == 7
@@ -178,7 +188,7 @@ def test_a_runner_that_has_ended_its_run_may_go_on_bringing_results(tmp_path: Pa
 
 def started(folder: Path, script: str) -> tuple[Runs, Handle]:
     """A runner that is a shell script, which says that it is ready and no more than that by itself."""
-    runs, handle = Runs(), Handle(folder)
+    runs, handle = OwnRuns(), Handle(folder)
     os.mkfifo(folder / "control")
     runs.start_runner(handle, ("sh", "-c", f"echo ready; exec >&-; {script}"))
     return runs, handle

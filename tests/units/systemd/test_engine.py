@@ -15,21 +15,21 @@ from support.nodes.fake_links import OWN, FakeLink, FakeLinks, Idle
 
 from units.errors import UnitError
 from units.job import Handle, Outcome
+from units.node_runs import diagnosis
+from units.node_runs.pending_cleanup import Debts
+from units.node_runs.tail import Ended
+from units.nodes.allocation import Seat
+from units.nodes.allocator import Held, Places
+from units.nodes.announce import Etcd
+from units.nodes.link import Done, Links
+from units.nodes.node import Node
+from units.nodes.pull import Registry
 from units.oci import container
 from units.oci.runtime import Runtime
 from units.placement.place import Policy
-from units.systemd import causes
-from units.systemd.announcing import Etcd
-from units.systemd.belongings import Timing
-from units.systemd.debts import Debts
+from units.systemd.bundle import Timing
 from units.systemd.engine import SystemdEngine
-from units.systemd.fetching import Registry
-from units.systemd.following import Ended
-from units.systemd.links import Done, Links
-from units.systemd.node import Node
 from units.systemd.parts import Parts
-from units.systemd.placed import Seat
-from units.systemd.places import Held, Places
 
 JOB = replace(JOBS["two-nodes"], slaves=JOBS["two-nodes"].slaves[:2])
 OVER = Outcome(1, "it is over")
@@ -217,10 +217,10 @@ def test_a_success_is_believed_once_all_nodes_have_said_that_their_slaves_are_th
     monkeypatch: pytest.MonkeyPatch,
     silent: dict[str, float], said: dict[str, str], patience: float, reason: str | None,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("units.systemd.causes._ASKED_AGAIN", 0.01)
+    monkeypatch.setattr("units.node_runs.diagnosis._ASKED_AGAIN", 0.01)
     links = Nodes()
     links.silent, links.said = dict(silent), said
-    found = causes.Inquiry(cast(Links, links), (ONE, TWO), PLACED, patience, lambda: False).befell()
+    found = diagnosis.Inquiry(cast(Links, links), (ONE, TWO), PLACED, patience, lambda: False).befell()
     assert (found.reason if found else None) == reason
 
 
@@ -254,7 +254,7 @@ def test_a_run_ended_well_if_mpirun_and_all_its_daemons_say_so(
     links = Nodes()
     links.said = {"node1": "".join(f"+ {note}\n" for note in notes.splitlines())}
     (tmp_path / "output").touch()
-    inquiry = causes.Inquiry(cast(Links, links), (ONE, TWO), PLACED, 1, lambda: False)
+    inquiry = diagnosis.Inquiry(cast(Links, links), (ONE, TWO), PLACED, 1, lambda: False)
     found = inquiry.outcome(ended, str(tmp_path / "output"))
     assert (found.exit_code, found.reason) == (code, reason)
 

@@ -22,7 +22,7 @@ from support.jobs.nodes import (
 
 from units.errors import UnitError
 from units.systemd import unit_files
-from units.systemd.belongings import Belongings
+from units.systemd.bundle import Belongings
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "systemd"
 @pytest.mark.parametrize("name", ALL)

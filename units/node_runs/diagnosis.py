@@ -1,0 +1,80 @@
+"""What mpirun ended over, where that was a slave, a daemon of its or a node: it may answer 0 all the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from units.errors import UnitError
+from units.job import Outcome
+from units.node_runs.tail import Ended
+from units.node_runs.watcher import findings
+from units.nodes.allocation import Placed
+from units.nodes.link import Link, Links
+from units.nodes.node import Node
+from units.nodes.scripts import script
+from units.supervisor.daemons import Daemons
+from units.supervisor.exitcode import killed_rank, mpich_signal
+
+# Seconds in which a node has to say what has become of its slaves, and until a silent one is asked again.
+_SETTLE_WITHIN, _ASKED_AGAIN = 45.0, 0.5
+_LOST = 137
+# Before what agents have noted of daemons.
+_NOTE = "+ "
+
+
+@dataclass
+class Inquiry:
+    """Asks the `nodes` of a run whose mpirun has ended. Those that are silent have `patience` seconds."""
+
+    links: Links
+    nodes: Sequence[Node]
+    placed: Placed
+    patience: float
+    given_up: Callable[[], bool]
+    _notes: list[str] = field(default_factory=list)
+
+    def outcome(self, ended: Ended, output: str) -> Outcome:
+        """How the run ended, of which mpirun alone says `ended` and its words in the file `output`."""
+        outcome = ended.outcome(self.placed.timeout, self.placed.master)
+        if self.placed.flavour == "mpich":
+            outcome = replace(outcome, exit_code=mpich_signal(outcome.exit_code, output))
+        if outcome.state != "ended":
+            return outcome
+        return self.befell() or self._failed(outcome.exit_code) or self._worded(outcome, output)
+
+    def befell(self) -> Outcome | None:
+        """What became of a slave, or of one of the nodes; None where all of them are as they were."""
+        silent, end = list(self.nodes), time.monotonic() + self.patience
+        while silent and not self.given_up():
+            answers = self.links.each(silent, self._ask)
+            errors = {name: answer for name, answer in answers.items() if isinstance(answer, UnitError)}
+            for found in answers.values():
+                if found and not isinstance(found, UnitError):
+                    return found
+            for name, error in errors.items():
+                if time.monotonic() >= end:
+                    return Outcome(_LOST, f"the node {name} does not answer: {error.message}", "lost")
+            silent = [node for node in silent if node.name in errors]
+            if silent:
+                time.sleep(_ASKED_AGAIN)
+        return None
+
+    def _ask(self, node: Node, link: Link) -> Outcome | None:
+        said = link.ask(script("settle look notes", self.placed.folder), within=_SETTLE_WITHIN)
+        lines = said.split("\n")
+        self._notes += [line.removeprefix(_NOTE) for line in lines if line.startswith(_NOTE)]
+        found = findings(node.name, "\n".join(line for line in lines if not line.startswith(_NOTE)))
+        return found[0].outcome(self.placed) if found else None
+
+    def _failed(self, code: int) -> Outcome | None:
+        """What became of a daemon that mpirun's launcher started."""
+        daemons = Daemons(self.placed.places(), over_ssh=True)
+        daemons.read("\n".join(self._notes))
+        finding = daemons.finding(strict=code == 0 and not self.placed.script)
+        return Outcome(code or _LOST, finding, "lost") if finding else None
+
+    def _worded(self, outcome: Outcome, output: str) -> Outcome:
+        reason = outcome.reason or killed_rank(outcome.exit_code, output, self.placed.places())
+        return replace(outcome, reason=reason)

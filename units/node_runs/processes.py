@@ -1,0 +1,109 @@
+"""The processes of a service or a profile: their output comes here, and the last one's end is the run's."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from units.errors import UnitError
+from units.job import Handle, Outcome
+from units.node_runs import tail
+from units.node_runs.multi_tail import Pieces, Source
+from units.node_runs.tail import Followed
+from units.nodes.allocation import Placed, Seat, Share
+from units.nodes.link import Link, Links
+from units.nodes.node import Node
+from units.nodes.scripts import script
+
+# Seconds until a full disk is tried again; that ending processes may take; and that one may take to answer.
+_AGAIN, _HALT_WITHIN, _ANSWER_WITHIN = 1.0, 20.0, 10.0
+# What `lead` says when there is no answer.
+_SILENT = 3
+
+
+@dataclass
+class Processes:
+    """One run's, as long as it goes on; `to` is the way to a node by its name."""
+
+    handle: Handle
+    placed: Placed
+    to: Callable[[str], Link]
+    over: threading.Event = field(default_factory=threading.Event)
+    _threads: dict[str, threading.Thread] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _ends: list[Outcome] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._pieces = Pieces(self.handle.output)
+
+    def begin(self, ended: Callable[[Outcome], None]) -> None:
+        """Follow each in a thread, until `over`; `ended` hears how a run ended whose processes all have."""
+        for node, seat in self.placed.seats():
+            words = (self._followed(self.to(node), seat), ended)
+            self._threads[seat.process] = threading.Thread(target=self._follow, args=words, daemon=True)
+        for thread in self._threads.values():
+            thread.start()
+
+    def _followed(self, link: Link, seat: Seat) -> Followed:
+        folder = f"{self.placed.folder}/processes/{seat.process}"
+        return Followed(link, folder, f"{seat.unit}.service", Source(self._pieces, seat.process))
+
+    def _follow(self, followed: Followed, ended: Callable[[Outcome], None]) -> None:
+        while not self.over.is_set():
+            try:
+                end = tail.follow(followed, self.over.is_set)
+            except OSError:  # no room here: it stays there until there is
+                self.over.wait(_AGAIN)
+                continue
+            if end:
+                self._has_ended(end.outcome(self.placed.timeout, followed.link.login.host), ended)
+            return
+
+    def _has_ended(self, outcome: Outcome, ended: Callable[[Outcome], None]) -> None:
+        """The first that failed tells the run's end, once there is none left."""
+        with self._lock:
+            self._ends.append(outcome)
+            if len(self._ends) == len(self._threads):
+                ended(next((end for end in self._ends if end.exit_code), outcome))
+
+    def halt(self, nodes: list[Node], links: Links) -> None:
+        """End them on the nodes that answer, and have the last of what they wrote."""
+        self.over.set()
+        shares = {share.node: share for share in self.placed.shares}
+
+        def halt(node: Node, link: Link) -> None:
+            link.run(script("halt", self.placed.folder, *_units(shares[node.name])), within=_HALT_WITHIN)
+
+        answers = links.each(nodes, halt)
+        for node, seat in self.placed.seats():
+            if node in answers and not isinstance(answers[node], UnitError) and self._is_let_go(seat):
+                with contextlib.suppress(UnitError):
+                    tail.last(self._followed(self.to(node), seat))
+
+    def _is_let_go(self, seat: Seat) -> bool:
+        """Whether nobody follows it any more, who could keep the same as well."""
+        thread = self._threads.get(seat.process)
+        if thread:
+            thread.join(_HALT_WITHIN)
+        return not (thread and thread.is_alive())
+
+
+def _units(share: Share) -> list[str]:
+    return [f"{seat.unit}.service" for seat in share.seats]
+
+
+def lead(link: Link, node: str, folder: str, port: int) -> bool:
+    """Have the node's `port` lead to a run's web process, once that answers; whether it does.
+
+    UnitError when the node answers, and cannot do that.
+    """
+    try:
+        done = link.run(("sh", f"{folder}/lead", "first"), within=_ANSWER_WITHIN)
+    except UnitError:
+        return False
+    if done.code not in (0, _SILENT):
+        hint = "nodes that have services need: apt-get install iptables"
+        raise UnitError(f"the node {node} cannot open port {port}: {done.last}", hint)
+    return done.code == 0

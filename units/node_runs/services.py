@@ -1,0 +1,52 @@
+"""The runs of processes that are followed here, by their folder: services and profiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+from units.job import Handle, Outcome
+from units.node_runs.processes import Processes
+from units.nodes.allocation import Placed
+from units.nodes.link import Link, Links
+from units.nodes.node import Node
+
+
+class Services:
+    """`to` is the way to a node by its name."""
+
+    def __init__(self, to: Callable[[str], Link]) -> None:
+        self._to = to
+        self._followed: dict[Path, Processes] = {}
+
+    def follow(self, handle: Handle, placed: Placed, ended: Callable[[Outcome], None]) -> None:
+        """`ended` hears how the run ended once all of its processes have."""
+        processes = Processes(handle, placed, self._to)
+        self._followed[handle.folder] = processes
+        processes.begin(ended)
+
+    def wait(self, handle: Handle, seconds: float | None) -> bool:
+        """Whether it has ended; one that is not followed any more has."""
+        processes = self._followed.get(handle.folder)
+        return processes is None or processes.over.wait(seconds)
+
+    def let_go(self, handle: Handle) -> None:
+        """The run has ended: nobody follows or waits any more."""
+        if processes := self._followed.get(handle.folder):
+            processes.over.set()
+
+    def halt(self, handle: Handle, placed: Placed, nodes: list[Node], links: Links) -> None:
+        """End its processes on the nodes that answer, and have all they wrote; followed or not."""
+        processes = self._followed.get(handle.folder) or Processes(handle, placed, self._to)
+        processes.halt(nodes, links)
+
+    def forget(self, handle: Handle) -> None:
+        self._followed.pop(handle.folder, None)
+
+    def missing(self, there: Collection[str]) -> list[tuple[Path, str]]:
+        """The runs that have processes on nodes that are not `there`, each with one such node."""
+        found = []
+        for run, processes in list(self._followed.items()):
+            gone = [share.node for share in processes.placed.shares if share.node not in there]
+            found += [(run, node) for node in gone[:1]]
+        return found

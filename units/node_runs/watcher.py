@@ -1,0 +1,193 @@
+"""Looks after the nodes that have runs: which slaves have ended there, and which nodes answer no more."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from units.errors import UnitError
+from units.job import Outcome
+from units.node_runs.tail import Ended
+from units.nodes.allocation import Placed
+from units.nodes.link import Link, Links
+from units.nodes.node import Node
+from units.nodes.scripts import script
+from units.supervisor.exitcode import in_words, lost_in_words
+
+_BETWEEN_LOOKS = 1.0
+_ANSWERS_WITHIN = 5.0
+# What nodes call it that is no end of a slave's unit.
+_SILENT, _DAEMON = "silent", "daemon"
+# Seconds in which units mostly are sent: to connect meanwhile would only hold that up.
+_SENT_WITHIN = 5.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a node says of a slave of a run: that it has ended, or does not answer; that mpirun's daemon was
+    killed there; or, without an `ended`, that the run has no files on the node.
+    """
+
+    folder: str
+    node: str
+    slave: str = ""
+    ended: Ended | None = None
+    words: str = ""
+
+    def outcome(self, placed: Placed) -> Outcome:
+        if self.ended is None:
+            reason = f"the node {self.node} has lost what it had of the run: was it started anew?"
+            return Outcome(137, reason, "lost")
+        code = self.ended.code
+        return Outcome(code or 1, self._reason(placed, self.ended.result, code), "lost")
+
+    def _reason(self, placed: Placed, result: str, code: int) -> str:
+        words = f": {self.words}" if self.words else ""
+        hostname = f"{placed.app}-slave{self.slave}"
+        where = placed.places().get(hostname, hostname)
+        if result == _DAEMON:
+            return f"the MPI daemon on {where} {in_words(code)}"
+        if result == _SILENT:
+            return f"the slave {where} was lost{words}"
+        return f"the slave {where} {lost_in_words(code)}{words}"
+
+
+def look(link: Link, node: str, folders: Sequence[str]) -> list[Finding]:
+    """What is to be said of runs, by their folders there. UnitError when the node does not answer."""
+    return findings(node, link.ask(script("look", *folders), within=_ANSWERS_WITHIN))
+
+
+def findings(node: str, said: str) -> list[Finding]:
+    """From the lines of `look`; a slave's last words may have whatever else Python takes for a line's end."""
+    return [_finding(node, line.split(" ", 5)) for line in said.split("\n") if line]
+
+
+def _finding(node: str, words: list[str]) -> Finding:
+    if len(words) == 1:
+        return Finding(words[0], node)
+    folder, slave, *how, last = words
+    return Finding(folder, node, slave, Ended(how[0], how[1], how[2]), last)
+
+
+@dataclass
+class _Watched:
+    """A run on a node; `there` once it was seen there."""
+
+    run: Path
+    placed: Placed
+    there: bool
+
+
+class Watch:
+    """One a daemon, with a thread and a connection for each node that has runs.
+
+    `lost` hears of each run, by its folder here, that cannot come to a good end; `away` of nodes that
+    have not answered for that many seconds. Both may hear it several times.
+    """
+
+    def __init__(
+        self,
+        links: Links,
+        nodes: Callable[[], Sequence[Node]],
+        patience: float,
+        lost: Callable[[Path, Outcome], None],
+        away: Callable[[Node], None],
+    ) -> None:
+        self._links = links
+        self._nodes = nodes
+        self._patience = patience
+        self._lost = lost
+        self._away = away
+        self._watched: dict[str, dict[str, _Watched]] = {}
+        self._lock = threading.Lock()
+
+    def begin(self, run: Path, placed: Placed, there: bool) -> None:
+        """`there` is whether its files are on the nodes already."""
+        with self._lock:
+            for share in placed.shares:
+                if share.node not in self._watched:
+                    self._watched[share.node] = {}
+                    self._start(share.node)
+                self._watched[share.node][placed.folder] = _Watched(run, placed, there)
+
+    def end(self, placed: Placed) -> None:
+        with self._lock:
+            for share in placed.shares:
+                self._watched.get(share.node, {}).pop(placed.folder, None)
+
+    def _start(self, name: str) -> None:
+        threading.Thread(target=self._keep, args=(name,), name=f"watch of {name}", daemon=True).start()
+
+    def _keep(self, name: str) -> None:
+        """What nobody thought of ends a thread, and not the watch."""
+        try:
+            self._look_after(name)
+        except Exception:
+            self._start(name)
+            raise
+
+    def _look_after(self, name: str) -> None:
+        """Look until there is nothing to look after.
+
+        A node's silence begins with the first look that fails. That one alone gives up nobody: this process
+        may have been stopped in the midst of it.
+        """
+        begun = time.monotonic()
+        silent_since: float | None = None
+        link: Link | None = None
+        with contextlib.ExitStack() as opened:
+            while runs := self._awaited(name):
+                asked = time.monotonic()
+                if link is None and asked - begun < _SENT_WITHIN and not _any_there(runs):
+                    continue
+                node = next((node for node in self._nodes() if node.name == name), None)
+                if node and (link is None or link.login != node.login):
+                    link = opened.enter_context(contextlib.closing(self._links.apart(node)))
+                try:
+                    if node is None or link is None:
+                        raise UnitError(f"the node {name} is gone")
+                    self._hear(runs, look(link, name, list(runs)))
+                    silent_since = None
+                except UnitError:
+                    if silent_since is None:
+                        silent_since = asked
+                    elif time.monotonic() - silent_since > self._patience:
+                        self._give_up(name, node, runs)
+
+    def _awaited(self, name: str) -> dict[str, _Watched]:
+        """The runs of a node, a while from now."""
+        threading.Event().wait(_BETWEEN_LOOKS)
+        with self._lock:
+            if not self._watched[name]:
+                del self._watched[name]
+                return {}
+            return dict(self._watched[name])
+
+    def _hear(self, runs: dict[str, _Watched], findings: Sequence[Finding]) -> None:
+        gone = {finding.folder for finding in findings if finding.ended is None}
+        for finding in findings:
+            watched = runs[finding.folder]
+            if finding.ended or watched.there:
+                self._tell(watched.run, finding.outcome(watched.placed))
+        for folder in runs.keys() - gone:
+            runs[folder].there = True
+
+    def _give_up(self, name: str, node: Node | None, runs: dict[str, _Watched]) -> None:
+        reason = f"the node {name} has not answered for {self._patience:.0f} s"
+        for watched in runs.values():
+            self._tell(watched.run, Outcome(137, reason, "lost"))
+        if node:
+            self._away(node)
+
+    def _tell(self, run: Path, outcome: Outcome) -> None:
+        """A disk that is full here is no news of the node; the next look finds the same."""
+        with contextlib.suppress(OSError):
+            self._lost(run, outcome)
+
+
+def _any_there(runs: dict[str, _Watched]) -> bool:
+    return any(watched.there for watched in runs.values())
