@@ -36,6 +36,12 @@ def test_what_it_says_is_kept_and_shown_and_its_exit_code_passes(folder: Path) -
     assert not (folder / "unkept").exists()
 
 
+def test_what_looks_for_room_ends_with_the_program_also_where_it_misses_a_signal(folder: Path) -> None:
+    command = ("sh", "-c", "trap '' TERM; exec sh \"$@\"", "sh", str(folder / "keep"), "sh", "-c", "exit 6")
+    kept = subprocess.run(command, stdout=subprocess.PIPE, timeout=20, check=False)  # until nobody writes
+    assert kept.returncode == 6
+
+
 def test_who_is_told_to_end_ends_in_its_own_way_and_it_is_known(folder: Path) -> None:
     waits = 'trap "echo told >>$0/output; exit 9" TERM; echo up >>"$0/output"; while :; do sleep 0.1; done'
     kept = keep(folder, waits)

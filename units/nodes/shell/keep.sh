@@ -12,7 +12,11 @@ child=$!
 tail --bytes "+$((before + 1))" --follow --sleep-interval 0.1 --pid $child "$here/output" &
 shown=$!
 {
-    while has_room; do sleep 1; done
+    # It looks at the command too: a shell that was only just forked may miss the signal to end.
+    while has_room; do
+        sleep 1
+        kill -0 $child 2>/dev/null || exit
+    done
     : >"$here/unkept"
     # Again and again: it may not have been told yet what that means to it.
     while kill -TERM $child; do sleep 1; done 2>/dev/null
