@@ -29,8 +29,8 @@ from support.nodes.node import Node as Machine
 
 from units import names
 from units.job import Job, Mpi, Outcome
-from units.node_runs.pending_cleanup import Debts
-from units.nodes.allocator import Places
+from units.node_runs.pending_cleanup import NodeCleanup
+from units.nodes.allocator import Allocator
 from units.nodes.announce import Etcd
 from units.nodes.link import Links
 from units.nodes.node import Login, Node
@@ -143,8 +143,8 @@ def submit(engine: SystemdEngine, folder: Path, work: Job) -> float:
 def parts(root: Path, links: Links, nodes: tuple[Node, ...]) -> Parts:
     inspected = subprocess.CompletedProcess((), 0, json.dumps({"Env": []}), "")
     runtime = cast(Runtime, SimpleNamespace(run=lambda *_: inspected))
-    debts = Debts(root / "owed", links, lambda: nodes, every=60)
-    places = Places(lambda: nodes, Policy.SPREAD, 22000)
+    debts = NodeCleanup(root / "owed", links, lambda: nodes, every=60)
+    places = Allocator(lambda: nodes, Policy.SPREAD, 22000)
     etcd = Etcd("https://10.0.0.1:2379", "v3", ca="ca", cert="cert", key="key", user="u", password="p")
     registry = Registry(lambda image: image, "10.0.0.1:5000", ca="ca")
     site = Site(str(root), "c0ffee", 1000, 512)

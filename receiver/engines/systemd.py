@@ -10,8 +10,8 @@ from receiver.nodes import reach
 from receiver.nodes.arch import own_arch
 from receiver.nodes.book import NodeBook
 from units.engine import Engine
-from units.node_runs.pending_cleanup import Debts
-from units.nodes.allocator import Places
+from units.node_runs.pending_cleanup import NodeCleanup
+from units.nodes.allocator import Allocator
 from units.nodes.link import Links
 from units.placement.place import Policy
 from units.systemd.bundle import Timing
@@ -34,7 +34,7 @@ def parts(home: Home, settings: Settings) -> Parts:
     book, runtime = NodeBook(home.nodes), image_registry.runtime(home, settings)
     timing, away = settings.etcd.timing, settings.nodes.away
     links = Links(book.identity)
-    debts = Debts(home.owed, links, book.all, away / 2)
+    debts = NodeCleanup(home.owed, links, book.all, away / 2)
     return Parts(
         site(home, settings, runtime.uid),
         links,
@@ -43,7 +43,7 @@ def parts(home: Home, settings: Settings) -> Parts:
         lambda: reach.registry(home, settings),
         runtime,
         Timing(timing.ttl, timing.refresh, timing.retry, away),
-        Places(book.all, Policy(settings.nodes.policy), settings.nodes.first_port, debts.away),
+        Allocator(book.all, Policy(settings.nodes.policy), settings.nodes.first_port, debts.away),
         debts,
         own_arch(),
     )

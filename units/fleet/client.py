@@ -70,7 +70,7 @@ class Client:
 
     def destroy(self, name: str) -> bool:
         """Whether it was there."""
-        return self._ask("DELETE", _path(name), absent=404) is not None
+        return self._ask("DELETE", _path(name), mark_away=404) is not None
 
     def units(self) -> tuple[Unit, ...]:
         return tuple(map(_unit, self._pages("units", "units")))
@@ -91,23 +91,23 @@ class Client:
                 return
             token = {"nextPageToken": page["nextPageToken"]}
 
-    def _ask(self, method: str, path: str, body: Any = None, absent: int = 0) -> Any:
-        """The answer's JSON, {} for one without; None when its status is `absent`."""
+    def _ask(self, method: str, path: str, body: Any = None, mark_away: int = 0) -> Any:
+        """The answer's JSON, {} for one without; None when its status is `mark_away`."""
         end = time.monotonic() + self._patience
         while True:
             try:
-                return self._ask_each(method, path, body, absent)
+                return self._ask_each(method, path, body, mark_away)
             except Unanswered:
                 if time.monotonic() > end:
                     raise
             time.sleep(_AGAIN)
 
-    def _ask_each(self, method: str, path: str, body: Any, absent: int) -> Any:
+    def _ask_each(self, method: str, path: str, body: Any, mark_away: int) -> Any:
         """Whoever has answered is asked first from then on."""
         errors = []
         for member in list(self._members):
             try:
-                found = _ask(*member, method, path, body, absent)
+                found = _ask(*member, method, path, body, mark_away)
             except Unanswered as error:
                 errors.append(error)
                 continue
@@ -116,7 +116,7 @@ class Client:
         raise errors[0]
 
 
-def _ask(url: str, connect: Connecting, method: str, path: str, body: Any, absent: int) -> Any:
+def _ask(url: str, connect: Connecting, method: str, path: str, body: Any, mark_away: int) -> Any:
     connection = connect()
     headers = {"Content-Type": "application/json"} if body else {}
     try:
@@ -125,7 +125,7 @@ def _ask(url: str, connect: Connecting, method: str, path: str, body: Any, absen
         connection.request(method, f"/fleet/v1{path}", body and json.dumps(body), headers)
         answer = connection.getresponse()
         said = answer.read()
-        if answer.status == absent:
+        if answer.status == mark_away:
             return None
         if answer.status >= 500:
             raise Unanswered(f"fleet at {url} failed at {method} {path}: {_why(answer.status, said)}", _AWAY)

@@ -17,7 +17,7 @@ from units.errors import UnitError
 from units.fleet import waiting
 from units.fleet.client import Client, Machine
 from units.job import UnitFile
-from units.node_runs.run_lock import alone
+from units.node_runs.run_lock import locked
 
 _RECORD = "fleet.json"
 
@@ -31,7 +31,7 @@ class Cluster:
 
     def __init__(self, client: Client, owed: Path, within: float, every: float) -> None:
         self._client = client
-        self._owed = owed
+        self._pending = owed
         self._within = within
         self._every = every
         self._paying = threading.Lock()
@@ -45,7 +45,7 @@ class Cluster:
         Raises:
             UnitError: fleet does not answer, has a unit of such a name already, or no machine for one.
         """
-        with alone(run):
+        with locked(run):
             self._give_up(run)
             # A receiver that was killed may have submitted some of them.
             self._pay(self._debt(run))
@@ -61,7 +61,7 @@ class Cluster:
 
     def destroy(self, run: Path) -> None:
         """All that the run has in fleet; what fleet does not answer to is tried again."""
-        with alone(run):
+        with locked(run):
             self._give_up(run)
         try:
             self._pay(self._debt(run))
@@ -77,7 +77,7 @@ class Cluster:
         while self._due.wait():
             self._due.clear()
             try:
-                for record in sorted(self._owed.glob("*.json")):
+                for record in sorted(self._pending.glob("*.json")):
                     self._pay(record)
             except UnitError:
                 threading.Event().wait(self._every)
@@ -93,12 +93,12 @@ class Cluster:
 
     def _give_up(self, run: Path) -> None:
         """From here on its units are owed."""
-        self._owed.mkdir(exist_ok=True)
+        self._pending.mkdir(exist_ok=True)
         if (run / _RECORD).exists():
             (run / _RECORD).rename(self._debt(run))
 
     def _debt(self, run: Path) -> Path:
-        return self._owed / f"{run.parent.name}.{run.name}.json"
+        return self._pending / f"{run.parent.name}.{run.name}.json"
 
     def _refuse_taken(self, units: Sequence[UnitFile]) -> None:
         """Before any is submitted: what is somebody else's must never be destroyed."""

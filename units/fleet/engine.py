@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from units import names
 from units.errors import UnitError
 from units.fleet import unit_files
-from units.fleet.belongings import FleetsBelongings
+from units.fleet.bundle import FleetBundle
 from units.fleet.client import Machine
 from units.fleet.cluster import Cluster
 from units.job import Handle, Job, UnitFile
 from units.node_runs.watcher import Finding, look
-from units.nodes.allocation import Placed
+from units.nodes.allocation import Allocation
 from units.nodes.link import Link
 from units.nodes.node import Node
 from units.nodes.scripts import script
@@ -35,7 +35,7 @@ class FleetEngine(SystemdEngine):
 
     name = "fleet"
     runs_processes = False
-    _of_ranks = FleetsBelongings
+    _of_ranks = FleetBundle
 
     def __init__(self, parts: Parts, cluster: Cluster) -> None:
         super().__init__(parts)
@@ -66,7 +66,7 @@ class FleetEngine(SystemdEngine):
         self, job: Job, handle: Handle, told: Callable[[str], None], given_up: Callable[[], bool]
     ) -> Job | None:
         """Fleet has units on their machines afterwards, and not started: it tells in no other way where."""
-        if Placed.read(handle.folder):
+        if Allocation.read(handle.folder):
             return super().place(job, handle, told, given_up)
         job = self._chosen(job)
         units = unit_files.instances(job, self.units(job))
@@ -85,18 +85,19 @@ class FleetEngine(SystemdEngine):
         sentence = f"fleet put a slave on {machine.address}, which is no node of nap's"
         raise UnitError(sentence, f"nap nodes add USER@{machine.address}, as for each of fleet's machines")
 
-    def _start(self, handle: Handle, placed: Placed) -> None:
+    def _start(self, handle: Handle, allocation: Allocation) -> None:
         """Slaves, and what announces them, on all machines at the same time."""
-        own = {share.node: share.units for share in placed.shares}
-        own[placed.master] = tuple(name for name in own[placed.master] if name != placed.master_unit)
+        own = {share.node: share.units for share in allocation.shares}
+        slaves = own[allocation.master]
+        own[allocation.master] = tuple(name for name in slaves if name != allocation.master_unit)
         self._cluster.launch([name for names in own.values() for name in names])
 
         def started(node: Node, link: Link) -> list[Finding]:
-            return _until_started(node, link, placed.folder, own[node.name])
+            return _until_started(node, link, allocation.folder, own[node.name])
 
-        found = self._links.every(self._nodes_of(placed), started)
+        found = self._links.every(self._nodes_of(allocation), started)
         if lost := next((findings for findings in found.values() if findings), None):
-            self._lost(handle.folder, lost[0].outcome(placed))
+            self._lost(handle.folder, lost[0].outcome(allocation))
 
     def start_master(self, handle: Handle, files: Mapping[str, str]) -> None:
         super().start_master(handle, files)

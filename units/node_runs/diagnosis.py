@@ -10,7 +10,7 @@ from units.errors import UnitError
 from units.job import Outcome
 from units.node_runs.tail import Ended
 from units.node_runs.watcher import findings
-from units.nodes.allocation import Placed
+from units.nodes.allocation import Allocation
 from units.nodes.link import Link, Links
 from units.nodes.node import Node
 from units.nodes.scripts import script
@@ -25,26 +25,26 @@ _NOTE = "+ "
 
 
 @dataclass
-class Inquiry:
+class Diagnosis:
     """Asks the `nodes` of a run whose mpirun has ended. Those that are silent have `patience` seconds."""
 
     links: Links
     nodes: Sequence[Node]
-    placed: Placed
+    allocation: Allocation
     patience: float
     given_up: Callable[[], bool]
     _notes: list[str] = field(default_factory=list)
 
     def outcome(self, ended: Ended, output: str) -> Outcome:
         """How the run ended, of which mpirun alone says `ended` and its words in the file `output`."""
-        outcome = ended.outcome(self.placed.timeout, self.placed.master)
-        if self.placed.flavour == "mpich":
+        outcome = ended.outcome(self.allocation.timeout, self.allocation.master)
+        if self.allocation.flavour == "mpich":
             outcome = replace(outcome, exit_code=mpich_signal(outcome.exit_code, output))
         if outcome.state != "ended":
             return outcome
-        return self.befell() or self._failed(outcome.exit_code) or self._worded(outcome, output)
+        return self.lost_slave() or self._failed(outcome.exit_code) or self._worded(outcome, output)
 
-    def befell(self) -> Outcome | None:
+    def lost_slave(self) -> Outcome | None:
         """What became of a slave, or of one of the nodes; None where all of them are as they were."""
         silent, end = list(self.nodes), time.monotonic() + self.patience
         while silent and not self.given_up():
@@ -62,19 +62,19 @@ class Inquiry:
         return None
 
     def _ask(self, node: Node, link: Link) -> Outcome | None:
-        said = link.ask(script("settle look notes", self.placed.folder), within=_SETTLE_WITHIN)
+        said = link.ask(script("settle look notes", self.allocation.folder), within=_SETTLE_WITHIN)
         lines = said.split("\n")
         self._notes += [line.removeprefix(_NOTE) for line in lines if line.startswith(_NOTE)]
         found = findings(node.name, "\n".join(line for line in lines if not line.startswith(_NOTE)))
-        return found[0].outcome(self.placed) if found else None
+        return found[0].outcome(self.allocation) if found else None
 
     def _failed(self, code: int) -> Outcome | None:
         """What became of a daemon that mpirun's launcher started."""
-        daemons = Daemons(self.placed.places(), over_ssh=True)
+        daemons = Daemons(self.allocation.places(), over_ssh=True)
         daemons.read("\n".join(self._notes))
-        finding = daemons.finding(strict=code == 0 and not self.placed.script)
+        finding = daemons.finding(strict=code == 0 and not self.allocation.script)
         return Outcome(code or _LOST, finding, "lost") if finding else None
 
     def _worded(self, outcome: Outcome, output: str) -> Outcome:
-        reason = outcome.reason or killed_rank(outcome.exit_code, output, self.placed.places())
+        reason = outcome.reason or killed_rank(outcome.exit_code, output, self.allocation.places())
         return replace(outcome, reason=reason)

@@ -16,7 +16,7 @@ from pathlib import Path
 _LINES = 10_000
 
 
-class Pieces:
+class MultiTail:
     """Of one run; threads of one process may add to it. The sources' names have no spaces."""
 
     def __init__(self, output: Path) -> None:
@@ -68,7 +68,7 @@ class Pieces:
 class Source:
     """One of those that an output comes from; see `following.Kept`."""
 
-    pieces: Pieces
+    pieces: MultiTail
     name: str
 
     def size(self) -> int:

@@ -20,7 +20,7 @@ from pathlib import Path
 from units import durable
 from units.errors import UnitError
 from units.nodes import shared_folder
-from units.nodes.allocation import Placed
+from units.nodes.allocation import Allocation
 from units.nodes.link import Link, Links
 from units.nodes.node import Node
 from units.nodes.scripts import script
@@ -28,7 +28,7 @@ from units.nodes.scripts import script
 _REMOVE_WITHIN, _ANSWERS_WITHIN = 60.0, 5.0
 
 
-class Debts:
+class NodeCleanup:
     """One a daemon; any thread may use it."""
 
     def __init__(self, folder: Path, links: Links, nodes: Callable[[], Sequence[Node]], every: float) -> None:
@@ -36,49 +36,49 @@ class Debts:
         self._links = links
         self._nodes = nodes
         self._every = every
-        self._away = set(self._debtors())
+        self._away = set(self._pending_nodes())
         # By the name of a node, or of a record of what nodes have in common.
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         # Whether that could not be cleared when it was tried last: who ends a run does not wait for it then.
         self._stuck = False
         self._due = threading.Event()
 
-    def foresee(self, placed: Placed) -> None:
+    def reserve(self, allocation: Allocation) -> None:
         """Keep room for what is to be owed once the run is over."""
-        for record, _ in self._owed(placed):
+        for record, _ in self._pending(allocation):
             durable.keep_room(record)
 
-    def owe(self, placed: Placed) -> None:
+    def record(self, allocation: Allocation) -> None:
         """All that a run has on its nodes."""
-        for record, words in self._owed(placed):
+        for record, words in self._pending(allocation):
             _write(record, words)
 
-    def owe_image(self, node: Node, image: str) -> None:
+    def record_image(self, node: Node, image: str) -> None:
         """No release has it any more."""
         record = self._folder / node.name / f"{image.rpartition(':')[2]}.image"
         _write(record, (node.runtime, "rmi", image))
 
-    def _owed(self, placed: Placed) -> Iterator[tuple[Path, Sequence[object]]]:
+    def _pending(self, allocation: Allocation) -> Iterator[tuple[Path, Sequence[object]]]:
         """The records of it, and what they have."""
-        labels = " ".join(f"--filter label={label}" for label in placed.labels)
-        for share in placed.shares:
-            own = placed.shared if placed.sharer is None else ""
-            words = (share.runtime, placed.folder, own, labels, *share.units)
-            yield self._folder / share.node / _name(placed), words
-        if placed.sharer is not None:
-            yield self._folder / _name(placed), (placed.shared, placed.sharer, placed.master)
+        labels = " ".join(f"--filter label={label}" for label in allocation.labels)
+        for share in allocation.shares:
+            own = allocation.shared if allocation.sharer is None else ""
+            words = (share.runtime, allocation.folder, own, labels, *share.units)
+            yield self._folder / share.node / _name(allocation), words
+        if allocation.sharer is not None:
+            yield self._folder / _name(allocation), (allocation.shared, allocation.sharer, allocation.master)
 
-    def owing(self, placed: Placed) -> list[Node]:
+    def pending_on(self, allocation: Allocation) -> list[Node]:
         """The nodes that still have something of the run from before it was sent anew, and answer."""
         present = [node for node in self._nodes() if node.name not in self._away]
-        return [node for node in present if (self._folder / node.name / _name(placed)).exists()]
+        return [node for node in present if (self._folder / node.name / _name(allocation)).exists()]
 
-    def keep_shared(self, placed: Placed) -> None:
+    def keep_shared(self, allocation: Allocation) -> None:
         """What it has in the directory that is the same on all nodes is not to be removed, for now."""
-        with self._locks[_name(placed)]:
-            (self._folder / _name(placed)).unlink(missing_ok=True)
+        with self._locks[_name(allocation)]:
+            (self._folder / _name(allocation)).unlink(missing_ok=True)
 
-    def pay(self, names: Sequence[str]) -> dict[str, UnitError]:
+    def run_now(self, names: Sequence[str]) -> dict[str, UnitError]:
         """Try it at once, where a node is not known to be away; what is left is tried again later.
 
         The nodes of which it is news that something is left there, and why.
@@ -90,7 +90,7 @@ class Debts:
         self._due.set()
         return {name: answer for name, answer in answers.items() if isinstance(answer, UnitError)}
 
-    def try_soon(self) -> None:
+    def run_soon(self) -> None:
         """The same, in the background."""
         self._due.set()
 
@@ -136,7 +136,7 @@ class Debts:
         finally:
             lock.release()
 
-    def absent(self, node: Node) -> None:
+    def mark_away(self, node: Node) -> None:
         """It does not answer: nothing is tried there but now and then."""
         self._away.add(node.name)
 
@@ -156,19 +156,19 @@ class Debts:
                 pass  # what cannot be read or removed here now is tried again too
             except Exception:
                 traceback.print_exc()
-            owing = self._debtors() or self._away or any(self._folder.glob("*.json"))
-            self._due.wait(self._every if owing else None)
+            pending_on = self._pending_nodes() or self._away or any(self._folder.glob("*.json"))
+            self._due.wait(self._every if pending_on else None)
             self._due.clear()
 
     def _try_again(self) -> None:
         known = {node.name: node for node in self._nodes()}
-        owing = set(self._debtors()) | self._away
-        for gone in owing - known.keys():
+        pending_on = set(self._pending_nodes()) | self._away
+        for gone in pending_on - known.keys():
             self._forget(gone)
-        self._links.each([known[name] for name in sorted(owing & known.keys())], self.clear)
+        self._links.each([known[name] for name in sorted(pending_on & known.keys())], self.clear)
         self._clear_shared(known.values())
 
-    def _debtors(self) -> list[str]:
+    def _pending_nodes(self) -> list[str]:
         return [record.parent.name for record in self._records("*")]
 
     def _records(self, node: str) -> list[Path]:
@@ -193,9 +193,9 @@ def _remove(link: Link, record: Path) -> None:
     record.unlink()
 
 
-def _name(placed: Placed) -> str:
+def _name(allocation: Allocation) -> str:
     """Of a run's record."""
-    return f"{placed.app}.{placed.run}.json"
+    return f"{allocation.app}.{allocation.run}.json"
 
 
 def _write(path: Path, words: Sequence[object]) -> None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from units.errors import UnitError
 from units.job import Handle, Outcome
 from units.node_runs import tail
-from units.node_runs.multi_tail import Pieces, Source
+from units.node_runs.multi_tail import MultiTail, Source
 from units.node_runs.tail import Followed
-from units.nodes.allocation import Placed, Seat, Share
+from units.nodes.allocation import Allocation, NodeShare, Seat
 from units.nodes.link import Link, Links
 from units.nodes.node import Node
 from units.nodes.scripts import script
@@ -28,7 +28,7 @@ class Processes:
     """One run's, as long as it goes on; `to` is the way to a node by its name."""
 
     handle: Handle
-    placed: Placed
+    allocation: Allocation
     to: Callable[[str], Link]
     over: threading.Event = field(default_factory=threading.Event)
     _threads: dict[str, threading.Thread] = field(default_factory=dict)
@@ -36,18 +36,18 @@ class Processes:
     _ends: list[Outcome] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._pieces = Pieces(self.handle.output)
+        self._pieces = MultiTail(self.handle.output)
 
     def begin(self, ended: Callable[[Outcome], None]) -> None:
         """Follow each in a thread, until `over`; `ended` hears how a run ended whose processes all have."""
-        for node, seat in self.placed.seats():
+        for node, seat in self.allocation.seats():
             words = (self._followed(self.to(node), seat), ended)
             self._threads[seat.process] = threading.Thread(target=self._follow, args=words, daemon=True)
         for thread in self._threads.values():
             thread.start()
 
     def _followed(self, link: Link, seat: Seat) -> Followed:
-        folder = f"{self.placed.folder}/processes/{seat.process}"
+        folder = f"{self.allocation.folder}/processes/{seat.process}"
         return Followed(link, folder, f"{seat.unit}.service", Source(self._pieces, seat.process))
 
     def _follow(self, followed: Followed, ended: Callable[[Outcome], None]) -> None:
@@ -58,7 +58,7 @@ class Processes:
                 self.over.wait(_AGAIN)
                 continue
             if end:
-                self._has_ended(end.outcome(self.placed.timeout, followed.link.login.host), ended)
+                self._has_ended(end.outcome(self.allocation.timeout, followed.link.login.host), ended)
             return
 
     def _has_ended(self, outcome: Outcome, ended: Callable[[Outcome], None]) -> None:
@@ -71,13 +71,13 @@ class Processes:
     def halt(self, nodes: list[Node], links: Links) -> None:
         """End them on the nodes that answer, and have the last of what they wrote."""
         self.over.set()
-        shares = {share.node: share for share in self.placed.shares}
+        shares = {share.node: share for share in self.allocation.shares}
 
         def halt(node: Node, link: Link) -> None:
-            link.run(script("halt", self.placed.folder, *_units(shares[node.name])), within=_HALT_WITHIN)
+            link.run(script("halt", self.allocation.folder, *_units(shares[node.name])), within=_HALT_WITHIN)
 
         answers = links.each(nodes, halt)
-        for node, seat in self.placed.seats():
+        for node, seat in self.allocation.seats():
             if node in answers and not isinstance(answers[node], UnitError) and self._is_let_go(seat):
                 with contextlib.suppress(UnitError):
                     tail.last(self._followed(self.to(node), seat))
@@ -90,7 +90,7 @@ class Processes:
         return not (thread and thread.is_alive())
 
 
-def _units(share: Share) -> list[str]:
+def _units(share: NodeShare) -> list[str]:
     return [f"{seat.unit}.service" for seat in share.seats]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """With the folder to oneself: whoever comes second waits, a thread or another process."""
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from units.job import Handle, Outcome
 from units.node_runs.processes import Processes
-from units.nodes.allocation import Placed
+from units.nodes.allocation import Allocation
 from units.nodes.link import Link, Links
 from units.nodes.node import Node
 
@@ -19,9 +19,9 @@ class Services:
         self._to = to
         self._followed: dict[Path, Processes] = {}
 
-    def follow(self, handle: Handle, placed: Placed, ended: Callable[[Outcome], None]) -> None:
+    def follow(self, handle: Handle, allocation: Allocation, ended: Callable[[Outcome], None]) -> None:
         """`ended` hears how the run ended once all of its processes have."""
-        processes = Processes(handle, placed, self._to)
+        processes = Processes(handle, allocation, self._to)
         self._followed[handle.folder] = processes
         processes.begin(ended)
 
@@ -35,9 +35,9 @@ class Services:
         if processes := self._followed.get(handle.folder):
             processes.over.set()
 
-    def halt(self, handle: Handle, placed: Placed, nodes: list[Node], links: Links) -> None:
+    def halt(self, handle: Handle, allocation: Allocation, nodes: list[Node], links: Links) -> None:
         """End its processes on the nodes that answer, and have all they wrote; followed or not."""
-        processes = self._followed.get(handle.folder) or Processes(handle, placed, self._to)
+        processes = self._followed.get(handle.folder) or Processes(handle, allocation, self._to)
         processes.halt(nodes, links)
 
     def forget(self, handle: Handle) -> None:
@@ -47,6 +47,6 @@ class Services:
         """The runs that have processes on nodes that are not `there`, each with one such node."""
         found = []
         for run, processes in list(self._followed.items()):
-            gone = [share.node for share in processes.placed.shares if share.node not in there]
+            gone = [share.node for share in processes.allocation.shares if share.node not in there]
             found += [(run, node) for node in gone[:1]]
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from units.job import UnitState
-from units.nodes.allocation import Placed
+from units.nodes.allocation import Allocation
 from units.nodes.link import Link, Links
 from units.nodes.node import Node
 
@@ -15,13 +15,13 @@ _PROPERTIES = "--property=Id,ActiveState,MainPID"
 _WORDS = {"active": "alive", "inactive": "ended"}
 
 
-def states(placed: Placed, nodes: Iterable[Node], links: Links) -> tuple[UnitState, ...]:
+def states(allocation: Allocation, nodes: Iterable[Node], links: Links) -> tuple[UnitState, ...]:
     """Slaves, then the master, or processes, with their node. On one that is silent all are `away`."""
-    answers = links.each(nodes, lambda node, link: _ask(link, list(_units(placed, node.name))))
+    answers = links.each(nodes, lambda node, link: _ask(link, list(_units(allocation, node.name))))
     found = []
-    for share in placed.shares:
+    for share in allocation.shares:
         said = answers.get(share.node)
-        for unit, slots in _units(placed, share.node).items():
+        for unit, slots in _units(allocation, share.node).items():
             known = said.get(unit, {}) if isinstance(said, dict) else {"ActiveState": "away"}
             found.append(_state(unit, share.node, slots, known))
     return tuple(sorted(found, key=lambda state: (state.slots == 0, len(state.name), state.name)))
@@ -33,11 +33,11 @@ def parse(text: str) -> dict[str, dict[str, str]]:
     return {block["Id"]: block for block in blocks if "Id" in block}
 
 
-def _units(placed: Placed, node: str) -> dict[str, int]:
+def _units(allocation: Allocation, node: str) -> dict[str, int]:
     """The names of what runs on a node, with the slots of each."""
-    share = next(share for share in placed.shares if share.node == node)
+    share = next(share for share in allocation.shares if share.node == node)
     units = {f"{seat.unit}.service": seat.slots for seat in share.seats}
-    return units | ({placed.master_unit: 0} if placed.has_ranks and node == placed.master else {})
+    return units | ({allocation.master_unit: 0} if allocation.has_ranks and node == allocation.master else {})
 
 
 def _ask(link: Link, units: list[str]) -> Mapping[str, Mapping[str, str]]:

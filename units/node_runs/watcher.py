@@ -12,7 +12,7 @@ from pathlib import Path
 from units.errors import UnitError
 from units.job import Outcome
 from units.node_runs.tail import Ended
-from units.nodes.allocation import Placed
+from units.nodes.allocation import Allocation
 from units.nodes.link import Link, Links
 from units.nodes.node import Node
 from units.nodes.scripts import script
@@ -38,17 +38,17 @@ class Finding:
     ended: Ended | None = None
     words: str = ""
 
-    def outcome(self, placed: Placed) -> Outcome:
+    def outcome(self, allocation: Allocation) -> Outcome:
         if self.ended is None:
             reason = f"the node {self.node} has lost what it had of the run: was it started anew?"
             return Outcome(137, reason, "lost")
         code = self.ended.code
-        return Outcome(code or 1, self._reason(placed, self.ended.result, code), "lost")
+        return Outcome(code or 1, self._reason(allocation, self.ended.result, code), "lost")
 
-    def _reason(self, placed: Placed, result: str, code: int) -> str:
+    def _reason(self, allocation: Allocation, result: str, code: int) -> str:
         words = f": {self.words}" if self.words else ""
-        hostname = f"{placed.app}-slave{self.slave}"
-        where = placed.places().get(hostname, hostname)
+        hostname = f"{allocation.app}-slave{self.slave}"
+        where = allocation.places().get(hostname, hostname)
         if result == _DAEMON:
             return f"the MPI daemon on {where} {in_words(code)}"
         if result == _SILENT:
@@ -78,11 +78,11 @@ class _Watched:
     """A run on a node; `there` once it was seen there."""
 
     run: Path
-    placed: Placed
+    allocation: Allocation
     there: bool
 
 
-class Watch:
+class Watcher:
     """One a daemon, with a thread and a connection for each node that has runs.
 
     `lost` hears of each run, by its folder here, that cannot come to a good end; `away` of nodes that
@@ -105,19 +105,19 @@ class Watch:
         self._watched: dict[str, dict[str, _Watched]] = {}
         self._lock = threading.Lock()
 
-    def begin(self, run: Path, placed: Placed, there: bool) -> None:
+    def begin(self, run: Path, allocation: Allocation, there: bool) -> None:
         """`there` is whether its files are on the nodes already."""
         with self._lock:
-            for share in placed.shares:
+            for share in allocation.shares:
                 if share.node not in self._watched:
                     self._watched[share.node] = {}
                     self._start(share.node)
-                self._watched[share.node][placed.folder] = _Watched(run, placed, there)
+                self._watched[share.node][allocation.folder] = _Watched(run, allocation, there)
 
-    def end(self, placed: Placed) -> None:
+    def end(self, allocation: Allocation) -> None:
         with self._lock:
-            for share in placed.shares:
-                self._watched.get(share.node, {}).pop(placed.folder, None)
+            for share in allocation.shares:
+                self._watched.get(share.node, {}).pop(allocation.folder, None)
 
     def _start(self, name: str) -> None:
         threading.Thread(target=self._keep, args=(name,), name=f"watch of {name}", daemon=True).start()
@@ -172,7 +172,7 @@ class Watch:
         for finding in findings:
             watched = runs[finding.folder]
             if finding.ended or watched.there:
-                self._tell(watched.run, finding.outcome(watched.placed))
+                self._tell(watched.run, finding.outcome(watched.allocation))
         for folder in runs.keys() - gone:
             runs[folder].there = True
 

@@ -30,7 +30,7 @@ class Seat:
 
 
 @dataclass(frozen=True)
-class Share:
+class NodeShare:
     """One node's share of a run: the unit files it has, and its slaves."""
 
     node: str
@@ -40,7 +40,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Placed:
+class Allocation:
     """`folder` is the run's on every node, `labels` find its containers; the master is on the first node.
 
     `shared` is what slaves and master see as /share. Where it is the same folder on all nodes it belongs to
@@ -56,7 +56,7 @@ class Placed:
     master: str
     flavour: str
     labels: tuple[str, ...]
-    shares: tuple[Share, ...]
+    shares: tuple[NodeShare, ...]
     timeout: int | None = None
     container: str = ""
     workdir: str = ""
@@ -112,7 +112,7 @@ class Placed:
         (folder / _RECORD).unlink()
 
     @classmethod
-    def read(cls, folder: Path) -> Placed | None:
+    def read(cls, folder: Path) -> Allocation | None:
         """None where nothing was submitted; UnitError when the record is another engine's."""
         try:
             found = json.loads((folder / _RECORD).read_text())
@@ -126,6 +126,6 @@ class Placed:
             raise UnitError(f"{folder / _RECORD} is not a record of a run on nodes") from error
 
 
-def _share(found: dict[str, Any]) -> Share:
+def _share(found: dict[str, Any]) -> NodeShare:
     seats = tuple(Seat(**seat) for seat in found["seats"])
-    return Share(found["node"], found["runtime"], tuple(found["units"]), seats)
+    return NodeShare(found["node"], found["runtime"], tuple(found["units"]), seats)

@@ -12,7 +12,7 @@ from itertools import count
 from units import names
 from units.errors import UnitError
 from units.job import Job, Process, Slave
-from units.nodes.allocation import Placed
+from units.nodes.allocation import Allocation
 from units.nodes.node import Node
 from units.placement.backfill import STAYS, Running, Waiting, next_to_start
 from units.placement.capacity import Need, Room, Use
@@ -24,7 +24,7 @@ _BETWEEN_LOOKS = 1.0
 
 
 @dataclass(frozen=True)
-class Held:
+class Reservation:
     """What a run has: its slots, its ports by node, and when it is over at the latest.
 
     Of a service also the app, and its processes in the order of the slots: the next run takes them over.
@@ -36,7 +36,7 @@ class Held:
     processes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, placed: Placed, now: float) -> Held:
+    def of(cls, placed: Allocation, now: float) -> Reservation:
         """What a run has that is on its nodes already."""
         ports = frozenset(placed.ports())
         if placed.service:
@@ -45,7 +45,7 @@ class Held:
         return cls(Running(placed.uses(), None if placed.timeout is None else now + placed.timeout), ports)
 
 
-class Places:
+class Allocator:
     """One a daemon; any thread may ask. `nodes` tells which there are, `away` the names of those that do not
     answer; sshds listen from `first_port` on.
     """
@@ -61,7 +61,7 @@ class Places:
         self._policy = policy
         self._first_port = first_port
         self._away = away
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, Reservation] = {}
         self._waiting: list[Waiting] = []
         self._granted: dict[str, tuple[Use, ...]] = {}
         self._changed = threading.Condition()
@@ -98,7 +98,7 @@ class Places:
         """The job with a port for each slave on the nodes that others chose, whatever room they have."""
         uses = tuple(Use(node, need) for node, need in zip(nodes, _needs(job), strict=True))
         with self._changed:
-            self._held[name] = Held(Running(uses))
+            self._held[name] = Reservation(Running(uses))
             return self._seated(name, job, uses)
 
     def _taken_over(self, job: Job) -> dict[str, Use]:
@@ -127,7 +127,7 @@ class Places:
                 raise UnitError(never_fits(ask, offers) or why_not(ask, offers), "see: nap nodes")
             return self._with_ports(job, _merged(job, known, uses))
 
-    def hold(self, name: str, held: Held) -> None:
+    def hold(self, name: str, held: Reservation) -> None:
         """What a run has that an earlier daemon placed."""
         with self._changed:
             self._held[name] = held
@@ -144,7 +144,7 @@ class Places:
         running = [held.running for held in self._held.values()]
         for start in next_to_start(self._waiting, running, self._room(), now, self._policy):
             self._waiting.remove(start.job)
-            self._held[start.job.name] = Held(Running(start.uses, start.job.ends(now)))
+            self._held[start.job.name] = Reservation(Running(start.uses, start.job.ends(now)))
             self._granted[start.job.name] = start.uses
             self._changed.notify_all()
 
@@ -162,8 +162,8 @@ class Places:
     def uses(self) -> list[Use]:
         """All slots that are taken."""
         with self._changed:
-            alone = [use for held in self._held.values() if not held.service for use in held.running.uses]
-            return alone + self._of_services()
+            locked = [use for held in self._held.values() if not held.service for use in held.running.uses]
+            return locked + self._of_services()
 
     def _of_services(self) -> list[Use]:
         """Of two runs of one service the next takes over what the other has: it counts once."""
@@ -180,7 +180,7 @@ class Places:
         ports |= {(process.node, process.inner) for process in placed.processes}
         service, processes = (job.app, _names(job)) if job.service else ("", ())
         ends = STAYS if job.service else self._held[name].running.ends
-        self._held[name] = Held(Running(tuple(uses), ends), frozenset(ports), service, processes)
+        self._held[name] = Reservation(Running(tuple(uses), ends), frozenset(ports), service, processes)
         return placed
 
     def _with_ports(self, job: Job, uses: Sequence[Use]) -> Job:

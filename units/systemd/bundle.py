@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from units import names
 from units.job import Job, Pairs, Process, Slave, UnitFile
 from units.nodes import announce, scripts
-from units.nodes.allocation import Placed, Seat, Share
+from units.nodes.allocation import Allocation, NodeShare, Seat
 from units.nodes.announce import Announcement, Etcd
 from units.nodes.archive import Sent, pack
 from units.nodes.node import Node
@@ -34,7 +34,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Belongings:
+class Bundle:
     """One run's, made once: its keys are new."""
 
     job: Job
@@ -46,7 +46,7 @@ class Belongings:
     @classmethod
     def of(
         cls, job: Job, nodes: Iterable[Node], site: Site, image_env: Pairs, away: int = Timing.away
-    ) -> Belongings:
+    ) -> Bundle:
         assert job.mpi is not None
         placed = unit_files.by_node(job.slaves, nodes)
         addresses = {slave.name: node.address for node, slaves in placed.items() for slave in slaves}
@@ -66,15 +66,15 @@ class Belongings:
     def _rendered(job: Job, nodes: Iterable[Node], site: Site) -> tuple[UnitFile, ...]:
         return unit_files.render_all(job, nodes, site)
 
-    def record(self) -> Placed:
+    def record(self) -> Allocation:
         """Where its slaves and its master are."""
         job, site = self.job, self.site
         assert job.mpi is not None
         shares = tuple(
-            Share(node.name, node.runtime, self.unit_names(node), tuple(map(self._seat, slaves)))
+            NodeShare(node.name, node.runtime, self.unit_names(node), tuple(map(self._seat, slaves)))
             for node, slaves in self.placed.items()
         )
-        return Placed(
+        return Allocation(
             job.app, job.run, str(site.folder(job)), self.master.name, job.mpi.flavour, site.labels(job),
             shares, job.timeout, names.slave_container(job, 0).removesuffix("0"), job.workdir,
             str(site.shared(job)), site.uid if site.share else None, job.results,
@@ -100,7 +100,7 @@ class Belongings:
         """The names of its files of units there."""
         return tuple(texts_at(node, self.units))
 
-    def parcel(self, node: Node, etcd: Etcd, registry: Registry, timing: Timing) -> bytes:
+    def archive(self, node: Node, etcd: Etcd, registry: Registry, timing: Timing) -> bytes:
         """What the node is sent."""
         folder = self.site.folder(self.job)
         announced = [folder / "announced" / str(slave.index) for slave in self.placed[node]]

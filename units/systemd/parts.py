@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from units.node_runs.pending_cleanup import Debts
-from units.nodes.allocator import Places
+from units.node_runs.pending_cleanup import NodeCleanup
+from units.nodes.allocator import Allocator
 from units.nodes.announce import Etcd
 from units.nodes.link import Links
 from units.nodes.node import Node
@@ -29,6 +29,6 @@ class Parts:
     registry: Callable[[], Registry]
     runtime: Runtime
     timing: Timing
-    places: Places
-    debts: Debts
+    places: Allocator
+    cleanup: NodeCleanup
     arch: str

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from units import names
 from units.job import Job, Pairs, Process, UnitFile
 from units.nodes import announce, scripts
-from units.nodes.allocation import Placed, Seat, Share
+from units.nodes.allocation import Allocation, NodeShare, Seat
 from units.nodes.announce import Etcd
 from units.nodes.archive import Sent, pack
 from units.nodes.node import Node
@@ -24,8 +24,8 @@ _LASTING_UNITS = PurePosixPath("/etc/systemd/system")
 
 
 @dataclass(frozen=True)
-class ProcessBelongings:
-    """One run's; see `belongings.Belongings`."""
+class ProcessBundle:
+    """One run's; see `bundle.Bundle`."""
 
     job: Job
     site: Site
@@ -36,24 +36,24 @@ class ProcessBelongings:
     @classmethod
     def of(
         cls, job: Job, nodes: Iterable[Node], site: Site, image_env: Pairs, image_user: str
-    ) -> ProcessBelongings:
+    ) -> ProcessBundle:
         placed = unit_files.by_node(job.processes, nodes)
         units = process_units.render_all(job, placed, site, image_user)
         return cls(job, site, placed, units, image_env)
 
-    def record(self) -> Placed:
+    def record(self) -> Allocation:
         """Where its processes are."""
         job, site = self.job, self.site
         shares = tuple(self._share(node) for node in self.placed)
         web = next((process.node for process in job.processes if process.port), "")
-        return Placed(
+        return Allocation(
             job.app, job.run, str(site.folder(job)), shares[0].node, "", site.labels(job), shares,
             timeout=job.timeout, service=job.service, web=web,
         )  # fmt: skip
 
-    def _share(self, node: Node) -> Share:
+    def _share(self, node: Node) -> NodeShare:
         seats = tuple(map(self._seat, self.placed[node]))
-        return Share(node.name, node.runtime, tuple(texts_at(node, self.units)), seats)
+        return NodeShare(node.name, node.runtime, tuple(texts_at(node, self.units)), seats)
 
     def _seat(self, process: Process) -> Seat:
         index = self.job.processes.index(process) + 1
@@ -63,7 +63,7 @@ class ProcessBelongings:
         """The units that are to be started there; with them come those that announce them."""
         return tuple(f"{process_units.unit(self.job, process)}.service" for process in self.placed[node])
 
-    def parcel(self, node: Node, etcd: Etcd, registry: Registry, timing: Timing) -> bytes:
+    def archive(self, node: Node, etcd: Etcd, registry: Registry, timing: Timing) -> bytes:
         """What the node is sent."""
         folder = self.site.folder(self.job)
         processes = self.placed[node]

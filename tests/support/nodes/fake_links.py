@@ -10,15 +10,15 @@ from typing import Any
 from support.jobs.nodes import ONE, TWO
 
 from units.errors import UnitError
-from units.node_runs.pending_cleanup import Debts
-from units.nodes.allocation import Placed, Share
+from units.node_runs.pending_cleanup import NodeCleanup
+from units.nodes.allocation import Allocation, NodeShare
 from units.nodes.link import Done
 from units.nodes.node import Node
 
 IMAGE = f"receiver:5000/hello_image@sha256:{'0' * 64}"
 SHARED = "/srv/share/nap/default/hello/3/share"
-SHARES = tuple(Share(node.name, node.runtime, ("slaves_hello@.service",), ()) for node in (ONE, TWO))
-OWN = Placed(
+SHARES = tuple(NodeShare(node.name, node.runtime, ("slaves_hello@.service",), ()) for node in (ONE, TWO))
+OWN = Allocation(
     "hello", 3, "/run/nap/default/hello/3", "node1", "openmpi5", ("nap.run=3",), SHARES, shared="/own"
 )  # fmt: skip
 IN_COMMON = replace(OWN, shared=SHARED, sharer=1000)
@@ -77,11 +77,11 @@ class FakeLink:
 class Idle(threading.Event):
     """What somebody waits for, once there is nothing to do."""
 
-    def __init__(self, debts: Debts) -> None:
+    def __init__(self, cleanup: NodeCleanup) -> None:
         super().__init__()
         self._begun = threading.Event()
-        debts._due = self
-        debts.begin()
+        cleanup._due = self
+        cleanup.begin()
         assert self._begun.wait(5)
 
     def wait(self, timeout: float | None = None) -> bool:

@@ -16,13 +16,13 @@ from support.fleet.states import Known
 from support.jobs.nodes import JOBS, ONE, SITE, TWO
 
 from units.errors import UnitError
-from units.fleet.belongings import FleetsBelongings
+from units.fleet.bundle import FleetBundle
 from units.fleet.client import Client
 from units.fleet.cluster import Cluster
 from units.fleet.engine import FleetEngine
 from units.job import Handle, Job, Outcome, UnitFile
-from units.node_runs.pending_cleanup import Debts
-from units.nodes.allocator import Places
+from units.node_runs.pending_cleanup import NodeCleanup
+from units.nodes.allocator import Allocator
 from units.nodes.announce import Etcd
 from units.nodes.link import Links
 from units.nodes.pull import Registry
@@ -78,12 +78,12 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 
 def _parts(home: Path) -> Parts:
     nodes, links = (lambda: (ONE, TWO)), Links(home / "key")
-    places = Places(nodes, Policy.PACK, 22000)
+    places = Allocator(nodes, Policy.PACK, 22000)
     runtime = Runtime("podman", "/usr/bin/podman", rootless=False, uid=1000)
-    debts = Debts(home / "owed", links, nodes, 1)
+    cleanup = NodeCleanup(home / "owed", links, nodes, 1)
     etcd = Etcd("https://receiver:2379", "v3")
     return Parts(
-        SITE, links, nodes, lambda: etcd, lambda: REGISTRY, runtime, Timing(), places, debts, "amd64"
+        SITE, links, nodes, lambda: etcd, lambda: REGISTRY, runtime, Timing(), places, cleanup, "amd64"
     )  # fmt: skip
 
 
@@ -101,13 +101,13 @@ def test_slaves_are_where_fleet_put_their_units_and_none_has_been_started(fleet:
 def test_a_machine_is_sent_what_its_units_find_beside_them_and_no_units(fleet: Fleet) -> None:
     placed = fleet.place()
     assert placed is not None
-    own = FleetsBelongings.of(placed, (ONE, TWO), SITE, ())
+    own = FleetBundle.of(placed, (ONE, TWO), SITE, ())
     assert own.unit_names(TWO) == (UNITS[0], UNITS[2], UNITS[4])
     assert own.unit_names(ONE) == (UNITS[1], UNITS[3])
-    parcel = own.parcel(ONE, Etcd("https://receiver:2379", "v3"), REGISTRY, Timing())
-    with tarfile.open(fileobj=io.BytesIO(parcel)) as archive:
-        sent = {entry.name: entry for entry in archive if entry.isfile()}
-        runtime = archive.extractfile(sent["run/nap/default/hello/3/runtime"])
+    archive = own.archive(ONE, Etcd("https://receiver:2379", "v3"), REGISTRY, Timing())
+    with tarfile.open(fileobj=io.BytesIO(archive)) as members:
+        sent = {entry.name: entry for entry in members if entry.isfile()}
+        runtime = members.extractfile(sent["run/nap/default/hello/3/runtime"])
         assert runtime
         assert runtime.read() == b"KIND=podman\nRUNTIME=/usr/bin/podman\nOPTIONS=--events-backend=none\n"
     assert {name for name in sent if not name.startswith("run/nap/default/hello/3/")} == set()
@@ -116,7 +116,7 @@ def test_a_machine_is_sent_what_its_units_find_beside_them_and_no_units(fleet: F
 def test_a_run_that_was_submitted_is_where_it_was_whatever_fleet_says(fleet: Fleet) -> None:
     placed = fleet.place()
     assert placed is not None
-    FleetsBelongings.of(placed, (ONE, TWO), SITE, ()).record().write(fleet.run)
+    FleetBundle.of(placed, (ONE, TWO), SITE, ()).record().write(fleet.run)
     fleet.fake.silent = True
     assert fleet.place() == placed
 

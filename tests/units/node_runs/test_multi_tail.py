@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from units.node_runs.multi_tail import Pieces, Source
+from units.node_runs.multi_tail import MultiTail, Source
 
 SAID = (("web", b"one\n"), ("worker", b"two\n"), ("web", b"three\n"))
 
 
-def kept(folder: Path) -> Pieces:
+def kept(folder: Path) -> MultiTail:
     output = folder / "output"
     output.touch()
-    return Pieces(output)
+    return MultiTail(output)
 
 
-def heard(folder: Path) -> Pieces:
+def heard(folder: Path) -> MultiTail:
     pieces = kept(folder)
     for name, data in SAID:
         Source(pieces, name).add(data)

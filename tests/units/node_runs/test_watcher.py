@@ -16,17 +16,17 @@ from units.errors import UnitError
 from units.job import Outcome
 from units.node_runs import watcher
 from units.node_runs.tail import Ended
-from units.node_runs.watcher import Watch, look
+from units.node_runs.watcher import Watcher, look
 from units.nodes import scripts
-from units.nodes.allocation import Placed, Seat, Share
+from units.nodes.allocation import Allocation, NodeShare, Seat
 from units.nodes.link import Link, Links
 from units.nodes.node import Node
 from units.nodes.scripts import script
 
 END = Path(scripts.__file__).with_name("shell") / "end.sh"
-SHARES = (Share(ONE.name, ONE.runtime, (), (Seat(1, 22000, 1, 0), Seat(2, 22001, 1, 0))),)
-PLACED = Placed("hello", 3, "/run/nap/default/hello/3", ONE.name, "openmpi5", (), SHARES)
-OTHER = Placed("ring", 1, "/run/nap/default/ring/1", ONE.name, "openmpi5", (), SHARES)
+SHARES = (NodeShare(ONE.name, ONE.runtime, (), (Seat(1, 22000, 1, 0), Seat(2, 22001, 1, 0))),)
+PLACED = Allocation("hello", 3, "/run/nap/default/hello/3", ONE.name, "openmpi5", (), SHARES)
+OTHER = Allocation("ring", 1, "/run/nap/default/ring/1", ONE.name, "openmpi5", (), SHARES)
 LOST = f"{PLACED.folder} 1 signal killed KILL no memory\n"
 
 
@@ -124,7 +124,7 @@ class Looks:
         self.login = ONE.login
         monkeypatch.setattr(watcher, "_BETWEEN_LOOKS", 0.01)
         links = cast(Links, self)
-        self.watch = Watch(
+        self.watch = Watcher(
             links, lambda: self.nodes(), 60, self._lost, lambda node: self.gone.append(node.name)
         )
 

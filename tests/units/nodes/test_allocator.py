@@ -11,24 +11,24 @@ from support.jobs.nodes import JOB, ONE, SITE, TWO
 from units import names
 from units.errors import UnitError
 from units.job import Job, Mpi, Process
-from units.nodes.allocator import Held, Places, seated
+from units.nodes.allocator import Allocator, Reservation, seated
 from units.nodes.node import Node
 from units.placement.capacity import Need, Use
 from units.placement.place import Policy
-from units.systemd.process_bundle import ProcessBelongings
+from units.systemd.process_bundle import ProcessBundle
 
 FOUR = replace(JOB, slaves=names.slaves("hello", 3, (2, 2, 2, 2)), mpi=Mpi("openmpi5", 8, ("./hello",)))
 
 
-def places(*nodes: Node) -> Places:
-    return Places(lambda: nodes, Policy.PACK, 22000)
+def places(*nodes: Node) -> Allocator:
+    return Allocator(lambda: nodes, Policy.PACK, 22000)
 
 
 def seats(job: Job) -> list[tuple[str, str, int]]:
     return [(slave.node, slave.address, slave.port) for slave in job.slaves]
 
 
-def taken(of: Places) -> Job:
+def taken(of: Allocator) -> Job:
     job = of.take("run", FOUR, "amd64", lambda _: None, lambda: False)
     assert job is not None
     return job
@@ -55,7 +55,7 @@ def test_where_runs_have_all_slots_a_plan_is_for_when_they_are_over() -> None:
 
 
 def test_a_node_that_does_not_answer_is_told_from_one_that_takes_nothing() -> None:
-    of = Places(lambda: (ONE, replace(TWO, drained=True)), Policy.PACK, 22000, lambda: ("node1",))
+    of = Allocator(lambda: (ONE, replace(TWO, drained=True)), Policy.PACK, 22000, lambda: ("node1",))
     with pytest.raises(UnitError, match="free: node1 away, node2 drained"):
         of.planned(FOUR, "amd64")
 
@@ -121,7 +121,7 @@ WEB, WORKER = Process("web", (), 5001), Process("worker", ())
 SERVICE = replace(JOB, service=True, processes=(WEB, WORKER))
 
 
-def up(of: Places, job: Job, told: Callable[[str], None] = lambda _: None) -> Job:
+def up(of: Allocator, job: Job, told: Callable[[str], None] = lambda _: None) -> Job:
     """The service once it has its places; given up when it has to wait."""
     heard: list[str] = []
     placed = of.take(f"run {job.run}", job, "amd64", heard.append, lambda: True)
@@ -160,7 +160,7 @@ def test_the_next_run_of_a_service_goes_where_people_find_it_and_takes_over_the_
 
 def test_a_service_leaves_a_node_that_is_drained_with_its_next_run() -> None:
     nodes = [ONE, TWO]
-    both = Places(lambda: nodes, Policy.PACK, 22000)
+    both = Allocator(lambda: nodes, Policy.PACK, 22000)
     assert {one.node for one in up(both, SERVICE).processes} == {"node1"}
     nodes[0] = replace(ONE, drained=True)
     assert {one.node for one in up(both, replace(SERVICE, run=4)).processes} == {"node2"}
@@ -169,7 +169,7 @@ def test_a_service_leaves_a_node_that_is_drained_with_its_next_run() -> None:
 def test_what_an_earlier_receiver_has_placed_is_taken_over_too() -> None:
     job = up(places(ONE, TWO), SERVICE)
     both = places(ONE, TWO)
-    both.hold("run 3", Held.of(ProcessBelongings.of(job, (ONE, TWO), SITE, (), "").record(), 0.0))
+    both.hold("run 3", Reservation.of(ProcessBundle.of(job, (ONE, TWO), SITE, (), "").record(), 0.0))
     assert len(both.uses()) == 2
     assert [one.inner for one in up(both, replace(SERVICE, run=4)).processes] == [22002, 22003]
     assert len(both.uses()) == 2

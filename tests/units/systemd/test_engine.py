@@ -16,10 +16,10 @@ from support.nodes.fake_links import OWN, FakeLink, FakeLinks, Idle
 from units.errors import UnitError
 from units.job import Handle, Outcome
 from units.node_runs import diagnosis
-from units.node_runs.pending_cleanup import Debts
+from units.node_runs.pending_cleanup import NodeCleanup
 from units.node_runs.tail import Ended
 from units.nodes.allocation import Seat
-from units.nodes.allocator import Held, Places
+from units.nodes.allocator import Allocator, Reservation
 from units.nodes.announce import Etcd
 from units.nodes.link import Done, Links
 from units.nodes.node import Node
@@ -91,14 +91,14 @@ class Receiver:
         self.links = Nodes()
         self.owed = home / "owed"
         links = cast(Links, self.links)
-        self.places = Places(lambda: nodes, Policy.PACK, 22000)
-        self.debts = Debts(self.owed, links, lambda: nodes, 60)
+        self.places = Allocator(lambda: nodes, Policy.PACK, 22000)
+        self.cleanup = NodeCleanup(self.owed, links, lambda: nodes, 60)
         self.engine = SystemdEngine(
             Parts(
                 SITE, links, lambda: nodes, lambda: Etcd("https://receiver:2379", "v3"),
                 lambda: Registry(lambda image: image, "receiver:5000"),
                 Runtime("podman", "/usr/bin/podman", rootless=False, uid=1000), Timing(), self.places,
-                self.debts, "amd64",
+                self.cleanup, "amd64",
             )
         )  # fmt: skip
         self.run = home / JOB.app / str(JOB.run)
@@ -120,7 +120,7 @@ class Receiver:
         self.handle.output.touch()
         PLACED.write(self.run)
         (self.run / "sent").touch()
-        self.places.hold(str(self.run), Held.of(PLACED, 0))
+        self.places.hold(str(self.run), Reservation.of(PLACED, 0))
 
 
 @pytest.fixture
@@ -220,7 +220,7 @@ def test_a_success_is_believed_once_all_nodes_have_said_that_their_slaves_are_th
     monkeypatch.setattr("units.node_runs.diagnosis._ASKED_AGAIN", 0.01)
     links = Nodes()
     links.silent, links.said = dict(silent), said
-    found = diagnosis.Inquiry(cast(Links, links), (ONE, TWO), PLACED, patience, lambda: False).befell()
+    found = diagnosis.Diagnosis(cast(Links, links), (ONE, TWO), PLACED, patience, lambda: False).lost_slave()
     assert (found.reason if found else None) == reason
 
 
@@ -254,7 +254,7 @@ def test_a_run_ended_well_if_mpirun_and_all_its_daemons_say_so(
     links = Nodes()
     links.said = {"node1": "".join(f"+ {note}\n" for note in notes.splitlines())}
     (tmp_path / "output").touch()
-    inquiry = diagnosis.Inquiry(cast(Links, links), (ONE, TWO), PLACED, 1, lambda: False)
+    inquiry = diagnosis.Diagnosis(cast(Links, links), (ONE, TWO), PLACED, 1, lambda: False)
     found = inquiry.outcome(ended, str(tmp_path / "output"))
     assert (found.exit_code, found.reason) == (code, reason)
 
@@ -262,8 +262,8 @@ def test_a_run_ended_well_if_mpirun_and_all_its_daemons_say_so(
 def test_a_run_that_is_sent_anew_is_nowhere_else_before(receiver: Receiver) -> None:
     PLACED.write(receiver.run)
     receiver.engine.adopt(receiver.handle)
-    alone = replace(JOB, slaves=(replace(JOB.slaves[0], node="node1"),))
-    receiver.engine.submit(alone, receiver.run)
+    locked = replace(JOB, slaves=(replace(JOB.slaves[0], node="node1"),))
+    receiver.engine.submit(locked, receiver.run)
     asked = [(node, what) for node, what, _ in receiver.links.asked]
     assert sorted(asked[:2]) == [("node1", "remove"), ("node2", "remove")]
     assert asked[2:] == [("node1", "install")]
@@ -274,7 +274,7 @@ def test_what_a_killed_receiver_had_sent_is_removed_also_where_the_run_does_not_
     receiver: Receiver,
 ) -> None:
     PLACED.write(receiver.run)
-    Idle(receiver.debts)
+    Idle(receiver.cleanup)
     receiver.engine.adopt(receiver.handle)
     assert receiver.links.removed.wait(5)
 
@@ -286,11 +286,11 @@ def test_an_image_that_nobody_needs_goes_from_a_node_that_was_away_once_it_is_ba
     receiver.engine.forget(JOB.image)
     assert receiver.links.asked == [("node1", "rmi", JOB.image)]
     receiver.links.away = set()
-    receiver.debts.clear(TWO, cast(Any, receiver.links.to(TWO)))
+    receiver.cleanup.clear(TWO, cast(Any, receiver.links.to(TWO)))
     assert receiver.links.asked[1:] == [("node2", "rmi", JOB.image)]
 
 
 def test_a_node_that_is_known_to_be_away_is_not_asked_to_remove_an_image(receiver: Receiver) -> None:
-    receiver.debts.absent(TWO)
+    receiver.cleanup.mark_away(TWO)
     receiver.engine.forget(JOB.image)
     assert receiver.links.asked == [("node1", "rmi", JOB.image)]

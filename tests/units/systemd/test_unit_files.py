@@ -22,7 +22,7 @@ from support.jobs.nodes import (
 
 from units.errors import UnitError
 from units.systemd import unit_files
-from units.systemd.bundle import Belongings
+from units.systemd.bundle import Bundle
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "systemd"
 @pytest.mark.parametrize("name", ALL)
@@ -68,10 +68,10 @@ def test_a_secret_of_the_environment_is_in_no_unit() -> None:
 
 
 def test_slaves_of_one_node_have_each_the_limits_of_their_own_size() -> None:
-    made = Belongings.of(JOBS["limited"], [ONE, TWO], SITE, ())
+    made = Bundle.of(JOBS["limited"], [ONE, TWO], SITE, ())
     memory = "--memory 67108864 --memory-swap 67108864"
     assert [slave.name for slave in made.placed[ONE]] == ["hello-slave1", "hello-slave3"]
     assert made.files["hello-slave1/limits"].startswith(f"LIMITS=--cpus 4 {memory} --volume ")
     assert made.files["hello-slave3/limits"].startswith(f"LIMITS=--cpus 2 {memory} --volume ")
-    one = Belongings.of(JOBS["one"], [ONE], SITE, ()).files["hello-slave1/limits"]
+    one = Bundle.of(JOBS["one"], [ONE], SITE, ()).files["hello-slave1/limits"]
     assert one.startswith("LIMITS=--volume ")

@@ -10,11 +10,11 @@ from units.fleet import unit_files
 from units.job import Job, Slave, UnitFile
 from units.nodes.archive import Sent
 from units.nodes.node import Node
-from units.systemd.bundle import Belongings
+from units.systemd.bundle import Bundle
 from units.systemd.unit_files import Site
 
 
-class FleetsBelongings(Belongings):
+class FleetBundle(Bundle):
     """Which units a node has is known; their texts are sent to fleet."""
 
     @staticmethod
