@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from buildpacks import folder
 from receiver.home.paths import Home
-from units.local.engine import capsule_argv
+from units.capsule.command import argv_inside
 
 
 def enclosing(home: Home) -> folder.Enclose:
@@ -14,6 +14,6 @@ def enclosing(home: Home) -> folder.Enclose:
 
     def enclose(call: folder.Call) -> Sequence[str]:
         writable, readable = ((call.tree,), ()) if call.writes else ((), (call.tree,))
-        return capsule_argv(home.root, writable, (*readable, call.pack), call.argv)
+        return argv_inside(home.root, writable, (*readable, call.pack), call.argv)
 
     return enclose

@@ -22,8 +22,8 @@ from receiver.home.settings import Settings
 from receiver.text.output import Say, stream
 from registry.images.trees import Image, Images
 from units import launching
+from units.capsule.command import argv_inside
 from units.job import Pairs
-from units.local.engine import capsule_argv
 from units.supervisor.files import remove
 
 _PASSED_ON = ("USER", "LOGNAME", "LANG", "TZ", "JAVA_HOME")
@@ -96,7 +96,7 @@ class MachineBuilder:
                 work.say(line)
 
             work.say(f"$ {step.shown}")
-            capsule = capsule_argv(home.root, (folders.tree, folders.cache, folders.env), visible, argv)
+            capsule = argv_inside(home.root, (folders.tree, folders.cache, folders.env), visible, argv)
             limit = self._settings.build_timeout
             code = stream(capsule, folders.tree, env, say, limit, work.cancelled)
             if code != 0:

@@ -16,7 +16,7 @@ from support.nodes.node import Node
 from support.nodes.runs import GO, shared, slave, wait_until_clean
 
 from receiver.home.paths import Home
-from units.local import descendants
+from units.capsule import process_tree
 from units.oci.runtime import Runtime
 
 NewApp = Callable[..., App]
@@ -33,7 +33,7 @@ def part_of(slave: int, part: str) -> list[int]:
     """Of a slave, by the number of its first process: the number of a part of it, if that runs."""
     if part == "slave":
         return [slave]
-    found = [pid for pid in dict.fromkeys(descendants.of(slave)) if _name(pid) in _PARTS[part]]
+    found = [pid for pid in dict.fromkeys(process_tree.of(slave)) if _name(pid) in _PARTS[part]]
     return found[-1:]
 
 

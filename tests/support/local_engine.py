@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from units import launching, names
+from units.capsule.kinds import Enclosure
 from units.engine import Engine
 from units.job import Handle, Job, Mpi, Outcome, Process
 from units.launching import Machine
-from units.local.enclosures import Enclosure
 from units.local.engine import LocalEngine
 
 MPICC = {"openmpi5": "openmpi-5.0.11/bin", "mpich": "mpich-5.0.2/bin"}

@@ -19,10 +19,10 @@ from support.jobs.engines import (
     JOBS,
 )
 
+from units.capsule.kinds import Namespaces
 from units.job import Job, UnitFile
 from units.launching import Machine
 from units.local import engine as local
-from units.local.enclosures import Namespaces
 from units.local.engine import LocalEngine
 from units.render import render
 

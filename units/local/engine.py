@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nap_start import BARE
 from units import launching
+from units.capsule import kinds
+from units.capsule.command import own_folders
+from units.capsule.kinds import Enclosure
 from units.job import Handle, Job, UnitFile
-from units.local import enclosures, unit_files
-from units.local.enclosures import Enclosure
+from units.local import unit_files
 from units.supervisor import files, processes
 from units.supervisor.engine import Runs
 from units.supervisor.probe import answers
@@ -31,7 +32,7 @@ class LocalEngine(Runs):
         super().__init__()
         self._home = home
         self._machine = machine
-        self._enclosure = enclosure or enclosures.here()
+        self._enclosure = enclosure or kinds.here()
 
     def units(self, job: Job) -> tuple[UnitFile, ...]:
         return unit_files.render_all(job, Path("{run}"), self._machine)
@@ -47,7 +48,7 @@ class LocalEngine(Runs):
             "shim": self._enclosure.shim(self._home),
             "home": str(self._home),
             "tree": str(job.tree),
-            "visible": [str(path) for path in (*job.visible, *_own_folders(self._home))],
+            "visible": [str(path) for path in (*job.visible, *own_folders(self._home))],
             "own_network": own_network,
             "service": job.service,
             "timeout": job.timeout,
@@ -74,7 +75,7 @@ class LocalEngine(Runs):
 
 def check() -> None:
     """UnitError when runs cannot be kept together on this machine."""
-    enclosures.here().check()
+    kinds.here().check()
 
 
 def _is_openmpi(job: Job) -> bool:
@@ -87,24 +88,3 @@ def _hosts(job: Job) -> str:
     here = ("127.0.0.1", " ".join(["localhost", *others]))
     lines = [here, ("::1", "localhost"), *((slave.address, slave.name) for slave in job.slaves)]
     return "".join(f"{address} {names}\n" for address, names in lines)
-
-
-def _own_folders(home: Path) -> list[Path]:
-    """nap's own files, and its Python's, where they are kept under the home that is hidden."""
-    return [path for path in (_HERE.parent.parent, Path(sys.prefix)) if home in path.parents]
-
-
-def capsule_argv(
-    home: Path, writable: tuple[Path, ...], visible: tuple[Path, ...], argv: tuple[str, ...]
-) -> list[str]:
-    """`argv` as a command in a capsule of its own that ends when its caller does.
-
-    It sees of nap's home the `writable` folders and may read `visible`; it starts in the first of all these.
-    It ends with 125 where `argv` cannot be executed.
-    """
-    enclosure = enclosures.here()
-    shown = [str(path) for path in (*visible, *_own_folders(home))]
-    places = (enclosure.kind, str(home), *map(str, writable), "--", *shown)
-    enter = (*BARE, str(_HERE / "enter.py"), *places)
-    command = enclosure.argv((*enter, "--", *argv))
-    return ["setpriv", "--pdeathsig", "KILL", *command]

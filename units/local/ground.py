@@ -9,7 +9,8 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
-from units.local import capsule, requests
+from units.capsule import inside
+from units.local import requests
 from units.local.spawn import Ends, spawn
 from units.supervisor import children, record
 from units.supervisor.backend import Change, Changes, Streams
@@ -25,7 +26,7 @@ class Processes:
         self._folder = folder
         self._spec = spec
         self._streams = streams
-        self._capsule = capsule.of_kind(spec["capsule"], spec["shim"])
+        self._capsule = inside.of_kind(spec["capsule"], spec["shim"])
         self._running: dict[int, Unit] = {}
         self._stopped: set[int] = set()
         self._changes = Changes()

@@ -8,8 +8,8 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from units.local import namespaces
-from units.local.capsule import Capsule
+from units.capsule import namespaces
+from units.capsule.inside import Capsule
 from units.supervisor.unit import Unit
 
 # Where Open MPI 5's launcher is told to put its remarks to itself, such as a warning when a child of its

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from receiver.text.output import BUILD, Activity, Limits, Say, heard
+from units.capsule import process_tree
 from units.errors import UnitError
-from units.local import descendants
 from units.oci import build as building
 from units.oci.build import Build
 from units.oci.runtime import Runtime
@@ -133,7 +133,7 @@ def end(pid: int, kind: str, output: int | None = None) -> None:
         if ready and output is not None and not os.read(output, 65536):
             watched = [watch]
     else:
-        for process in (*descendants.of(pid), pid):
+        for process in (*process_tree.of(pid), pid):
             _kill(process, signal.SIGKILL)
     os.close(watch)
 
@@ -150,7 +150,7 @@ def _remove(runtime: Runtime, step: str) -> None:
 def _steps_of(pid: int) -> list[int]:
     """The processes below `pid` that are in a container: in a PID namespace of their own."""
     ours = _depth(os.getpid())
-    return [process for process in descendants.of(pid) if _depth(process) > ours]
+    return [process for process in process_tree.of(pid) if _depth(process) > ours]
 
 
 def _depth(pid: int) -> int:

@@ -19,16 +19,16 @@ from support.local_engine import MPICC, EngineLab
 from support.nap_home import ROOT
 
 from buildpacks.stack_wheel import install
+from units.capsule import kinds, process_tree
+from units.capsule.command import argv_inside
 from units.errors import UnitError
 from units.job import Handle, Outcome
-from units.local import descendants, enclosures
-from units.local.engine import capsule_argv
 from units.supervisor import processes
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
 PROBE = Path(__file__).with_name("probe.c")
-KINDS = {"namespaces": enclosures.Namespaces(), "plain": enclosures.Plain()}
+KINDS = {"namespaces": kinds.Namespaces(), "plain": kinds.Plain()}
 FLAVOURS = tuple(MPICC)
 STOPPED = Outcome(130, "it was cancelled", "cancelled")
 both_kinds = pytest.mark.parametrize("lab", KINDS, indirect=True)
@@ -48,7 +48,7 @@ def labs(tmp_path_factory: pytest.TempPathFactory, stacks: Path) -> dict[str, En
 
 @pytest.fixture
 def lab(labs: dict[str, EngineLab], request: pytest.FixtureRequest) -> EngineLab:
-    if request.param == "namespaces" and (why := enclosures.refusal()):
+    if request.param == "namespaces" and (why := kinds.refusal()):
         pytest.skip(f"this machine allows no user namespaces: {why}")
     return labs[request.param]
 
@@ -135,7 +135,7 @@ def test_killing_a_slave_kills_exactly_its_ranks(lab: EngineLab, flavour: str, p
     try:
         wait_for_output(handle, 4)
         slaves = pids(lab, handle)
-        trees = {name: set(descendants.of(pid)) for name, pid in slaves.items()}
+        trees = {name: set(process_tree.of(pid)) for name, pid in slaves.items()}
         ranks = {name: {pid for pid in tree if is_rank(pid)} for name, tree in trees.items()}
         counts = [len(ranks[f"slaves_lab@{index}"]) for index in (1, 2, 3)]
         mpirun = slaves["master_lab"]
@@ -321,17 +321,17 @@ def wait_for_beat(lines: Iterator[str], alive: list[str]) -> None:
 def test_a_build_ends_with_its_caller_and_passes_its_code_on(
     lab: EngineLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    monkeypatch.setattr(enclosures, "here", lambda: KINDS[request.node.callspec.params["lab"]])
+    monkeypatch.setattr(kinds, "here", lambda: KINDS[request.node.callspec.params["lab"]])
 
     def command(text: str) -> list[str]:
-        return capsule_argv(lab.home, (tmp_path,), (), ("sh", "-c", text))
+        return argv_inside(lab.home, (tmp_path,), (), ("sh", "-c", text))
 
     done = subprocess.run(command("pwd; exit 7"), capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stdout) == (7, f"{tmp_path}\n")
     with subprocess.Popen(command("setsid sleep 60 & echo; wait"), stdout=subprocess.PIPE) as build:
         assert build.stdout
         build.stdout.readline()
-        below = descendants.of(build.pid)
+        below = process_tree.of(build.pid)
         build.kill()
         assert below
         assert all(processes.wait(pid, 10) for pid in below)
@@ -341,7 +341,7 @@ def test_where_namespaces_are_forbidden_the_other_kind_is_chosen() -> None:
     ask = "from units.local.enclosures import here; print(here().kind, here().note, sep=chr(10))"
     forbid = 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"'
     command = ("unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh", sys.executable, "-c", ask)
-    if enclosures.refusal():
+    if kinds.refusal():
         command = command[-3:]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     kind, note = done.stdout.splitlines()

@@ -14,13 +14,13 @@ from support.local_engine import MPICC, EngineLab
 from support.nap_home import EXAMPLES
 
 from buildpacks.stack_wheel import install
-from units.local import enclosures
+from units.capsule import kinds
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.lab,
     pytest.mark.timeout(300),
-    pytest.mark.skipif(bool(enclosures.refusal()), reason="this machine allows no user namespaces"),
+    pytest.mark.skipif(bool(kinds.refusal()), reason="this machine allows no user namespaces"),
     pytest.mark.skipif(not shutil.which("ip", path="/usr/sbin:/sbin:/usr/bin:/bin"), reason="no iproute2"),
 ]
 

@@ -17,13 +17,13 @@ from support.nap_home import App, NapHome
 from support.polling import until
 
 from receiver.home.paths import Home
+from units.capsule import kinds
+from units.capsule.command import argv_inside
 from units.job import Handle, Outcome
-from units.local import enclosures
-from units.local.engine import capsule_argv
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
-KINDS = {"namespaces": enclosures.Namespaces(), "plain": enclosures.Plain()}
+KINDS = {"namespaces": kinds.Namespaces(), "plain": kinds.Plain()}
 both_kinds = pytest.mark.parametrize("lab", KINDS, indirect=True)
 namespaces_only = pytest.mark.parametrize("lab", ["namespaces"], indirect=True)
 SECRET = "etcd/client.key"
@@ -32,7 +32,7 @@ SECRET = "etcd/client.key"
 @pytest.fixture
 def lab(tmp_path: Path, stacks: Path, request: pytest.FixtureRequest) -> EngineLab:
     """A home with a secret in it."""
-    if request.param == "namespaces" and (why := enclosures.refusal()):
+    if request.param == "namespaces" and (why := kinds.refusal()):
         pytest.skip(f"this machine allows no user namespaces: {why}")
     made = EngineLab(tmp_path, stacks, enclosure=KINDS[request.param])
     (made.home / SECRET).parent.mkdir()
@@ -180,9 +180,9 @@ def test_no_right_is_left_to_a_program_also_of_root(lab: EngineLab) -> None:
 def test_no_right_is_left_to_a_build_also_of_root(
     lab: EngineLab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enclosures, "here", lambda: KINDS["namespaces"])
+    monkeypatch.setattr(kinds, "here", lambda: KINDS["namespaces"])
     script = f"exec 2>&1; {UNCOVER.format(home=lab.home)}"
-    command = capsule_argv(lab.home, (lab.tree("built"),), (), ("sh", "-c", script))
+    command = argv_inside(lab.home, (lab.tree("built"),), (), ("sh", "-c", script))
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert_nothing_uncovered(done.stdout, ["images"])
 

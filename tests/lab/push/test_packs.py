@@ -16,11 +16,11 @@ from buildpacks.errors import BuildpackError
 from buildpacks.plan import Process
 from receiver.builds.packs import enclosing
 from receiver.home.paths import Home
-from units.local import enclosures
+from units.capsule import kinds
 
 pytestmark = [
     pytest.mark.lab,
-    pytest.mark.skipif(bool(enclosures.refusal()), reason="this machine allows no user namespaces"),
+    pytest.mark.skipif(bool(kinds.refusal()), reason="this machine allows no user namespaces"),
 ]
 
 # Each leaves a process behind, which has the folder of its tree in its environment.

@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from units import names
+from units.capsule.kinds import Namespaces
 from units.containers.engine import ContainersEngine
 from units.engine import Engine
 from units.job import Job, Mpi, Process
 from units.launching import Machine
-from units.local.enclosures import Namespaces
 from units.local.engine import LocalEngine
 from units.oci.runtime import Runtime
 

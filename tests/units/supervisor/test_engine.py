@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from units.capsule.kinds import Namespaces
 from units.containers.engine import ContainersEngine
 from units.errors import UnitError
 from units.job import Handle, Job, Mpi, Outcome, UnitFile, UnitState
 from units.launching import Machine
-from units.local.enclosures import Namespaces
 from units.local.engine import LocalEngine
 from units.local.ground import Processes
 from units.oci.runtime import Runtime

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from units.local import descendants
+from units.capsule import process_tree
 from units.supervisor import children, processes
 from units.supervisor.announcer import Announcer
 from units.supervisor.deadline import Ending
@@ -199,7 +199,7 @@ def test_descendants_are_found_through_all_generations() -> None:
     with subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE) as shell:
         assert shell.stdout
         grandchild = int(shell.stdout.readline())
-        found = descendants.of(os.getpid())
+        found = process_tree.of(os.getpid())
         processes.kill(grandchild)
     assert {shell.pid, grandchild} <= set(found)
 
@@ -210,7 +210,7 @@ def test_only_what_carries_the_mark_is_killed_with_what_it_started() -> None:
     with subprocess.Popen(["sh", "-c", command], stdout=subprocess.PIPE, text=True) as shell:
         assert shell.stdout
         numbers = dict(shell.stdout.readline().split() for _ in range(2))
-        descendants.kill_marked(shell.pid, "NAP_M=1")
+        process_tree.kill_marked(shell.pid, "NAP_M=1")
         ended = processes.wait(int(numbers["marked"]), 10)
         other = processes.state(int(numbers["other"]))
         processes.kill(int(numbers["other"]))

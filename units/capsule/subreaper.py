@@ -1,4 +1,4 @@
-"""Run a command, and let nothing of it outlive it: `keeper.py ARGV...`.
+"""Run a command, and let nothing of it outlive it: `subreaper.py ARGV...`.
 
 The stand-in for `unshare --pid --fork --kill-child`. A second process adopts what ARGV leaves
 behind and ends it: when ARGV ends, and also when the first process is killed.
@@ -14,7 +14,7 @@ from typing import NoReturn
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from units.local import descendants, namespaces
+from units.capsule import namespaces, process_tree
 from units.supervisor.exitcode import exit_code
 
 
@@ -55,7 +55,7 @@ def _execute(argv: list[str]) -> NoReturn:
 
 
 def _end(code: int) -> NoReturn:
-    descendants.end_all()
+    process_tree.end_all()
     os._exit(code)
 
 

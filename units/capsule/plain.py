@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from units.local import descendants, namespaces
-from units.local.copying import copy
+from units.capsule import namespaces, process_tree
+from units.capsule.copying import copy
 from units.supervisor.unit import Unit
 
 MARK = "NAP_SLAVE_FOLDER"
@@ -55,7 +55,7 @@ class Plain:
             namespaces.adopt_orphans()
 
     def end_slave(self, unit: Unit) -> None:
-        descendants.kill_marked(os.getpid(), f"{MARK}={unit.env[MARK]}")
+        process_tree.kill_marked(os.getpid(), f"{MARK}={unit.env[MARK]}")
 
     def end(self) -> None:
-        descendants.end_all()
+        process_tree.end_all()

@@ -10,7 +10,7 @@ import sys
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from units.local import capsule, namespaces
+from units.capsule import inside, namespaces
 
 _NOT_EXECUTED = 125
 
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> None:
     rest = arguments[arguments.index("--") + 1 :]
     split = rest.index("--")
     readable, argv = rest[:split], rest[split + 1 :]
-    capsule.of_kind(kind).arrange(home, writable, readable)
+    inside.of_kind(kind).arrange(home, writable, readable)
     os.chdir((writable or readable)[0])
     namespaces.drop_privileges()
     try:

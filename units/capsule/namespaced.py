@@ -10,8 +10,8 @@ import socket
 import stat
 from collections.abc import Mapping
 
-from units.local import namespaces, network
-from units.local.copying import copy
+from units.capsule import namespaces, network
+from units.capsule.copying import copy
 from units.supervisor.unit import Unit
 
 

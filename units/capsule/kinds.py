@@ -67,7 +67,7 @@ class Plain:
         if own_network:
             hint = "bring an interface up, allow user namespaces, or say `mpi: mpich`"
             raise UnitError("Open MPI needs a network interface other than lo", hint)
-        return [*BARE, str(_HERE / "keeper.py"), *command]
+        return [*BARE, str(_HERE / "subreaper.py"), *command]
 
     def shim(self, home: Path) -> str:
         source = _HERE / "shim.c"

@@ -1,6 +1,6 @@
 """What keeps the processes of a run, or of a build, together and apart: the side within.
 
-Its other side, which makes it and says which kind a machine allows, is `enclosures.py`.
+Its other side, which makes it and says which kind a machine allows, is `kinds.py`.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Capsule(Protocol):
 def of_kind(kind: str, shim: str = "") -> Capsule:
     """`namespaces`, or `plain` with its `shim`."""
     if kind == "namespaces":
-        from units.local.namespaced import Namespaced
+        from units.capsule.namespaced import Namespaced
 
         return Namespaced()
-    from units.local.plain import Plain
+    from units.capsule.plain import Plain
 
     return Plain(shim)
