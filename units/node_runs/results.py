@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
 
-from units.containers.results import Wanted
 from units.errors import UnitError
 from units.globs import fits
 from units.job import Handle, Outcome
@@ -17,6 +16,7 @@ from units.nodes.allocation import Allocation, NodeShare
 from units.nodes.link import Link, Links
 from units.nodes.node import Node
 from units.nodes.shared_folder import as_user
+from units.oci.wanted import Wanted
 from units.supervisor import files
 
 _ASK_WITHIN = 20.0

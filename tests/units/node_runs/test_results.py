@@ -6,8 +6,8 @@ from pathlib import PurePath, PurePosixPath
 
 import pytest
 
-from units.containers.results import Wanted, changed
 from units.node_runs.results import shared_out
+from units.oci.wanted import Wanted, changed
 
 APP = PurePosixPath("/app")
 DIFF = b"""\
