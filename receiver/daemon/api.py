@@ -25,8 +25,8 @@ from receiver.errors import ReceiverError, foreseen
 from receiver.ledger import record
 from receiver.ledger.ledger import Release, Run
 from receiver.push import pusher
-from receiver.runs import apps, jobs, ports, story
-from receiver.runs.context import Parts
+from receiver.runs import apps, jobs, story
+from receiver.runs.context import Context
 from receiver.runs.dispatcher import Dispatcher, Prelude
 from receiver.version import VERSION
 from units.job import Handle, Job
@@ -39,9 +39,9 @@ Answer = Callable[[Request], Awaitable[Any]]
 class Api:
     """One method a resource; each returns a JSON value, or a response of its own."""
 
-    def __init__(self, parts: Parts, dispatcher: Dispatcher, uses: Mapping[str, Any]) -> None:
+    def __init__(self, context: Context, dispatcher: Dispatcher, uses: Mapping[str, Any]) -> None:
         """`uses` is what the status says of etcd, and of what else the receiver needs."""
-        self._parts = parts
+        self._context = context
         self._dispatcher = dispatcher
         self._uses = uses
         self._begun: set[asyncio.Task[Any]] = set()
@@ -75,26 +75,26 @@ class Api:
         return application
 
     async def status(self, _request: Request) -> Any:
-        unfinished = self._parts.ledger.unfinished()
+        unfinished = self._context.ledger.unfinished()
         goes_on = {(run.app, run.number) for run in unfinished}
-        left = [run for run in self._parts.cleanup.recorded() if run not in goes_on]
+        left = [run for run in self._context.cleanup.recorded() if run not in goes_on]
         return {
             "version": VERSION,
             "pid": os.getpid(),
-            "home": str(self._parts.home.root),
-            "engine": self._parts.engine.name,
+            "home": str(self._context.home.root),
+            "engine": self._context.engine.name,
             **self._uses,
-            "apps": len(self._parts.ledger.apps()),
+            "apps": len(self._context.ledger.apps()),
             "running": sum(run.state == "running" for run in unfinished),
             "left": [f"{app} run {number}" for app, number in left],
         }
 
     async def ps(self, _request: Request) -> Any:
-        started = [run for run in self._parts.ledger.unfinished() if run.state in ("starting", "running")]
+        started = [run for run in self._context.ledger.unfinished() if run.state in ("starting", "running")]
         return await asyncio.gather(*(asyncio.to_thread(self._units, run) for run in started))
 
     def _units(self, run: Run) -> dict[str, Any]:
-        states = self._parts.engine.states(Handle(self._parts.home.run(run.app, run.number)))
+        states = self._context.engine.states(Handle(self._context.home.run(run.app, run.number)))
         return {
             "app": run.app,
             "run": run.number,
@@ -108,58 +108,58 @@ class Api:
 
     async def node_uses(self, _request: Request) -> Any:
         """What runs have of the nodes, where the engine has some."""
-        uses = self._parts.engine.uses()
+        uses = self._context.engine.uses()
         return [{"node": use.node, "slots": use.need.slots, "memory": use.need.memory} for use in uses]
 
     async def nodes_changed(self, _request: Request) -> Any:
         """A command has changed the book of nodes."""
-        self._parts.publisher.changed.set()
-        await asyncio.to_thread(self._parts.engine.miss_nodes)
+        self._context.publisher.changed.set()
+        await asyncio.to_thread(self._context.engine.miss_nodes)
         return {}
 
     async def apps(self, _request: Request) -> Any:
-        return [self._app(app.name) for app in self._parts.ledger.apps()]
+        return [self._app(app.name) for app in self._context.ledger.apps()]
 
     def _app(self, name: str) -> dict[str, Any]:
-        releases, runs = self._parts.ledger.releases(name), self._parts.ledger.runs(name)
+        releases, runs = self._context.ledger.releases(name), self._context.ledger.runs(name)
         return {
             "app": name,
-            "remote": str(self._parts.home.repository(name)),
+            "remote": str(self._context.home.repository(name)),
             "release": releases[-1].number if releases else None,
             "state": runs[-1].state if runs else None,
         }
 
     async def create(self, request: Request) -> Any:
-        return apps.create(self._parts, (await _body(request)).get("name", ""))
+        return apps.create(self._context, (await _body(request)).get("name", ""))
 
     async def destroy(self, request: Request) -> Any:
-        app = self._parts.ledger.app(request.path_params["app"])
+        app = self._context.ledger.app(request.path_params["app"])
         return self._in_its_time(self._destroyed(app.name))
 
     async def _destroyed(self, name: str) -> Any:
         with self._dispatcher.closed(name):
-            for run in self._parts.ledger.runs(name):
+            for run in self._context.ledger.runs(name):
                 if not run.has_ended:
                     await self._stopped(run)
-            for _, number in self._parts.cleanup.recorded(name):
-                await asyncio.to_thread(self._parts.cleanup.run, name, number)
-            await asyncio.to_thread(apps.destroy, self._parts, name)
+            for _, number in self._context.cleanup.recorded(name):
+                await asyncio.to_thread(self._context.cleanup.run, name, number)
+            await asyncio.to_thread(apps.destroy, self._context, name)
         return {}
 
     async def config(self, request: Request) -> Any:
-        return self._parts.ledger.app(request.path_params["app"]).config
+        return self._context.ledger.app(request.path_params["app"]).config
 
     async def configure(self, request: Request) -> Any:
         changes = await _body(request)
-        return apps.configure(self._parts, request.path_params["app"], changes)
+        return apps.configure(self._context, request.path_params["app"], changes)
 
     async def releases(self, request: Request) -> Any:
         name = request.path_params["app"]
-        runs = self._parts.ledger.runs(name)
-        return [_release(release, runs) for release in self._parts.ledger.releases(name)]
+        runs = self._context.ledger.runs(name)
+        return [_release(release, runs) for release in self._context.ledger.releases(name)]
 
     async def render(self, request: Request) -> Any:
-        units = renderer(self._parts, request.query_params.get("engine", self._parts.engine.name))
+        units = renderer(self._context, request.query_params.get("engine", self._context.engine.name))
         return self._in_its_time(asyncio.to_thread(self._rendered, units, request.path_params["app"]))
 
     def _rendered(self, units: Render, name: str) -> Any:
@@ -168,29 +168,27 @@ class Api:
 
     def _next_job(self, name: str) -> Job:
         """What would be submitted if the app's last release were run now."""
-        release = self._parts.ledger.get_release(name, None)
+        release = self._context.ledger.get_release(name, None)
         plan = from_json(release.plan)
-        runs = self._parts.ledger.runs(name)
+        runs = self._context.ledger.runs(name)
         run = Run(name, runs[-1].number + 1 if runs else 1, release.commit_id, release.number)
-        image = self._parts.images.get(release.image)
-        stack = self._parts.builder.stack(plan, lambda _: None)
-        env = self._parts.builder.environment(plan, stack, image)
-        port = ports.of(self._parts.ledger, name) if plan.service else None
-        return jobs.make(self._parts.home, run, plan, image, stack, env, port)
+        image = self._context.images.get(release.image)
+        stack = self._context.builder.stack(plan, lambda _: None)
+        return jobs.make(self._context.home, run, self._context.runnable(name, plan, image, stack))
 
     async def runs(self, request: Request) -> Any:
-        return [record.as_json(run) for run in self._parts.ledger.runs(request.path_params["app"])]
+        return [record.as_json(run) for run in self._context.ledger.runs(request.path_params["app"])]
 
     async def start(self, request: Request) -> Any:
         body = await _body(request)
-        release = self._parts.ledger.get_release(request.path_params["app"], body.get("release"))
+        release = self._context.ledger.get_release(request.path_params["app"], body.get("release"))
         options = body.get("options") or {}
         if not isinstance(options, dict):
             raise ReceiverError("a run's options are not an object of names and values", "see: nap run -h")
         words = [f"{name}={value}" if name in jobs.OPTIONS else name for name, value in options.items()]
         checked = jobs.parse_options(words)
         plan = from_json(release.plan)
-        self._parts.preparer.refuse(plan, release.app, checked)
+        self._context.preparer.refuse(plan, release.app, checked)
         prelude = Prelude(who=pusher.name(os.getuid(), {}))
         accept = self._dispatcher.accept
         run, _ = await asyncio.to_thread(
@@ -203,13 +201,13 @@ class Api:
 
     async def log(self, request: Request) -> Any:
         run = self._named(request)
-        folder = self._parts.home.run(run.app, run.number)
+        folder = self._context.home.run(run.app, run.number)
         until = request.query_params.get("follow", "0")
 
         async def lines() -> AsyncIterator[bytes]:
             if until != "0" and self._dispatcher.has(run):
                 over = partial(self._is_over, run)
-                async for frame in story.follow(self._parts.changes, folder, over=over):
+                async for frame in story.follow(self._context.changes, folder, over=over):
                     if frame.settled and until == "up":
                         break
                     if not (frame.end or frame.settled):
@@ -217,7 +215,7 @@ class Api:
             else:
                 for frame in story.told(folder):
                     yield _line(frame.as_json())
-            yield _line({"end": record.as_json(self._parts.ledger.run(run.app, run.number))})
+            yield _line({"end": record.as_json(self._context.ledger.run(run.app, run.number))})
 
         return StreamingResponse(kept_alive(lines()), media_type="application/x-ndjson")
 
@@ -238,17 +236,17 @@ class Api:
 
     async def _cleaned(self, run: Run) -> Any:
         ended = await self._ended(run)
-        await asyncio.to_thread(self._parts.cleanup.run, run.app, run.number)
+        await asyncio.to_thread(self._context.cleanup.run, run.app, run.number)
         return record.as_json(ended)
 
     async def _ended(self, run: Run) -> Run:
         """The run once it has ended; its story ends after its record says so."""
         await self._over(run)
-        ended = self._parts.ledger.run(run.app, run.number)
+        ended = self._context.ledger.run(run.app, run.number)
         if not ended.has_ended:
             raise ReceiverError(
                 f"run {run.number} of {run.app} is over, and that could not be recorded",
-                f"is the disk full? see: df {self._parts.home.root}; with room it is recorded by itself",
+                f"is the disk full? see: df {self._context.home.root}; with room it is recorded by itself",
             )
         return ended
 
@@ -257,9 +255,9 @@ class Api:
         return not self._dispatcher.has(run)
 
     async def _over(self, run: Run) -> None:
-        folder, over = self._parts.home.run(run.app, run.number), partial(self._is_over, run)
+        folder, over = self._context.home.run(run.app, run.number), partial(self._is_over, run)
         if not over():
-            async for _ in story.follow(self._parts.changes, folder, over=over):
+            async for _ in story.follow(self._context.changes, folder, over=over):
                 pass
 
     async def results(self, request: Request) -> Any:
@@ -267,7 +265,7 @@ class Api:
         return await asyncio.to_thread(self._kept, run)
 
     def _kept(self, run: Run) -> Any:
-        folder = self._parts.home.run(run.app, run.number) / "results"
+        folder = self._context.home.run(run.app, run.number) / "results"
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         return [
             {"name": str(path.relative_to(folder)), "size": path.stat().st_size, "path": str(path)}
@@ -303,10 +301,10 @@ class Api:
         try:
             return await work
         except Exception as error:
-            if told := foreseen(error, self._parts.home.root):
+            if told := foreseen(error, self._context.home.root):
                 return _refusal(told)
             traceback.print_exception(error)
-            hint = f"the whole of it is in {self._parts.home.log}"
+            hint = f"the whole of it is in {self._context.home.log}"
             return _refusal(ReceiverError("nap itself failed", hint))
 
     def _answering(self, call: Answer) -> Callable[[Request], Awaitable[Response]]:
@@ -316,7 +314,7 @@ class Api:
             try:
                 value = await call(request)
             except Exception as error:
-                if told := foreseen(error, self._parts.home.root):
+                if told := foreseen(error, self._context.home.root):
                     return _AsciiJSON(_refusal(told), status_code=400)
                 raise
             return value if isinstance(value, Response) else _AsciiJSON(value)
@@ -328,7 +326,7 @@ class Api:
         if number != "latest" and not re.fullmatch(_NUMBER, number):
             raise ReceiverError(f"{number!r} is not the number of a run", "see: nap runs APP")
         chosen = None if number == "latest" else int(number)
-        return self._parts.ledger.run(request.path_params["app"], chosen)
+        return self._context.ledger.run(request.path_params["app"], chosen)
 
 
 async def _body(request: Request) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from receiver.nodes.states import CONNECT_WITHIN
 from receiver.push.server import Hooks
 from receiver.runs import apps
 from receiver.runs.cleanup import PendingCleanup
-from receiver.runs.context import Parts
+from receiver.runs.context import Context
 from receiver.runs.dispatcher import Dispatcher
 from receiver.runs.prepare import Preparer
 from registry.etcd.endpoint import Settings as EtcdSettings
@@ -46,24 +46,24 @@ def main() -> None:
     log.take_over()
     home = Home(root)
     etcd = EtcdSettings.load(home.etcd_settings)
-    parts = _parts(home, etcd)
-    parts.builder.sweep()
-    dispatcher = Dispatcher(parts)
-    api = Api(parts, dispatcher, _uses(parts, etcd))
-    application = api.application(lambda _: _at_work(home, parts, dispatcher))
+    context = _context(home, etcd)
+    context.builder.sweep()
+    dispatcher = Dispatcher(context)
+    api = Api(context, dispatcher, _uses(context, etcd))
+    application = api.application(lambda _: _at_work(home, context, dispatcher))
     config = uvicorn.Config(
         application, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=1
     )  # fmt: skip
     uvicorn.Server(config).run(sockets=[_listen(home.api_socket.name)])
 
 
-def _parts(home: Home, etcd: EtcdSettings) -> Parts:
+def _context(home: Home, etcd: EtcdSettings) -> Context:
     settings = home_settings.load(home.settings)
     support = engine_choice.support(engine_choice.current(home))
     builder = support.builder(home, settings)
     store = open_store(etcd.endpoint)
     engine = support.open(home, settings)
-    return Parts(
+    return Context(
         home=home,
         settings=settings,
         ledger=Ledger(home.ledger),
@@ -78,37 +78,37 @@ def _parts(home: Home, etcd: EtcdSettings) -> Parts:
     )
 
 
-def _uses(parts: Parts, etcd: EtcdSettings) -> dict[str, Any]:
+def _uses(context: Context, etcd: EtcdSettings) -> dict[str, Any]:
     """What `nap status` shows of the parts beside the receiver."""
-    support = engine_choice.support(parts.engine.name)
+    support = engine_choice.support(context.engine.name)
     known = {"url": etcd.endpoint.url, "api": etcd.endpoint.api}
-    return {"etcd": known, **support.status(parts.home, parts.settings)}
+    return {"etcd": known, **support.status(context.home, context.settings)}
 
 
 @asynccontextmanager
-async def _at_work(home: Home, parts: Parts, dispatcher: Dispatcher) -> AsyncIterator[None]:
+async def _at_work(home: Home, context: Context, dispatcher: Dispatcher) -> AsyncIterator[None]:
     """Between start and SIGTERM, which ends the daemon and nothing else."""
-    await asyncio.to_thread(apps.mend, parts)
+    await asyncio.to_thread(apps.mend, context)
     await asyncio.to_thread(dispatcher.recover)
-    hooks = Hooks(parts, dispatcher)
+    hooks = Hooks(context, dispatcher)
     server = await hooks.serve(Path(home.hook_socket.name))
-    with _news_of_nodes(parts):
+    with _news_of_nodes(context):
         tell_starter()
         yield
     server.close()
     hooks.give_up()
-    parts.publisher.close()
+    context.publisher.close()
 
 
 @contextmanager
-def _news_of_nodes(parts: Parts) -> Iterator[None]:
+def _news_of_nodes(context: Context) -> Iterator[None]:
     """Meanwhile etcd knows how they are, where the engine has some."""
-    if not parts.engine.on_nodes:
+    if not context.engine.on_nodes:
         yield
         return
-    book = NodeBook(parts.home.nodes)
+    book = NodeBook(context.home.nodes)
     links = Links(book.identity, CONNECT_WITHIN)
-    NodeNews(book, links, parts.engine.uses, parts.publisher, parts.settings.nodes.away / 2).begin()
+    NodeNews(book, links, context.engine.uses, context.publisher, context.settings.nodes.away / 2).begin()
     yield
     links.close()
 

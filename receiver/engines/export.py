@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 from receiver import engine_choice
 from receiver.errors import ReceiverError
-from receiver.runs.context import Parts
+from receiver.runs.context import Context
 from units import compose
 from units.job import Job, UnitFile
 
 Render = Callable[[Job], tuple[UnitFile, ...]]
 
 
-def renderer(parts: Parts, name: str) -> Render:
+def renderer(context: Context, name: str) -> Render:
     """What renders for the engine `name`; ReceiverError when nothing does now."""
-    ours = parts.engine
+    ours = context.engine
     if name == ours.name:
         return ours.units
     if name == compose.NAME:
@@ -23,12 +23,12 @@ def renderer(parts: Parts, name: str) -> Render:
     if name not in engine_choice.NAMES:
         known = ", ".join((compose.NAME, *engine_choice.NAMES))
         raise ReceiverError(f"there is no engine {name!r}", f"there are {known}")
-    return lambda job: _exported(parts, name, job)
+    return lambda job: _exported(context, name, job)
 
 
-def _exported(parts: Parts, name: str, job: Job) -> tuple[UnitFile, ...]:
-    units = engine_choice.support(name).export(parts.home, parts.settings, job)
+def _exported(context: Context, name: str, job: Job) -> tuple[UnitFile, ...]:
+    units = engine_choice.support(name).export(context.home, context.settings, job)
     if units is None:
-        sentence = f"nap is up with the engine {parts.engine.name}, not {name}"
+        sentence = f"nap is up with the engine {context.engine.name}, not {name}"
         raise ReceiverError(sentence, f"nap up --engine {name}")
     return units

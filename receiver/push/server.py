@@ -16,8 +16,8 @@ from receiver.ledger.ledger import App, Run
 from receiver.push import pusher
 from receiver.push.protocol import BRANCHES, Call, Talk, Update
 from receiver.runs import apps, jobs, services, story
-from receiver.runs.cancellation import Ticket
-from receiver.runs.context import Parts
+from receiver.runs.cancellation import Cancellation
+from receiver.runs.context import Context
 from receiver.runs.dispatcher import Dispatcher, Prelude
 from receiver.runs.prepare import Prepared, Push
 from receiver.text.output import Say
@@ -29,12 +29,12 @@ _LONGEST_LINE = 1 << 18  # git sends options of up to 64 KB
 class Hooks:
     """Answers the hooks of all apps."""
 
-    def __init__(self, parts: Parts, dispatcher: Dispatcher) -> None:
-        self._parts = parts
+    def __init__(self, context: Context, dispatcher: Dispatcher) -> None:
+        self._context = context
         self._dispatcher = dispatcher
         self._preludes: dict[int, Prelude] = {}
         self._accepted: dict[int, list[tuple[Run, int]]] = {}
-        self._builds: set[Ticket] = set()
+        self._builds: set[Cancellation] = set()
 
     async def serve(self, path: Path) -> asyncio.AbstractServer:
         path.unlink(missing_ok=True)
@@ -66,19 +66,19 @@ class Hooks:
 
     def give_up(self) -> None:
         """Stop what is being built for pushes that are not accepted yet."""
-        for ticket in self._builds:
-            ticket.cancel(Outcome(130))
+        for cancellation in self._builds:
+            cancellation.cancel(Outcome(130))
 
     def _told(self, error: Exception) -> str:
         """What was expected is told in a sentence; what was not goes to the log, whole."""
-        if told := foreseen(error, self._parts.home.root):
+        if told := foreseen(error, self._context.home.root):
             return explain(told)
         traceback.print_exception(error)
-        return f"nap: nap itself failed; the whole of it is in {self._parts.home.log} on the receiver"
+        return f"nap: nap itself failed; the whole of it is in {self._context.home.log} on the receiver"
 
     async def _check(self, call: Call, talk: Talk) -> int:
         """pre-receive: everything that can fail because of what was pushed fails here."""
-        app = self._parts.ledger.app(call.app)
+        app = self._context.ledger.app(call.app)
         update = only_deploy(app.name, call.updates, apps.branches(app))
         options = jobs.parse_options(call.options)
         if update is None:
@@ -86,30 +86,30 @@ class Hooks:
         tags = [tag.new for tag in call.updates if tag.is_tag and not tag.deletes]
         lines: list[str] = []
         self._forget_after(call)
-        with self._building(talk) as ticket:
-            push = Push(app, update.new, ticket.descriptor, call.env, options, tags)
+        with self._building(talk) as cancellation:
+            push = Push(app, update.new, cancellation.descriptor, call.env, options, tags)
             prepared = await asyncio.to_thread(self._prepared, push, talk.sayer(lines))
         self._preludes[call.session] = Prelude(lines, prepared.seconds, prepared)
         return 0
 
     def _prepared(self, push: Push, say: Say) -> Prepared:
         """What the commit becomes, once what every run needs is there."""
-        self._parts.store.ping()
-        ensure_discovery.ensure(self._parts.home, say)
-        return self._parts.preparer.prepare(push, say)
+        self._context.store.ping()
+        ensure_discovery.ensure(self._context.home, say)
+        return self._context.preparer.prepare(push, say)
 
     @contextmanager
-    def _building(self, talk: Talk) -> Iterator[Ticket]:
+    def _building(self, talk: Talk) -> Iterator[Cancellation]:
         """A ticket that is cancelled when the hook is gone (a Ctrl-C reaches it), or by `give_up`."""
-        ticket = Ticket()
-        self._builds.add(ticket)
-        gone = asyncio.create_task(talk.hung_up(lambda: ticket.cancel(Outcome(130))))
+        cancellation = Cancellation()
+        self._builds.add(cancellation)
+        gone = asyncio.create_task(talk.hung_up(lambda: cancellation.cancel(Outcome(130))))
         try:
-            yield ticket
+            yield cancellation
         finally:
             gone.cancel()
-            self._builds.discard(ticket)
-            ticket.close()
+            self._builds.discard(cancellation)
+            cancellation.close()
 
     def _forget_after(self, call: Call) -> None:
         """Once git's receive-pack has ended nothing of this push is left; its number may come again."""
@@ -130,7 +130,7 @@ class Hooks:
 
     async def _accept(self, call: Call, talk: Talk) -> int:
         """proc-receive: from here on the push is the receiver's to carry out."""
-        app = self._parts.ledger.app(call.app)
+        app = self._context.ledger.app(call.app)
         options = jobs.parse_options(call.options)
         who = pusher.name(call.user, call.login)
         prelude = replace(self._preludes.pop(call.session, Prelude()), who=who)
@@ -157,13 +157,13 @@ class Hooks:
         """The commit that is run: what was pushed may be a tag. Known, but to a receiver that just began."""
         if prelude.prepared:
             return prelude.prepared.commit
-        with repository.opened(self._parts.home.repository(app.name)) as repo:
+        with repository.opened(self._context.home.repository(app.name)) as repo:
             return repository.peel(repo, update.new).id
 
     async def _verdict(self, run: Run, cursor: int, talk: Talk) -> str:
         """Empty when the run ended well."""
         await self._follow(run, cursor, talk)
-        ended = self._parts.ledger.run(run.app, run.number)
+        ended = self._context.ledger.run(run.app, run.number)
         if ended.has_ended or services.is_up(ended):
             return f"run {ended.number}: exit {ended.exit_code}" if ended.exit_code else ""
         return f"run {ended.number}: its end could not be recorded"
@@ -178,8 +178,8 @@ class Hooks:
         return 0
 
     async def _follow(self, run: Run, cursor: int, talk: Talk) -> None:
-        shown, folder = b"\n", self._parts.home.run(run.app, run.number)
-        changes = self._parts.changes
+        shown, folder = b"\n", self._context.home.run(run.app, run.number)
+        changes = self._context.changes
         async for frame in story.follow(changes, folder, cursor, lambda: not self._dispatcher.has(run)):
             if frame.settled or frame.end:
                 return

@@ -14,7 +14,7 @@ from receiver.errors import ReceiverError
 from receiver.ledger.ledger import App
 from receiver.names import app_name
 from receiver.runs import pruning
-from receiver.runs.context import Parts
+from receiver.runs.context import Context
 from registry.errors import RegistryError
 from units.errors import UnitError
 from units.supervisor.files import remove
@@ -56,23 +56,23 @@ CONFIG: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-def create(parts: Parts, name: str) -> dict[str, str]:
+def create(context: Context, name: str) -> dict[str, str]:
     """Add the app and its repository; ReceiverError, and nothing is changed, when it is there already."""
-    repository = parts.home.repository(app_name(name))
+    repository = context.home.repository(app_name(name))
     if os.path.lexists(repository):
-        _refuse_taken(parts, name, repository)
-    app = parts.ledger.add_app(name)
+        _refuse_taken(context, name, repository)
+    app = context.ledger.add_app(name)
     try:
         git.create(repository)
     except BaseException:
-        parts.ledger.remove_app(app.name)
+        context.ledger.remove_app(app.name)
         raise
     return {"app": app.name, "remote": str(repository)}
 
 
-def _refuse_taken(parts: Parts, name: str, repository: Path) -> None:
+def _refuse_taken(context: Context, name: str, repository: Path) -> None:
     """What no app of the ledger has was made by somebody else, or for an app that the ledger has lost."""
-    if name not in {app.name for app in parts.ledger.apps()}:
+    if name not in {app.name for app in context.ledger.apps()}:
         raise ReceiverError(
             f"{repository} is there already, and no app that nap knows of has it",
             f"if it is not needed any more, move it away: mv {repository} {repository}.old",
@@ -84,9 +84,9 @@ def branches(app: App) -> tuple[str, ...]:
     return (app.config["branch"],) if "branch" in app.config else git.DEPLOY_BRANCHES
 
 
-def configure(parts: Parts, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+def configure(context: Context, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
     """The new settings; a value of None takes a key away. All of the changes or none."""
-    app = parts.ledger.app(name)
+    app = context.ledger.app(name)
     config = dict(app.config)
     for key, value in changes.items():
         if key not in CONFIG:
@@ -95,8 +95,8 @@ def configure(parts: Parts, name: str, changes: Mapping[str, Any]) -> dict[str, 
             config.pop(key, None)
         else:
             config[key] = _checked(key, str(value))
-    parts.ledger.configure(name, config)
-    with git.opened(parts.home.repository(name)) as repo:
+    context.ledger.configure(name, config)
+    with git.opened(context.home.repository(name)) as repo:
         git.configure(repo)
     return config
 
@@ -108,33 +108,33 @@ def _checked(key: str, text: str) -> Any:
         raise ReceiverError(f"{key} is {text!r}", f"allowed: {error}") from error
 
 
-def destroy(parts: Parts, name: str) -> None:
+def destroy(context: Context, name: str) -> None:
     """Remove the app with its repository, releases, images, runs, logs and cache. Nothing of it may run.
 
     Its record goes last: until then the name is taken, and what was cut short is done by doing it again.
     """
-    runs = [run.number for run in parts.ledger.runs(name)]
-    for folder in (parts.home.repository(name), parts.home.runs(name), parts.home.cache(name)):
+    runs = [run.number for run in context.ledger.runs(name)]
+    for folder in (context.home.repository(name), context.home.runs(name), context.home.cache(name)):
         remove(folder)
-    parts.publisher.gone(name, runs)
-    images = {release.image for release in parts.ledger.releases(name)}
-    parts.ledger.remove_app(name)
-    _forget(parts, name, images)
+    context.publisher.gone(name, runs)
+    images = {release.image for release in context.ledger.releases(name)}
+    context.ledger.remove_app(name)
+    _forget(context, name, images)
 
 
-def _forget(parts: Parts, name: str, images: set[str]) -> None:
+def _forget(context: Context, name: str, images: set[str]) -> None:
     """Containers' images are one app's; trees of the same bytes may just be given to another one."""
-    if not parts.engine.runs_images:
+    if not context.engine.runs_images:
         return
     try:
-        pruning.prune(parts, images)
+        pruning.prune(context, images)
     except (RegistryError, UnitError) as error:
         print(f"{name} is gone, its images stay for now: {error}", file=sys.stderr)
 
 
-def mend(parts: Parts) -> None:
+def mend(context: Context) -> None:
     """Give an app that a receiver died over while it made or destroyed it a repository again."""
-    for app in parts.ledger.apps():
-        repository = parts.home.repository(app.name)
+    for app in context.ledger.apps():
+        repository = context.home.repository(app.name)
         if not os.path.lexists(repository):
             git.create(repository)

@@ -7,7 +7,7 @@ import os
 from units.job import Outcome
 
 
-class Ticket:
+class Cancellation:
     """`outcome` is how a cancelled run ends; `descriptor` becomes readable with it."""
 
     def __init__(self) -> None:

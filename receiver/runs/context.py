@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from buildpacks.plan import Plan
+from buildpacks.stack import Stack
 from receiver.builds.builder import Builder
 from receiver.home.paths import Home
 from receiver.home.settings import Settings
 from receiver.ledger.ledger import Ledger
 from receiver.ledger.publisher import Publisher
+from receiver.runs import ports
 from receiver.runs.changes import Changes
 from receiver.runs.cleanup import PendingCleanup
+from receiver.runs.jobs import Runnable
 from receiver.runs.prepare import Preparer
 from registry.etcd.store import Store
-from registry.images.trees import ImageStore
+from registry.images.trees import Image, ImageStore
 from registry.keys import Keys
 from units.engine import Engine
 
 
 @dataclass(frozen=True)
-class Parts:
+class Context:
     """Each of them may be used by several threads at a time, but `changes`, which is the event loop's."""
 
     home: Home
@@ -34,3 +38,9 @@ class Parts:
     publisher: Publisher
     cleanup: PendingCleanup
     changes: Changes = field(default_factory=Changes)
+
+    def runnable(self, app: str, plan: Plan, image: Image, stack: Stack) -> Runnable:
+        """Return what a job of the app is made of, beside its run."""
+        env = self.builder.environment(plan, stack, image)
+        port = ports.of(self.ledger, app) if plan.service else None
+        return Runnable(plan, image, stack, env, port)

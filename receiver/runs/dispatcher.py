@@ -16,10 +16,10 @@ from receiver.ledger.ledger import Run
 from receiver.runs import pruning, services, story
 from receiver.runs.acceptance import Acceptance
 from receiver.runs.app_queue import Turns
-from receiver.runs.cancellation import Ticket
+from receiver.runs.cancellation import Cancellation
 from receiver.runs.closing import Closing
-from receiver.runs.context import Parts
-from receiver.runs.deploy import deploy
+from receiver.runs.context import Context
+from receiver.runs.deployment import Deployment
 from receiver.runs.prepare import Prepared
 from receiver.runs.progress import Progress
 from receiver.text.format import counted
@@ -49,13 +49,13 @@ class Prelude:
 class Dispatcher:
     """One a daemon. Its methods may be called by any thread."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._turns = Turns()
-        self._tickets: dict[tuple[str, int], Ticket] = {}
+        self._tickets: dict[tuple[str, int], Cancellation] = {}
         self._closing = Closing()
         self._closed: set[str] = set()
-        self._acceptance = Acceptance(parts.home)
+        self._acceptance = Acceptance(context.home)
         self._lock = threading.Lock()
 
     def accept(
@@ -69,15 +69,15 @@ class Dispatcher:
         with self._lock:
             if app in self._closed:
                 raise ReceiverError(f"{app} is being destroyed", f"once it is gone: nap create {app}")
-            run = self._parts.ledger.accept(
+            run = self._context.ledger.accept(
                 app, commit, options, release, self._acceptance.make_folder, state="recording",
                 who=prelude.who, subject=subject, above=above,
             )  # fmt: skip
             self._turns.enter(app, run.number)
-            self._tickets[app, run.number] = Ticket()
+            self._tickets[app, run.number] = Cancellation()
         try:
             cursor = self._acceptance.record(run, prelude.lines)
-            run = self._parts.ledger.update(run, state="accepted", seconds=dict(prelude.seconds))
+            run = self._context.ledger.update(run, state="accepted", seconds=dict(prelude.seconds))
         except BaseException as error:
             self._leave(run)
             self._close(run, Outcome(1, f"it could not be recorded: {error}"))
@@ -110,7 +110,7 @@ class Dispatcher:
     def _replace_before(self, progress: Progress) -> None:
         """The last one first: none that waits is to begin when the one before it ends."""
         run = progress.run
-        for other in reversed(self._parts.ledger.unfinished()):
+        for other in reversed(self._context.ledger.unfinished()):
             if other.app == run.app and other.number < run.number and not services.is_up(other):
                 with services.said_if_it_stays(progress, other):
                     self.cancel(other, Outcome(130, f"run {run.number} replaced it", "replaced"))
@@ -123,47 +123,47 @@ class Dispatcher:
     def cancel(self, run: Run, outcome: Outcome = CANCELLED) -> None:
         """End a run, wherever it is; one that has ended stays as it is."""
         with self._lock:
-            ticket = self._tickets.get((run.app, run.number))
-            if ticket is not None:
-                ticket.cancel(outcome)
-        if ticket is None:
+            cancellation = self._tickets.get((run.app, run.number))
+            if cancellation is not None:
+                cancellation.cancel(outcome)
+        if cancellation is None:
             self._closing.try_now(run)
         else:
             self._turns.wake()
-            self._parts.engine.stop(Handle(self._parts.home.run(run.app, run.number)), outcome)
+            self._context.engine.stop(Handle(self._context.home.run(run.app, run.number)), outcome)
 
     def recover(self) -> None:
-        """Take up every run that has not ended: see `deploy`. Services that went down come up again.
+        """Take up every run that has not ended: see `Deployment`. Services that went down come up again.
 
         All are taken into account before the first one goes on, and each goes on in its own thread: a
         run that takes long to be stopped, or cannot be, keeps the receiver from none of the others.
         """
-        self._parts.engine.begin()
-        unfinished = self._parts.ledger.unfinished()
+        self._context.engine.begin()
+        unfinished = self._context.ledger.unfinished()
         for run in unfinished:
             if run.state == "recording":
                 self._close(run, NOT_ACCEPTED)
         taken_up = [(run, self._take_up(run)) for run in unfinished if run.state != "recording"]
-        left = [key for key in self._parts.cleanup.recorded() if key not in self._tickets]
+        left = [key for key in self._context.cleanup.recorded() if key not in self._tickets]
         for run, gone in taken_up:
             self._begin(run, gone=gone)
         threading.Thread(target=self._remove, args=(left,), name="cleanup", daemon=True).start()
 
     def _take_up(self, run: Run) -> bool:
         """Whether it was up, and its end came while no daemon was there to see it."""
-        ticket = self._tickets[run.app, run.number] = Ticket()
+        cancellation = self._tickets[run.app, run.number] = Cancellation()
         if not services.is_up(run):
             self._turns.enter(run.app, run.number)
-        handle = Handle(self._parts.home.run(run.app, run.number))
+        handle = Handle(self._context.home.run(run.app, run.number))
         try:
             if run.state == "accepted":
                 self._acceptance.record(run, ())
             if run.state in ("starting", "running"):
-                self._parts.engine.adopt(handle)
-            return services.is_up(run) and not self._parts.engine.running(handle)
+                self._context.engine.adopt(handle)
+            return services.is_up(run) and not self._context.engine.running(handle)
         except Exception as error:
             # Its thread stops what there is of it.
-            ticket.cancel(self._failed(error))
+            cancellation.cancel(self._failed(error))
             return False
 
     def again(self, run: Run, why: str) -> Run:
@@ -177,15 +177,15 @@ class Dispatcher:
         threading.Thread(target=self._carry_out, args=words, name=name, daemon=True).start()
 
     def _progress(self, run: Run) -> Progress:
-        parts = self._parts
-        folder = parts.home.run(run.app, run.number)
-        return Progress(run, folder, parts.ledger, parts.publisher, self._leave)
+        context = self._context
+        folder = context.home.run(run.app, run.number)
+        return Progress(run, folder, context.ledger, context.publisher, self._leave)
 
-    def _carry_out(self, run: Run, ticket: Ticket, prepared: Prepared | None, gone: bool) -> None:
+    def _carry_out(self, run: Run, cancellation: Cancellation, prepared: Prepared | None, gone: bool) -> None:
         """Whatever happens, the next run gets its turn."""
         progress = self._progress(run)
-        outcome = self._outcome(progress, ticket, prepared)
-        replaced = self._replaced(progress, ticket)
+        outcome = self._outcome(progress, cancellation, prepared)
+        replaced = self._replaced(progress, cancellation)
         try:
             if replaced:
                 progress.say(f"-----> v{replaced.release}, which was up before, comes back")
@@ -211,40 +211,40 @@ class Dispatcher:
             self._remove([(progress.run.app, progress.run.number)])
             progress.finish(outcome)
 
-    def _replaced(self, progress: Progress, ticket: Ticket) -> Run | None:
+    def _replaced(self, progress: Progress, cancellation: Cancellation) -> Run | None:
         """The service that is to be up again, since this one has not come up."""
-        if not progress.run.service or progress.was_up or ticket.outcome:
+        if not progress.run.service or progress.was_up or cancellation.outcome:
             return None
-        return services.predecessor(self._parts, progress.run)
+        return services.predecessor(self._context, progress.run)
 
-    def _outcome(self, progress: Progress, ticket: Ticket, prepared: Prepared | None) -> Outcome:
+    def _outcome(self, progress: Progress, cancellation: Cancellation, prepared: Prepared | None) -> Outcome:
         try:
             if "replace" in progress.run.options:
                 self._replace_before(progress)
-            if self._wait_for_turn(progress, ticket):
+            if self._wait_for_turn(progress, cancellation):
                 prepared = None  # the image may have been pruned meanwhile
-            return deploy(progress, self._parts, ticket, prepared)
+            return Deployment(progress, self._context, cancellation, prepared).carry_out()
         except Exception as error:
-            return ticket.outcome or self._failed(error)
+            return cancellation.outcome or self._failed(error)
 
     def _failed(self, error: Exception) -> Outcome:
         if isinstance(error, _EXPECTED):
             return _failure(error)
         traceback.print_exception(error)
-        return Outcome(1, f"nap itself failed; the whole of it is in {self._parts.home.log}")
+        return Outcome(1, f"nap itself failed; the whole of it is in {self._context.home.log}")
 
     def _come_back(self, run: Run) -> None:
         """A service is up again with nap, unless one of the runs that were accepted since takes its place."""
         self._turns.enter(run.app, run.number)
         try:
             self._turns.wait(run.app, run.number, lambda: False, None)
-            unfinished = self._parts.ledger.unfinished()
+            unfinished = self._context.ledger.unfinished()
             if not any(services.is_up(other) for other in unfinished if other.app == run.app):
                 self.again(run, "it was up when nap went down")
         finally:
             self._leave(run)
 
-    def _wait_for_turn(self, progress: Progress, ticket: Ticket) -> bool:
+    def _wait_for_turn(self, progress: Progress, cancellation: Cancellation) -> bool:
         """Whether there was anybody to wait for."""
         run = progress.run
         first = self._turns.before(run.app, run.number)
@@ -253,7 +253,7 @@ class Dispatcher:
             progress.update(state="waiting")
             progress.say(f"-----> waiting for run {first[-1]} of {run.app} to end ({stopped})")
         silence = Silence(progress.say, f"waiting for {counted(len(first), 'run')} before this one")
-        while not self._turns.wait(run.app, run.number, ticket.is_cancelled, silence.patience()):
+        while not self._turns.wait(run.app, run.number, cancellation.is_cancelled, silence.patience()):
             silence.broken()
         return bool(first)
 
@@ -264,21 +264,21 @@ class Dispatcher:
         """Who cancels a run does so behind the same lock: a ticket that is closed is not written to."""
         with self._lock:
             self._tickets.pop((run.app, run.number)).close()
-        story.wake(self._parts.home.run(run.app, run.number))
+        story.wake(self._context.home.run(run.app, run.number))
 
     def _clean_up(self, run: Run) -> None:
         """Its end was told: nobody waits for this, but the app's next run for what it needs of it."""
         self._remove([(run.app, run.number)])
         try:
-            pruning.prune(self._parts)
-            with repository.opened(self._parts.home.repository(run.app)) as repo:
+            pruning.prune(self._context)
+            with repository.opened(self._context.home.repository(run.app)) as repo:
                 repository.tidy(repo)
         except _EXPECTED as error:
             print(f"after run {run.number} of {run.app}: {error}", file=sys.stderr)
 
     def _remove(self, runs: Iterable[tuple[str, int]]) -> None:
         """What is left of them; what cannot be removed now is tried again after the next run."""
-        cleanup = self._parts.cleanup
+        cleanup = self._context.cleanup
         cleanup.run_each({*runs, *cleanup.take_failed()}, lambda why: print(why, file=sys.stderr))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from buildpacks import folder, program
 from buildpacks.manifest import Manifest, layout, may_be_split, override
@@ -59,19 +59,30 @@ def _over(manifest: Manifest, options: Mapping[str, str]) -> Manifest:
     return override(manifest, {name: value for name, value in options.items() if name in OPTIONS})
 
 
-def make(home: Home, run: Run, plan: Plan, image: Image, stack: Stack, env: Pairs, port: int | None) -> Job:
-    """The job of `run`, whose release is known. The same run gives the same job, also after a restart.
+@dataclass(frozen=True)
+class Runnable:
+    """All that is known of a release when it is run.
 
-    `env` is what its programs find: see `Builder.environment`.
+    `env` is what its programs find (see `Builder.environment`), `port` is a service's.
     """
-    job = sketch(home, run, plan, port)
+
+    plan: Plan
+    image: Image
+    stack: Stack
+    env: Pairs
+    port: int | None
+
+
+def make(home: Home, run: Run, what: Runnable) -> Job:
+    """Return the job of `run`. The same run gives the same job, also after a restart."""
+    job, image = sketch(home, run, what.plan, what.port), what.image
     return replace(
         job,
         image=image.reference or image.digest,
         tree=image.tree,
         workdir=image.workdir,
-        env=(*env, *job.env),
-        mpi=job.mpi and replace(job.mpi, flavour=image.flavour or stack.flavour),
+        env=(*what.env, *job.env),
+        mpi=job.mpi and replace(job.mpi, flavour=image.flavour or what.stack.flavour),
     )
 
 

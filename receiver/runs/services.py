@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from receiver.errors import ReceiverError
 from receiver.ledger.ledger import Run
-from receiver.runs.cancellation import Ticket
-from receiver.runs.context import Parts
+from receiver.runs.cancellation import Cancellation
+from receiver.runs.context import Context
 from receiver.runs.progress import Progress
 from receiver.text.format import counted
 from receiver.text.heartbeat import Silence
@@ -25,18 +25,18 @@ def is_up(run: Run) -> bool:
     return run.service and run.state == "running"
 
 
-def older(parts: Parts, run: Run) -> list[Run]:
+def older(context: Context, run: Run) -> list[Run]:
     """The services of the same app that are up, from before this run."""
-    others = (other for other in parts.ledger.unfinished() if other.app == run.app)
+    others = (other for other in context.ledger.unfinished() if other.app == run.app)
     return [other for other in others if is_up(other) and other.number < run.number]
 
 
-def predecessor(parts: Parts, run: Run) -> Run | None:
+def predecessor(context: Context, run: Run) -> Run | None:
     """The service that is to come back when `run` does not come up; None when it never went away."""
-    before = [other for other in parts.ledger.runs(run.app) if other.number < run.number and other.service]
+    before = [other for other in context.ledger.runs(run.app) if other.number < run.number and other.service]
     given_way = _given_way_to(run).reason
     found = next((other for other in reversed(before) if is_up(other) or other.reason == given_way), None)
-    if found is None or parts.engine.running(Handle(parts.home.run(found.app, found.number))):
+    if found is None or context.engine.running(Handle(context.home.run(found.app, found.number))):
         return None
     return found
 
@@ -50,18 +50,20 @@ def _given_way_to(run: Run) -> Outcome:
     return Outcome(0, f"run {run.number} took its place", "replaced")
 
 
-def make_room(progress: Progress, parts: Parts) -> None:
+def make_room(progress: Progress, context: Context) -> None:
     """Stop the service that is up, where the new one is to listen on the same port itself."""
-    if parts.engine.makes_room:
-        stop_older(progress, parts)
+    if context.engine.makes_room:
+        stop_older(progress, context)
 
 
-def stop_older(progress: Progress, parts: Parts) -> None:
+def stop_older(progress: Progress, context: Context) -> None:
     """The new one takes the place of the service that is up."""
-    for other in older(parts, progress.run):
+    for other in older(context, progress.run):
         progress.say(f"-----> stopping run {other.number}, which was up with v{other.release}")
         with said_if_it_stays(progress, other):
-            parts.engine.stop(Handle(parts.home.run(other.app, other.number)), _given_way_to(progress.run))
+            context.engine.stop(
+                Handle(context.home.run(other.app, other.number)), _given_way_to(progress.run)
+            )
 
 
 @contextmanager
@@ -74,9 +76,9 @@ def said_if_it_stays(progress: Progress, other: Run) -> Iterator[None]:
         progress.say(f"       to try it again: nap cancel {other.app} {other.number}")
 
 
-def refuse_taken_port(progress: Progress, parts: Parts, job: Job) -> None:
+def refuse_taken_port(progress: Progress, context: Context, job: Job) -> None:
     """ReceiverError when somebody else listens where the job's web process is to."""
-    if older(parts, progress.run) and not parts.engine.makes_room:
+    if older(context, progress.run) and not context.engine.makes_room:
         return
     for process in job.processes:
         if process.port and answers(process.address, process.port):
@@ -97,18 +99,20 @@ def _crashes(handle: Handle) -> str:
     return f"{ended}, {counted(len(crashes), 'time')} so far; its output says why"
 
 
-def wait_until_it_answers(progress: Progress, parts: Parts, ticket: Ticket, job: Job, handle: Handle) -> None:
+def wait_until_it_answers(
+    progress: Progress, context: Context, cancellation: Cancellation, job: Job, handle: Handle
+) -> None:
     """It is up from then on, unless it ends before; ReceiverError when the port does not answer in time."""
     address, port = next((one.address, one.port) for one in job.processes if one.port)
-    deadline = time.monotonic() + parts.settings.answer_timeout
+    deadline = time.monotonic() + context.settings.answer_timeout
     silence = Silence(progress.say, f"waiting for an answer on port {port}")
-    while not parts.engine.answers(handle, port):
+    while not context.engine.answers(handle, port):
         silence.broken()
-        if parts.engine.wait(handle, _BETWEEN_TRIES) or ticket.is_cancelled():
+        if context.engine.wait(handle, _BETWEEN_TRIES) or cancellation.is_cancelled():
             return
         if time.monotonic() >= deadline:
             raise ReceiverError(
-                f"{job.app} did not answer on port {port} within {parts.settings.answer_timeout} s",
+                f"{job.app} did not answer on port {port} within {context.settings.answer_timeout} s",
                 _crashes(handle) or "it has to listen on $PORT, at 0.0.0.0",
             )
     progress.up(

@@ -47,7 +47,7 @@ def workshop(
 def app(workshop: Workshop, tmp_path: Path) -> Iterator[BuiltApp]:
     made = BuiltApp(workshop, tmp_path / "tree")
     yield made
-    made.ticket.close()
+    made.cancellation.close()
     assert list(workshop.home.scratch.glob("*")) == []
 
 
@@ -256,13 +256,13 @@ def test_a_cancelled_build_leaves_nothing(
     app: BuiltApp, base: str, files: Callable[[str, str], Files]
 ) -> None:
     with pytest.raises(ReceiverError, match="cancelled"):
-        app.build(files(app.mark, base), hear=once("begun", lambda: app.ticket.cancel(Outcome(130))))
+        app.build(files(app.mark, base), hear=once("begun", lambda: app.cancellation.cancel(Outcome(130))))
     assert running(app.mark) == []
     assert app.left() == []
 
 
 def test_a_build_that_is_cancelled_before_its_step_runs_leaves_nothing(app: BuiltApp, base: str) -> None:
-    cancel = once("RUN sleep", lambda: app.ticket.cancel(Outcome(130)))
+    cancel = once("RUN sleep", lambda: app.cancellation.cancel(Outcome(130)))
     with pytest.raises(ReceiverError, match="cancelled"):
         app.build({"Dockerfile": f"FROM {base}\nRUN sleep {app.mark}\n"}, hear=cancel)
     assert running(app.mark) == []

@@ -39,11 +39,11 @@ class Shop:
     home: Home
     registry: LabRegistry
     ledger: Ledger
-    parts: Any
+    context: Any
 
     @property
     def runtime(self) -> Runtime:
-        return image_registry.runtime(self.home, self.parts.settings)
+        return image_registry.runtime(self.home, self.context.settings)
 
     def release(self, age: float = OLD) -> Image:
         """A new release, with an image of its own that was built `age` seconds ago."""
@@ -64,7 +64,7 @@ class Shop:
         digest = push_pull.push(Shipping(self.runtime, registry, print), name, "hello_image", tag)
         self.runtime.ask("rmi", name)
         image = Image(digest, reference=registry.reference("hello_image", digest))
-        self.parts.images.add(image)
+        self.context.images.add(image)
         self._make_older(digest, age)
         return image
 
@@ -79,7 +79,7 @@ class Shop:
         return (
             self.runtime.has(image.reference),
             client.has("hello_image", image.digest),
-            self.parts.images.has(image.digest),
+            self.context.images.has(image.digest),
         )
 
 
@@ -122,7 +122,7 @@ def shop(tmp_path: Path, runtime: Runtime) -> Iterator[Shop]:
 
 def test_the_last_releases_are_kept_and_older_ones_go_everywhere(shop: Shop) -> None:
     first, second, third = shop.release(), shop.release(), shop.release()
-    pruning.prune(shop.parts)
+    pruning.prune(shop.context)
     assert [shop.places(image) for image in (first, second, third)] == [NOWHERE, EVERYWHERE, EVERYWHERE]
     assert sorted(Client(shop.registry.registry).tags("hello_image")) == ["v2", "v3"]
 
@@ -131,13 +131,13 @@ def test_what_runs_is_kept(shop: Shop) -> None:
     first = shop.release()
     shop.ledger.accept("hello", f"{1:040x}", {}, 1, lambda run: None)
     shop.release(), shop.release()
-    pruning.prune(shop.parts)
+    pruning.prune(shop.context)
     assert shop.places(first) == EVERYWHERE
 
 
 def test_what_no_release_has_goes_once_it_is_old(shop: Shop) -> None:
     young, old = shop.image("young", age=0), shop.image("old")
-    pruning.prune(shop.parts)
+    pruning.prune(shop.context)
     assert [shop.places(image) for image in (young, old)] == [EVERYWHERE, NOWHERE]
 
 
@@ -145,17 +145,17 @@ def test_what_cannot_be_removed_while_the_registry_is_away_is_removed_later(shop
     image = shop.image("old")
     shop.registry.stop()
     with pytest.raises(RegistryError, match="cannot be reached"):
-        pruning.prune(shop.parts)
-    assert shop.parts.images.has(image.digest)
+        pruning.prune(shop.context)
+    assert shop.context.images.has(image.digest)
     shop.registry.start()
-    pruning.prune(shop.parts)
+    pruning.prune(shop.context)
     assert shop.places(image) == NOWHERE
 
 
 def test_an_image_of_a_registry_that_was_named_before_is_forgotten_here(shop: Shop) -> None:
     image = shop.image("old")
-    settings = shop.parts.settings
+    settings = shop.context.settings
     elsewhere = replace(settings.registry, url="registry.lab.invalid:5000")
-    shop.parts.builder = builder_of(shop.home, replace(settings, registry=elsewhere))
-    pruning.prune(shop.parts)
+    shop.context.builder = builder_of(shop.home, replace(settings, registry=elsewhere))
+    pruning.prune(shop.context)
     assert shop.places(image) == (False, True, False)

@@ -19,7 +19,7 @@ from receiver.builds.images.push_pull import Shipping
 from receiver.errors import ReceiverError
 from receiver.home.paths import Home
 from receiver.home.settings import RegistrySettings
-from receiver.runs.cancellation import Ticket
+from receiver.runs.cancellation import Cancellation
 from registry import certificates
 from registry.errors import RegistryError
 from registry.images import mirror as image_mirror
@@ -257,11 +257,11 @@ def test_who_cancels_does_not_wait_for_the_next_try(
     lab: LabRegistry, via: Shipping, image: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(push_pull, "WAITS", (1000,))
-    name, ticket = image(), Ticket()
-    ticket.cancel(Outcome(130, "", "cancelled"))
+    name, cancellation = image(), Cancellation()
+    cancellation.cancel(Outcome(130, "", "cancelled"))
     lab.stop()
     with pytest.raises(ReceiverError, match="cancelled"):
-        push_pull.push(replace(via, cancelled=ticket.descriptor), name, "hello_image", "v1")
+        push_pull.push(replace(via, cancelled=cancellation.descriptor), name, "hello_image", "v1")
     forget_tag(via)
 
 

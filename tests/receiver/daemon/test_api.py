@@ -50,7 +50,7 @@ def slow() -> Slow:
 
 
 @pytest.fixture
-def parts(tmp_path: Path, slow: Slow) -> Any:
+def context(tmp_path: Path, slow: Slow) -> Any:
     home = Home(tmp_path)
     ledger = Ledger(home.ledger)
     ledger.add_app("hello")
@@ -64,17 +64,18 @@ def parts(tmp_path: Path, slow: Slow) -> Any:
         images=SimpleNamespace(get=lambda _: None),
         builder=SimpleNamespace(stack=slow, environment=lambda *_: ()),
         changes=Changes(),
+        runnable=lambda *_: None,
     )
 
 
 @pytest.fixture
-def api(parts: Any, monkeypatch: pytest.MonkeyPatch, slow: Slow) -> Api:
+def api(context: Any, monkeypatch: pytest.MonkeyPatch, slow: Slow) -> Api:
     monkeypatch.setattr(module.jobs, "make", lambda *_: None)
     monkeypatch.setattr(module.apps, "destroy", slow)
     monkeypatch.setattr(module, "kept_alive", partial(kept_alive, seconds=0.001))
-    dispatcher = Dispatcher(parts)
+    dispatcher = Dispatcher(context)
     monkeypatch.setattr(dispatcher, "cancel", slow)
-    return Api(parts, dispatcher, {})
+    return Api(context, dispatcher, {})
 
 
 def request(**params: str) -> Request:
@@ -124,16 +125,16 @@ def test_a_refusal_that_takes_its_time_is_told_like_any_other(
     assert value["hint"].startswith(told[1])
 
 
-def test_the_status_names_what_is_left_of_runs_that_have_ended(api: Api, parts: Any) -> None:
-    goes_on = parts.ledger.accept("hello", "c1", {})
+def test_the_status_names_what_is_left_of_runs_that_have_ended(api: Api, context: Any) -> None:
+    goes_on = context.ledger.accept("hello", "c1", {})
     for number in (1, goes_on.number):
-        parts.cleanup.record("hello", number)
+        context.cleanup.record("hello", number)
     assert asyncio.run(api.status(request()))["left"] == ["hello run 1"]
 
 
-def test_who_waits_for_a_run_that_nobody_carries_out_is_told_so(api: Api, parts: Any) -> None:
-    run = parts.ledger.accept("hello", "c1", {})
-    Story(parts.home.run("hello", run.number)).say("begun")
+def test_who_waits_for_a_run_that_nobody_carries_out_is_told_so(api: Api, context: Any) -> None:
+    run = context.ledger.accept("hello", "c1", {})
+    Story(context.home.run("hello", run.number)).say("begun")
 
     async def ask() -> Any:
         answer = await api.wait(request(number="2"))
@@ -146,12 +147,12 @@ def test_who_waits_for_a_run_that_nobody_carries_out_is_told_so(api: Api, parts:
 
 
 def test_an_app_is_destroyed_to_the_end_though_nobody_waits_for_it(
-    api: Api, slow: Slow, parts: Any, monkeypatch: pytest.MonkeyPatch
+    api: Api, slow: Slow, context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     destroyed = threading.Event()
     monkeypatch.setattr(module.apps, "destroy", lambda *_: destroyed.set())
-    run = parts.ledger.accept("hello", "c1", {})
-    Story(parts.home.run("hello", run.number)).end()
+    run = context.ledger.accept("hello", "c1", {})
+    Story(context.home.run("hello", run.number)).end()
 
     async def leave() -> bool:
         answer = await api.destroy(request())

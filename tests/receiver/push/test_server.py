@@ -48,7 +48,7 @@ class Receiver:
         self.pushed: list[Push] = []
         self.prepare: Callable[[Push, Callable[[str], None]], Any] = lambda push, say: say("compiled")
         self.accept: Callable[[], tuple[Run, int]] = lambda: (Run("hello", 1, "c1"), 0)
-        parts: Any = SimpleNamespace(
+        context: Any = SimpleNamespace(
             home=self.home,
             changes=Changes(),
             ledger=SimpleNamespace(app=lambda _: self.app, run=lambda *_: self.ended),
@@ -56,7 +56,7 @@ class Receiver:
             preparer=SimpleNamespace(prepare=self._prepare),
         )
         dispatcher: Any = SimpleNamespace(accept=self._accept, has=lambda _: True)
-        self.hooks = Hooks(parts, dispatcher)
+        self.hooks = Hooks(context, dispatcher)
 
     def is_prepared(self) -> None:
         """As pre-receive leaves it: the hooks' parent, here this process, is git's receive-pack."""

@@ -17,7 +17,7 @@ from receiver.home.paths import Home
 from receiver.ledger.ledger import Ledger, Run
 from receiver.runs import dispatcher as module
 from receiver.runs import services
-from receiver.runs.cancellation import Ticket
+from receiver.runs.cancellation import Cancellation
 from receiver.runs.changes import Changes
 from receiver.runs.cleanup import PendingCleanup
 from receiver.runs.dispatcher import Dispatcher, Prelude
@@ -59,32 +59,37 @@ class NothingRuns:
 
 
 class Deployments:
-    """Stands for `deploy`: each run does what its commit says, and is heard of when it has ended."""
+    """Stands for `Deployment`: each run does what its commit says, and is heard of when it has ended."""
 
     def __init__(self) -> None:
-        self.does: dict[str, Callable[[Progress, Ticket], Outcome]] = {}
+        self.does: dict[str, Callable[[Progress, Cancellation], Outcome]] = {}
         self.order: list[int] = []
         self.prepared: list[Any] = []
 
-    def __call__(self, progress: Progress, parts: Any, ticket: Ticket, prepared: Any) -> Outcome:
-        if ticket.outcome:
-            return ticket.outcome
-        self.order.append(progress.run.number)
-        self.prepared.append(prepared)
-        return self.does.get(progress.run.commit_id, lambda *_: Outcome(0))(progress, ticket)
+    def __call__(
+        self, progress: Progress, context: Any, cancellation: Cancellation, prepared: Any
+    ) -> Any:
+        def carry_out() -> Outcome:
+            if cancellation.outcome:
+                return cancellation.outcome
+            self.order.append(progress.run.number)
+            self.prepared.append(prepared)
+            return self.does.get(progress.run.commit_id, lambda *_: Outcome(0))(progress, cancellation)
+
+        return SimpleNamespace(carry_out=carry_out)
 
 
 @pytest.fixture
 def deployments(monkeypatch: pytest.MonkeyPatch) -> Deployments:
     made = Deployments()
-    monkeypatch.setattr(module, "deploy", made)
+    monkeypatch.setattr(module, "Deployment", made)
     monkeypatch.setattr(module.pruning, "prune", lambda _: None)
     monkeypatch.setattr(module.repository, "record", lambda *_: None)
     return made
 
 
 @pytest.fixture
-def parts(tmp_path: Path) -> Any:
+def context(tmp_path: Path) -> Any:
     from receiver import repository
 
     home = Home(tmp_path)
@@ -99,8 +104,8 @@ def parts(tmp_path: Path) -> Any:
 
 
 @pytest.fixture
-def dispatcher(parts: Any, deployments: Deployments) -> Dispatcher:
-    return Dispatcher(parts)
+def dispatcher(context: Any, deployments: Deployments) -> Dispatcher:
+    return Dispatcher(context)
 
 
 def threads(name: str = "hello run") -> list[threading.Thread]:
@@ -114,35 +119,35 @@ def join(name: str = "hello run") -> None:
         assert not running[0].is_alive(), running[0].name
 
 
-def finished(parts: Any, count: int) -> list[Run]:
+def finished(context: Any, count: int) -> list[Run]:
     """All runs, once `count` of them have left their threads."""
     join()
-    runs: list[Run] = parts.ledger.runs("hello")
+    runs: list[Run] = context.ledger.runs("hello")
     assert len(runs) == count
     return runs
 
 
 def test_runs_are_carried_out_in_their_order(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments
+    context: Any, dispatcher: Dispatcher, deployments: Deployments
 ) -> None:
     go = threading.Event()
     deployments.does["first"] = lambda *_: Outcome(0 if go.wait(PATIENCE) else 1)
     for commit in ("first", "second", "third"):
         dispatcher.accept("hello", commit, {}, Prelude())
     go.set()
-    assert [run.state for run in finished(parts, 3)] == ["succeeded"] * 3
+    assert [run.state for run in finished(context, 3)] == ["succeeded"] * 3
     assert deployments.order == [1, 2, 3]
 
 
 def test_what_was_prepared_for_a_push_serves_its_run_unless_that_had_to_wait(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments
+    context: Any, dispatcher: Dispatcher, deployments: Deployments
 ) -> None:
     go, ready = threading.Event(), Prelude(prepared=cast(Prepared, "an image"))
     deployments.does["first"] = lambda *_: Outcome(0 if go.wait(PATIENCE) else 1)
     dispatcher.accept("hello", "first", {}, ready)
     dispatcher.accept("hello", "second", {}, ready)
     go.set()
-    finished(parts, 2)
+    finished(context, 2)
     assert deployments.prepared == ["an image", None]
 
 
@@ -150,7 +155,7 @@ def test_what_was_prepared_for_a_push_serves_its_run_unless_that_had_to_wait(
     "error", [ReceiverError("so it is", "do that"), OSError("so it is"), KeyError("so it is")]
 )
 def test_an_error_ends_its_run_and_no_other(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments, error: Exception
+    context: Any, dispatcher: Dispatcher, deployments: Deployments, error: Exception
 ) -> None:
     def fail(*_: object) -> Outcome:
         raise error
@@ -158,13 +163,13 @@ def test_an_error_ends_its_run_and_no_other(
     deployments.does["bad"] = fail
     dispatcher.accept("hello", "bad", {}, Prelude())
     dispatcher.accept("hello", "good", {}, Prelude())
-    bad, good = finished(parts, 2)
+    bad, good = finished(context, 2)
     assert (bad.state, bad.exit_code, good.state) == ("failed", 1, "succeeded")
     assert ("so it is" in bad.reason) != isinstance(error, KeyError)
 
 
 def test_a_run_whose_end_cannot_be_recorded_holds_nobody_up(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+    context: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is recorded once there is room."""
     record, room = Progress._record_end, threading.Event()
@@ -178,43 +183,43 @@ def test_a_run_whose_end_cannot_be_recorded_holds_nobody_up(
     deployments.does["c1"] = lambda *_: Outcome(3)
     dispatcher.accept("hello", "c1", {}, Prelude())
     dispatcher.accept("hello", "c2", {}, Prelude())
-    first, second = finished(parts, 2)
+    first, second = finished(context, 2)
     assert (first.has_ended, second.state) == (False, "succeeded")
     assert not dispatcher.has(first)
     room.set()
     dispatcher.cancel(first)
-    first = parts.ledger.run("hello", 1)
+    first = context.ledger.run("hello", 1)
     assert (first.state, first.exit_code) == ("failed", 3)
-    assert '"end": true' in (parts.home.run("hello", 1) / "story").read_text()
+    assert '"end": true' in (context.home.run("hello", 1) / "story").read_text()
 
 
 def test_what_could_be_recorded_in_part_alone_is_not_carried_out_by_the_next_daemon(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+    context: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> NoReturn:
         raise ReceiverError("the ledger cannot be written")
 
     with monkeypatch.context() as broken:
-        broken.setattr(parts.ledger, "update", full)
+        broken.setattr(context.ledger, "update", full)
         with pytest.raises(ReceiverError, match="cannot be written"):
             dispatcher.accept("hello", "c1", {}, Prelude())
-        assert [run.state for run in parts.ledger.unfinished()] == ["recording"]
-        assert not dispatcher.has(parts.ledger.run("hello", 1))
+        assert [run.state for run in context.ledger.unfinished()] == ["recording"]
+        assert not dispatcher.has(context.ledger.run("hello", 1))
         dispatcher._closing.drop("hello")
-    Dispatcher(parts).recover()
-    (run,) = finished(parts, 1)
+    Dispatcher(context).recover()
+    (run,) = finished(context, 1)
     assert (run.state, run.reason) == ("failed", "nap ended before it was accepted: push it again")
     assert deployments.order == []
 
 
 @pytest.mark.parametrize("step", ["commit", "seconds"])
 def test_what_could_not_be_recorded_is_not_deployed_later(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch, step: str
+    context: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     def full(*_: object) -> NoReturn:
         raise OSError("no room")
 
-    update = parts.ledger.update
+    update = context.ledger.update
 
     def written(run: Run, **changes: Any) -> Run:
         return full() if step in changes else update(run, **changes)
@@ -222,61 +227,61 @@ def test_what_could_not_be_recorded_is_not_deployed_later(
     with monkeypatch.context() as broken:
         if step == "commit":
             broken.setattr(module.repository, "record", full)
-        broken.setattr(parts.ledger, "update", written)
+        broken.setattr(context.ledger, "update", written)
         with pytest.raises(OSError, match="no room"):
             dispatcher.accept("hello", "c1", {}, Prelude())
     dispatcher.accept("hello", "c2", {}, Prelude())
-    assert [run.state for run in finished(parts, 2)] == ["failed", "succeeded"]
+    assert [run.state for run in finished(context, 2)] == ["failed", "succeeded"]
     assert deployments.order == [2]
 
 
-def test_what_was_said_before_a_push_was_accepted_stands_first(parts: Any, dispatcher: Dispatcher) -> None:
+def test_what_was_said_before_a_push_was_accepted_stands_first(context: Any, dispatcher: Dispatcher) -> None:
     run, cursor = dispatcher.accept("hello", "c1", {}, Prelude(["compiled", "linked"], {"build": 1.5}))
-    (ended,) = finished(parts, 1)
-    folder = parts.home.run("hello", run.number)
+    (ended,) = finished(context, 1)
+    folder = context.home.run("hello", run.number)
     assert [frame.say for frame in told(folder)][:2] == ["compiled", "linked"]
     assert cursor == len("".join((folder / "story").read_text().splitlines(keepends=True)[:2]))
     assert ended.seconds["build"] == 1.5
 
 
-def until_cancelled(progress: Progress, ticket: Ticket) -> Outcome:
-    assert select.select([ticket.descriptor], [], [], PATIENCE)[0]
-    assert ticket.outcome
-    return ticket.outcome
+def until_cancelled(progress: Progress, cancellation: Cancellation) -> Outcome:
+    assert select.select([cancellation.descriptor], [], [], PATIENCE)[0]
+    assert cancellation.outcome
+    return cancellation.outcome
 
 
 def test_a_run_is_recorded_with_its_pusher_and_the_subject_of_its_commit(
-    parts: Any, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+    context: Any, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module.repository, "subject", lambda _, commit: f"what {commit} does")
     dispatcher.accept("hello", "c1", {}, Prelude(who="ada"))
-    (run,) = finished(parts, 1)
+    (run,) = finished(context, 1)
     assert (run.who, run.subject) == ("ada", "what c1 does")
 
 
 @pytest.mark.parametrize("trace", ["folder", "reference"])
 def test_no_number_is_given_twice_after_a_ledger_was_restored(
-    parts: Any, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch, trace: str
+    context: Any, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch, trace: str
 ) -> None:
     if trace == "folder":
-        parts.home.run("hello", 7).mkdir(parents=True)
+        context.home.run("hello", 7).mkdir(parents=True)
     else:
         monkeypatch.setattr(module.repository, "last_recorded", lambda _: 7)
     numbers = [dispatcher.accept("hello", "c1", {}, Prelude())[0].number for _ in range(2)]
     assert numbers == [8, 9]
-    finished(parts, 2)
+    finished(context, 2)
 
 
-def test_an_app_that_is_made_anew_counts_from_one(parts: Any, dispatcher: Dispatcher) -> None:
-    parts.home.run("hello", 7).mkdir(parents=True)
+def test_an_app_that_is_made_anew_counts_from_one(context: Any, dispatcher: Dispatcher) -> None:
+    context.home.run("hello", 7).mkdir(parents=True)
     dispatcher.accept("hello", "c1", {}, Prelude())
-    finished(parts, 1)
+    finished(context, 1)
     with dispatcher.closed("hello"):
-        parts.ledger.remove_app("hello")
-        remove(parts.home.runs("hello"))
-    parts.ledger.add_app("hello")
+        context.ledger.remove_app("hello")
+        remove(context.home.runs("hello"))
+    context.ledger.add_app("hello")
     assert dispatcher.accept("hello", "c1", {}, Prelude())[0].number == 1
-    finished(parts, 1)
+    finished(context, 1)
 
 
 @pytest.mark.parametrize(
@@ -287,45 +292,45 @@ def test_an_app_that_is_made_anew_counts_from_one(parts: Any, dispatcher: Dispat
     ],
 )
 def test_a_run_took_what_its_runner_saw_and_not_what_the_receiver_did(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments, seen: Outcome, took: float, ended: str
+    context: Any, dispatcher: Dispatcher, deployments: Deployments, seen: Outcome, took: float, ended: str
 ) -> None:
-    run = parts.ledger.accept("hello", "c1", {})
+    run = context.ledger.accept("hello", "c1", {})
     started = "1970-01-01T00:16:50.000+00:00"
-    parts.ledger.update(run, state="running", started=started, seconds={"run": 0.1, "build": 2.0})
+    context.ledger.update(run, state="running", started=started, seconds={"run": 0.1, "build": 2.0})
     deployments.does["c1"] = lambda *_: seen
     dispatcher.recover()
-    (recorded,) = finished(parts, 1)
+    (recorded,) = finished(context, 1)
     assert recorded.seconds == {"run": took, "build": 2.0}
     assert recorded.ended == ended
 
 
 def test_of_an_end_that_nobody_saw_no_time_is_made_up(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments
+    context: Any, dispatcher: Dispatcher, deployments: Deployments
 ) -> None:
-    run = parts.ledger.accept("hello", "c1", {})
-    parts.ledger.update(run, state="running", started="1970-01-01T00:16:50.000+00:00")
+    run = context.ledger.accept("hello", "c1", {})
+    context.ledger.update(run, state="running", started="1970-01-01T00:16:50.000+00:00")
     deployments.does["c1"] = lambda *_: Outcome(137, "the machine went down", "lost")
     dispatcher.recover()
-    (recorded,) = finished(parts, 1)
+    (recorded,) = finished(context, 1)
     assert "run" not in recorded.seconds
     assert recorded.ended
 
 
 def test_replace_ends_what_runs_and_what_waits(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments
+    context: Any, dispatcher: Dispatcher, deployments: Deployments
 ) -> None:
     begun = threading.Event()
 
-    def long(progress: Progress, ticket: Ticket) -> Outcome:
+    def long(progress: Progress, cancellation: Cancellation) -> Outcome:
         begun.set()
-        return until_cancelled(progress, ticket)
+        return until_cancelled(progress, cancellation)
 
     deployments.does["long"] = long
     for commit in ("long", "never"):
         dispatcher.accept("hello", commit, {}, Prelude())
     assert begun.wait(PATIENCE)
     dispatcher.accept("hello", "new", {"replace": ""}, Prelude())
-    runs = finished(parts, 3)
+    runs = finished(context, 3)
     assert [(run.state, run.exit_code) for run in runs] == [
         ("replaced", 130),
         ("replaced", 130),
@@ -336,28 +341,28 @@ def test_replace_ends_what_runs_and_what_waits(
 
 
 def test_a_run_that_cannot_be_stopped_is_told_of_by_the_one_that_replaces_it(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+    context: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise UnitError("the runtime does not answer")
 
     deployments.does["long"] = until_cancelled
     dispatcher.accept("hello", "long", {}, Prelude())
-    monkeypatch.setattr(parts.engine, "stop", fail)
+    monkeypatch.setattr(context.engine, "stop", fail)
     dispatcher.accept("hello", "new", {"replace": ""}, Prelude())
-    assert [run.state for run in finished(parts, 2)] == ["replaced", "succeeded"]
-    said = [frame.say.strip() for frame in told(parts.home.run("hello", 2))]
+    assert [run.state for run in finished(context, 2)] == ["replaced", "succeeded"]
+    said = [frame.say.strip() for frame in told(context.home.run("hello", 2))]
     assert "run 1 could not be stopped: the runtime does not answer" in said
     assert "to try it again: nap cancel hello 1" in said
 
 
 def test_what_was_accepted_is_taken_up_by_the_next_daemon(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments
+    context: Any, dispatcher: Dispatcher, deployments: Deployments
 ) -> None:
-    parts.ledger.accept("hello", "c1", {})
-    parts.ledger.update(parts.ledger.accept("hello", "c2", {}), state="waiting")
+    context.ledger.accept("hello", "c1", {})
+    context.ledger.update(context.ledger.accept("hello", "c2", {}), state="waiting")
     dispatcher.recover()
-    assert [run.state for run in finished(parts, 2)] == ["succeeded", "succeeded"]
+    assert [run.state for run in finished(context, 2)] == ["succeeded", "succeeded"]
     assert deployments.order == [1, 2]
 
 
@@ -371,21 +376,21 @@ def test_what_was_accepted_is_taken_up_by_the_next_daemon(
     ],
 )
 def test_a_service_comes_back_unless_somebody_ended_it(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments, outcome: Outcome, states: list[str]
+    context: Any, dispatcher: Dispatcher, deployments: Deployments, outcome: Outcome, states: list[str]
 ) -> None:
-    release = parts.ledger.release("hello", "c1", "sha256:1", "{}")
-    run = parts.ledger.accept("hello", "c1", {}, release.number)
-    parts.ledger.update(run, state="running", service=True)
+    release = context.ledger.release("hello", "c1", "sha256:1", "{}")
+    run = context.ledger.accept("hello", "c1", {}, release.number)
+    context.ledger.update(run, state="running", service=True)
     deployments.does["c1"] = lambda progress, _: outcome if progress.run.number == 1 else Outcome(0)
     dispatcher.recover()
-    assert [run.state for run in finished(parts, len(states))] == states
+    assert [run.state for run in finished(context, len(states))] == states
 
 
 @pytest.mark.parametrize(
     ("comes_up", "states"), [(True, ["failed", "running"]), (False, ["failed", "failed", "succeeded"])]
 )
 def test_a_service_comes_back_unless_a_later_one_has_come_up(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments, comes_up: bool, states: list[str]
+    context: Any, dispatcher: Dispatcher, deployments: Deployments, comes_up: bool, states: list[str]
 ) -> None:
     lost = threading.Event()
 
@@ -393,180 +398,180 @@ def test_a_service_comes_back_unless_a_later_one_has_come_up(
         if run.number == 1 and run.has_ended:
             lost.set()
 
-    def later(progress: Progress, ticket: Ticket) -> Outcome:
+    def later(progress: Progress, cancellation: Cancellation) -> Outcome:
         # It does not come up in place of one that is still on record as being up.
         assert lost.wait(PATIENCE)
         progress.update(service=True)
         if comes_up:
             progress.up()
-            return until_cancelled(progress, ticket)
+            return until_cancelled(progress, cancellation)
         return Outcome(1)
 
-    release = parts.ledger.release("hello", "c1", "sha256:1", "{}")
-    run = parts.ledger.accept("hello", "c1", {}, release.number)
-    parts.ledger.update(run, state="running", service=True)
-    parts.ledger.accept("hello", "c2", {})
+    release = context.ledger.release("hello", "c1", "sha256:1", "{}")
+    run = context.ledger.accept("hello", "c1", {}, release.number)
+    context.ledger.update(run, state="running", service=True)
+    context.ledger.accept("hello", "c2", {})
     deployments.does["c1"] = lambda progress, _: Outcome(137 if progress.run.number == 1 else 0, "", "lost")
     deployments.does["c2"] = later
-    parts.publisher.run = hear
+    context.publisher.run = hear
     dispatcher.recover()
     for number in range(1, len(states) + 1 - comes_up):
         join(f"hello run {number}")
-    assert [run.state for run in parts.ledger.runs("hello")] == states
-    dispatcher.cancel(parts.ledger.run("hello", 2))
-    finished(parts, len(states))
+    assert [run.state for run in context.ledger.runs("hello")] == states
+    dispatcher.cancel(context.ledger.run("hello", 2))
+    finished(context, len(states))
 
 
 def test_the_next_daemon_begins_the_engine_and_keeps_the_commit_of_what_was_accepted(
-    parts: Any, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+    context: Any, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[object] = []
-    monkeypatch.setattr(parts.engine, "begin", lambda: done.append("begun"))
+    monkeypatch.setattr(context.engine, "begin", lambda: done.append("begun"))
     monkeypatch.setattr(module.repository, "record", lambda _, number, commit: done.append((number, commit)))
-    parts.ledger.accept("hello", "c1", {})
-    parts.ledger.update(parts.ledger.accept("hello", "c2", {}), state="waiting")
+    context.ledger.accept("hello", "c1", {})
+    context.ledger.update(context.ledger.accept("hello", "c2", {}), state="waiting")
     dispatcher.recover()
-    finished(parts, 2)
+    finished(context, 2)
     assert done == ["begun", (1, "c1")]
 
 
 @pytest.mark.parametrize(("service", "runs"), [(True, True), (False, False)])
 def test_nothing_comes_back_but_a_service_that_went_while_no_daemon_was_there(
-    parts: Any,
+    context: Any,
     dispatcher: Dispatcher,
     deployments: Deployments,
     monkeypatch: pytest.MonkeyPatch,
     service: bool,
     runs: bool,
 ) -> None:
-    release = parts.ledger.release("hello", "c1", "sha256:1", "{}")
-    run = parts.ledger.accept("hello", "c1", {}, release.number)
-    parts.ledger.update(run, state="running", service=service)
-    monkeypatch.setattr(parts.engine, "running", lambda _: runs)
+    release = context.ledger.release("hello", "c1", "sha256:1", "{}")
+    run = context.ledger.accept("hello", "c1", {}, release.number)
+    context.ledger.update(run, state="running", service=service)
+    monkeypatch.setattr(context.engine, "running", lambda _: runs)
     deployments.does["c1"] = lambda *_: Outcome(137, "", "lost")
     dispatcher.recover()
-    assert [run.state for run in finished(parts, 1)] == ["failed"]
+    assert [run.state for run in finished(context, 1)] == ["failed"]
 
 
 def test_the_receiver_does_not_wait_for_what_it_takes_up(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments
+    context: Any, dispatcher: Dispatcher, deployments: Deployments
 ) -> None:
-    parts.ledger.update(parts.ledger.accept("hello", "c1", {}), state="running")
+    context.ledger.update(context.ledger.accept("hello", "c1", {}), state="running")
     go = threading.Event()
     deployments.does["c1"] = lambda *_: Outcome(0 if go.wait(PATIENCE) else 1)
     dispatcher.recover()
-    assert not parts.ledger.run("hello", 1).has_ended
+    assert not context.ledger.run("hello", 1).has_ended
     go.set()
-    assert [run.state for run in finished(parts, 1)] == ["succeeded"]
+    assert [run.state for run in finished(context, 1)] == ["succeeded"]
 
 
 def test_all_runs_are_taken_into_account_before_the_first_goes_on(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+    context: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go, going_on = threading.Event(), []
-    parts.ledger.accept("hello", "first", {})
-    parts.ledger.update(parts.ledger.accept("hello", "second", {}), state="running", service=True)
+    context.ledger.accept("hello", "first", {})
+    context.ledger.update(context.ledger.accept("hello", "second", {}), state="running", service=True)
     deployments.does["first"] = lambda *_: Outcome(0 if go.wait(PATIENCE) else 1)
-    monkeypatch.setattr(parts.engine, "adopt", lambda _: going_on.extend(threads()))
+    monkeypatch.setattr(context.engine, "adopt", lambda _: going_on.extend(threads()))
     dispatcher.recover()
     go.set()
-    finished(parts, 2)
+    finished(context, 2)
     assert going_on == []
 
 
 def test_a_run_that_is_cancelled_while_it_is_being_recorded_is_not_deployed(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+    context: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cancel(*_: object) -> None:
-        dispatcher.cancel(parts.ledger.run("hello", None))
+        dispatcher.cancel(context.ledger.run("hello", None))
 
     monkeypatch.setattr(module.repository, "record", cancel)
     dispatcher.accept("hello", "c1", {}, Prelude())
-    assert [run.state for run in finished(parts, 1)] == ["cancelled"]
+    assert [run.state for run in finished(context, 1)] == ["cancelled"]
     assert deployments.order == []
 
 
 def test_a_run_that_can_be_heard_of_can_be_followed(
-    parts: Any, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+    context: Any, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = []
-    folder = parts.home.run("hello", 1)
+    folder = context.home.run("hello", 1)
     monkeypatch.setattr(module.repository, "record", lambda *_: there.append(folder.is_dir()))
     dispatcher.accept("hello", "c1", {}, Prelude())
-    finished(parts, 1)
+    finished(context, 1)
     assert there == [True]
 
 
-def test_an_app_that_is_being_destroyed_takes_no_run(parts: Any, dispatcher: Dispatcher) -> None:
+def test_an_app_that_is_being_destroyed_takes_no_run(context: Any, dispatcher: Dispatcher) -> None:
     with dispatcher.closed("hello"):
         with pytest.raises(ReceiverError, match="hello is being destroyed"):
             dispatcher.accept("hello", "c1", {}, Prelude())
         with pytest.raises(ReceiverError, match="is being destroyed already"), dispatcher.closed("hello"):
             raise AssertionError
     dispatcher.accept("hello", "c1", {}, Prelude())
-    assert [run.state for run in finished(parts, 1)] == ["succeeded"]
+    assert [run.state for run in finished(context, 1)] == ["succeeded"]
 
 
 @pytest.mark.parametrize("error", [OSError("so it is"), RecursionError("so it is")])
 def test_a_run_that_cannot_be_taken_up_keeps_the_next_daemon_from_nothing(
-    parts: Any, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch, error: Exception
+    context: Any, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(*_: object) -> None:
         raise error
 
-    parts.ledger.update(parts.ledger.accept("hello", "c1", {}), state="running")
-    parts.ledger.accept("hello", "c2", {})
-    monkeypatch.setattr(parts.engine, "adopt", fail)
+    context.ledger.update(context.ledger.accept("hello", "c1", {}), state="running")
+    context.ledger.accept("hello", "c2", {})
+    monkeypatch.setattr(context.engine, "adopt", fail)
     dispatcher.recover()
-    assert [run.state for run in finished(parts, 2)] == ["failed", "succeeded"]
+    assert [run.state for run in finished(context, 2)] == ["failed", "succeeded"]
 
 
-def test_the_end_is_told_before_anything_is_removed(parts: Any, dispatcher: Dispatcher) -> None:
-    engine: NothingRuns = parts.engine
+def test_the_end_is_told_before_anything_is_removed(context: Any, dispatcher: Dispatcher) -> None:
+    engine: NothingRuns = context.engine
     engine.may_clean.clear()
-    parts.cleanup.record("hello", 1)
+    context.cleanup.record("hello", 1)
     run, _ = dispatcher.accept("hello", "c1", {}, Prelude())
-    progress = "".join(frame.say for frame in _followed(parts, run))
+    progress = "".join(frame.say for frame in _followed(context, run))
     assert "run 1 of hello: succeeded, exit 0" in progress
-    assert (engine.cleaned, parts.cleanup.recorded()) == ([], [("hello", 1)])
+    assert (engine.cleaned, context.cleanup.recorded()) == ([], [("hello", 1)])
     engine.may_clean.set()
     join()
-    assert (engine.cleaned, parts.cleanup.recorded()) == (["1"], [])
+    assert (engine.cleaned, context.cleanup.recorded()) == (["1"], [])
 
 
-def _followed(parts: Any, run: Run) -> list[Any]:
+def _followed(context: Any, run: Run) -> list[Any]:
     async def all_of_it() -> list[Any]:
-        return [frame async for frame in follow(Changes(), parts.home.run(run.app, run.number))]
+        return [frame async for frame in follow(Changes(), context.home.run(run.app, run.number))]
 
     return asyncio.run(asyncio.wait_for(all_of_it(), PATIENCE))
 
 
 def test_what_could_not_be_removed_is_tried_again_after_the_next_run(
-    parts: Any, dispatcher: Dispatcher
+    context: Any, dispatcher: Dispatcher
 ) -> None:
-    engine: NothingRuns = parts.engine
+    engine: NothingRuns = context.engine
     engine.refusals = 1
     for number in (1, 2):
-        parts.cleanup.record("hello", number)
+        context.cleanup.record("hello", number)
         dispatcher.accept("hello", "c1", {}, Prelude())
         join()
     assert sorted(engine.cleaned) == ["1", "2"]
-    assert parts.cleanup.recorded() == []
+    assert context.cleanup.recorded() == []
 
 
 def test_a_receiver_removes_what_an_earlier_one_did_not_and_nothing_of_what_goes_on(
-    parts: Any, dispatcher: Dispatcher, deployments: Deployments
+    context: Any, dispatcher: Dispatcher, deployments: Deployments
 ) -> None:
-    go, engine = threading.Event(), parts.engine
+    go, engine = threading.Event(), context.engine
     deployments.does["on"] = lambda *_: Outcome(0 if go.wait(PATIENCE) else 1)
-    ended = parts.ledger.accept("hello", "c1", {})
-    parts.ledger.update(ended, state="succeeded", exit_code=0)
-    parts.ledger.accept("hello", "on", {})
+    ended = context.ledger.accept("hello", "c1", {})
+    context.ledger.update(ended, state="succeeded", exit_code=0)
+    context.ledger.accept("hello", "on", {})
     for number in (1, 2):
-        parts.cleanup.record("hello", number)
+        context.cleanup.record("hello", number)
     dispatcher.recover()
     join("cleanup")
-    assert (engine.cleaned, parts.cleanup.recorded()) == (["1"], [("hello", 2)])
+    assert (engine.cleaned, context.cleanup.recorded()) == (["1"], [("hello", 2)])
     go.set()
     join()
     assert engine.cleaned == ["1", "2"]

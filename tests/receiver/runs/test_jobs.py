@@ -17,6 +17,7 @@ from receiver.home import settings
 from receiver.home.paths import Home
 from receiver.ledger.ledger import Run
 from receiver.runs import jobs
+from receiver.runs.jobs import Runnable
 from registry.images.trees import Image, Images
 from registry.services import Member
 
@@ -74,7 +75,7 @@ def test_a_wrong_number_of_ranks_is_refused(value: str) -> None:
 
 
 def test_ranks_become_slaves_with_places_keys_and_members(home: Home, image: Image) -> None:
-    job = jobs.make(home, RUN, MPI, image, STACK, ENV, None)
+    job = jobs.make(home, RUN, Runnable(MPI, image, STACK, ENV, None))
     assert [(slave.name, slave.slots) for slave in job.slaves] == [("hello-slave1", 2), ("hello-slave2", 2)]
     assert len({slave.address for slave in job.slaves}) == 2
     for slave in job.slaves:
@@ -92,26 +93,26 @@ def test_slaves_have_a_limit_of_cores_where_a_rank_needs_more_than_one(
 ) -> None:
     assert MPI.manifest is not None
     plan = replace(MPI, manifest=replace(MPI.manifest, cpus_per_rank=per_rank))
-    assert [slave.cpus for slave in jobs.make(home, RUN, plan, image, STACK, ENV, None).slaves] == [cpus] * 2
+    job = jobs.make(home, RUN, Runnable(plan, image, STACK, ENV, None))
+    assert [slave.cpus for slave in job.slaves] == [cpus] * 2
 
 
 def test_a_runs_options_go_before_the_manifest(home: Home, image: Image) -> None:
-    job = jobs.make(
-        home, replace(RUN, options={"np": "3", "timeout": "5s", "strict": ""}), MPI, image, STACK, ENV, None
-    )
+    run = replace(RUN, options={"np": "3", "timeout": "5s", "strict": ""})
+    job = jobs.make(home, run, Runnable(MPI, image, STACK, ENV, None))
     assert job.mpi is not None
     assert (job.mpi.np, sum(slave.slots for slave in job.slaves), job.timeout) == (3, 3, 5)
 
 
 def test_the_same_run_is_the_same_job(home: Home, image: Image) -> None:
-    first = jobs.make(home, RUN, MPI, image, STACK, ENV, None)
-    assert jobs.make(home, RUN, MPI, image, STACK, ENV, None) == first
-    other = jobs.make(home, replace(RUN, number=5), MPI, image, STACK, ENV, None)
+    first = jobs.make(home, RUN, Runnable(MPI, image, STACK, ENV, None))
+    assert jobs.make(home, RUN, Runnable(MPI, image, STACK, ENV, None)) == first
+    other = jobs.make(home, replace(RUN, number=5), Runnable(MPI, image, STACK, ENV, None))
     assert {slave.address for slave in other.slaves}.isdisjoint(slave.address for slave in first.slaves)
 
 
 def test_a_service_has_a_port_and_its_release_in_its_key(home: Home, image: Image) -> None:
-    job = jobs.make(home, RUN, WEB, image, STACK, ENV, 8080)
+    job = jobs.make(home, RUN, Runnable(WEB, image, STACK, ENV, 8080))
     web, worker = job.processes
     assert (job.service, web.port, worker.port) == (True, 8080, None)
     assert Member.from_json("web", web.member).port == 8080

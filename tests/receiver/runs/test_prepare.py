@@ -17,7 +17,7 @@ from receiver.errors import ReceiverError
 from receiver.home import settings
 from receiver.home.paths import Home
 from receiver.ledger.ledger import App
-from receiver.runs.cancellation import Ticket
+from receiver.runs.cancellation import Cancellation
 from receiver.runs.prepare import Prepared, Preparer, Push
 from registry.images.trees import Images
 from units.launching import Machine
@@ -42,7 +42,7 @@ class Lab:
         self.git("init", "-q")
         self.images = Images(self.home.images)
         self.preparer = self.preparer_with(settings.load(self.home.settings))
-        self.ticket = Ticket()
+        self.cancellation = Cancellation()
         self.said: list[str] = []
 
     def preparer_with(self, chosen: settings.Settings) -> Preparer:
@@ -72,7 +72,7 @@ class Lab:
 
     def prepare(self, commit: str, **config: str) -> Prepared:
         self.said.clear()
-        push = Push(App("hello", config, ""), commit, self.ticket.descriptor)
+        push = Push(App("hello", config, ""), commit, self.cancellation.descriptor)
         return self.preparer.prepare(push, self.said.append)
 
     def scratch(self) -> list[Path]:

@@ -28,7 +28,7 @@ def test_a_tree_goes_that_no_release_needs(tmp_path: Path) -> None:
     ledger.add_app("hello")
     ledger.release("hello", "c1", needed.digest, "{}")
     forgotten: list[str] = []
-    parts: Any = SimpleNamespace(
+    context: Any = SimpleNamespace(
         home=home,
         settings=settings,
         ledger=ledger,
@@ -36,6 +36,6 @@ def test_a_tree_goes_that_no_release_needs(tmp_path: Path) -> None:
         builder=builder,
         engine=SimpleNamespace(forget=forgotten.append),
     )
-    pruning.prune(parts, {needed.digest, gone.digest})
+    pruning.prune(context, {needed.digest, gone.digest})
     assert builder.images.digests() == [needed.digest]
     assert forgotten == [gone.reference]

@@ -18,7 +18,7 @@ from receiver.home import settings
 from receiver.home.paths import Home
 from receiver.home.settings import Settings
 from receiver.ledger.ledger import App
-from receiver.runs.cancellation import Ticket
+from receiver.runs.cancellation import Cancellation
 from receiver.runs.prepare import Prepared, Preparer, Push
 from receiver.text.output import Say
 from units.launching import Machine
@@ -68,7 +68,7 @@ class BuiltApp:
         self.name = f"t{os.urandom(3).hex()}"
         # How long its steps sleep that are to be ended: told from all others' by it.
         self.mark = str(3000 + int.from_bytes(os.urandom(3), "big"))
-        self.ticket = Ticket()
+        self.cancellation = Cancellation()
         self.said: list[str] = []
         repository.create(workshop.home.repository(self.name))
         tree.mkdir()
@@ -105,7 +105,7 @@ class BuiltApp:
         settings = chosen or self.workshop.settings
         engine = LocalEngine(self.workshop.home.root, Machine.here())  # nothing is run
         preparer = Preparer(self.workshop.home, settings, builder, engine)
-        push = Push(App(self.name, config, ""), self.commit(files), self.ticket.descriptor)
+        push = Push(App(self.name, config, ""), self.commit(files), self.cancellation.descriptor)
         return preparer.prepare(push, say)
 
     def inside(self, prepared: Prepared, command: str) -> str:
