@@ -30,6 +30,7 @@ from support.nodes.node import Node as Machine
 from units import names
 from units.job import Job, Mpi, Outcome
 from units.node_runs.pending_cleanup import NodeCleanup
+from units.node_runs.tools import NodeTiming, Tools
 from units.nodes.allocator import Allocator
 from units.nodes.announce import Etcd
 from units.nodes.link import Links
@@ -37,9 +38,7 @@ from units.nodes.node import Login, Node
 from units.nodes.pull import Registry
 from units.oci.runtime import Runtime
 from units.placement.place import Policy
-from units.systemd.bundle import Timing
 from units.systemd.engine import SystemdEngine
-from units.systemd.parts import Parts
 from units.systemd.unit_files import Site
 
 COUNTS = (1, 10, 30, 100)
@@ -123,7 +122,7 @@ def node(machine: Machine, address: str, number: int) -> Node:
 def measure(root: Path, lab: Lab, nodes: tuple[Node, ...]) -> float:
     """Seconds until all have their units and have started them: the first run's, which connects."""
     links = Links(lab.key)
-    engine = SystemdEngine(parts(root, links, nodes))
+    engine = SystemdEngine(Site(str(root), "c0ffee", 1000, 512), tools(root, links, nodes))
     first, *more = [submit(engine, root / str(run), job(nodes, run)) for run in range(1, ROUNDS + 1)]
     links.close()
     line(f"{len(nodes):3} nodes, first run", [first])
@@ -140,16 +139,16 @@ def submit(engine: SystemdEngine, folder: Path, work: Job) -> float:
     return seconds
 
 
-def parts(root: Path, links: Links, nodes: tuple[Node, ...]) -> Parts:
+def tools(root: Path, links: Links, nodes: tuple[Node, ...]) -> Tools:
     inspected = subprocess.CompletedProcess((), 0, json.dumps({"Env": []}), "")
     runtime = cast(Runtime, SimpleNamespace(run=lambda *_: inspected))
-    debts = NodeCleanup(root / "owed", links, lambda: nodes, every=60)
-    places = Allocator(lambda: nodes, Policy.SPREAD, 22000)
+    cleanup = NodeCleanup(root / "owed", links, lambda: nodes, every=60)
+    allocator = Allocator(lambda: nodes, Policy.SPREAD, 22000)
     etcd = Etcd("https://10.0.0.1:2379", "v3", ca="ca", cert="cert", key="key", user="u", password="p")
     registry = Registry(lambda image: image, "10.0.0.1:5000", ca="ca")
-    site = Site(str(root), "c0ffee", 1000, 512)
-    return Parts(
-        site, links, lambda: nodes, lambda: etcd, lambda: registry, runtime, Timing(), places, debts, "amd64"
+    return Tools(
+        links, lambda: nodes, lambda: etcd, lambda: registry, runtime, NodeTiming(), allocator, cleanup,
+        "amd64",
     )  # fmt: skip
 
 

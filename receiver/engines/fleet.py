@@ -54,7 +54,8 @@ class Fleet(Support):
         fleet, away = FleetSettings.of(settings), settings.nodes.away
         owed = home.root / "owed-to-fleet"
         cluster = Cluster(fleet.client(fleet.within), owed, fleet.within, away / 2)
-        return FleetEngine(systemd.parts(home, settings), cluster)
+        tools = systemd.tools(home, settings)
+        return FleetEngine(systemd.site(home, settings, tools.runtime.uid), tools, cluster)
 
     def prepare(self, home: Home, settings: Settings, say: Say) -> None:
         say_who_is_no_node(home, settings, say)

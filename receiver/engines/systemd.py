@@ -11,12 +11,11 @@ from receiver.nodes.arch import own_arch
 from receiver.nodes.book import NodeBook
 from units.engine import Engine
 from units.node_runs.pending_cleanup import NodeCleanup
+from units.node_runs.tools import NodeTiming, Tools
 from units.nodes.allocator import Allocator
 from units.nodes.link import Links
 from units.placement.place import Policy
-from units.systemd.bundle import Timing
 from units.systemd.engine import SystemdEngine
-from units.systemd.parts import Parts
 from units.systemd.unit_files import Site
 
 
@@ -26,26 +25,26 @@ class Systemd(Support):
     engine = SystemdEngine
 
     def open(self, home: Home, settings: Settings) -> Engine:
-        return SystemdEngine(parts(home, settings))
+        made = tools(home, settings)
+        return SystemdEngine(site(home, settings, made.runtime.uid), made)
 
 
-def parts(home: Home, settings: Settings) -> Parts:
-    """Return what every engine on nodes is made of."""
-    book, runtime = NodeBook(home.nodes), image_registry.runtime(home, settings)
-    timing, away = settings.etcd.timing, settings.nodes.away
+def tools(home: Home, settings: Settings) -> Tools:
+    """Return what every engine on nodes works with."""
+    book, timing, away = NodeBook(home.nodes), settings.etcd.timing, settings.nodes.away
     links = Links(book.identity)
-    debts = NodeCleanup(home.owed, links, book.all, away / 2)
-    return Parts(
-        site(home, settings, runtime.uid),
-        links,
-        book.all,
-        lambda: reach.etcd(home, settings.etcd),
-        lambda: reach.registry(home, settings),
-        runtime,
-        Timing(timing.ttl, timing.refresh, timing.retry, away),
-        Allocator(book.all, Policy(settings.nodes.policy), settings.nodes.first_port, debts.away),
-        debts,
-        own_arch(),
+    cleanup = NodeCleanup(home.owed, links, book.all, away / 2)
+    policy = Policy(settings.nodes.policy)
+    return Tools(
+        links=links,
+        nodes=book.all,
+        etcd=lambda: reach.etcd(home, settings.etcd),
+        registry=lambda: reach.registry(home, settings),
+        runtime=image_registry.runtime(home, settings),
+        timing=NodeTiming(timing.ttl, timing.refresh, timing.retry, away),
+        allocator=Allocator(book.all, policy, settings.nodes.first_port, cleanup.away),
+        cleanup=cleanup,
+        arch=own_arch(),
     )
 
 

@@ -1,4 +1,4 @@
-"""The fleet engine: the systemd engine's runs, where fleet says which machine has which unit and starts it.
+"""The fleet engine: runs of nodes, where fleet says which machine has which unit and starts it.
 
 Every machine of fleet is a node of nap's as well: fleet cannot bring a run's files, and what it is told
 everybody may read.
@@ -6,7 +6,8 @@ everybody may read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from units import names
 from units.errors import UnitError
@@ -14,15 +15,19 @@ from units.fleet import unit_files
 from units.fleet.bundle import FleetBundle
 from units.fleet.client import Machine
 from units.fleet.cluster import Cluster
-from units.job import Handle, Job, UnitFile
+from units.job import Handle, Job, Outcome, UnitFile
+from units.node_runs.engine import NodeEngine
+from units.node_runs.scheduler import RunFiles, Scheduler
+from units.node_runs.tools import Tools
 from units.node_runs.watcher import Finding, look
 from units.nodes.allocation import Allocation
 from units.nodes.link import Link
 from units.nodes.node import Node
+from units.nodes.pull import FETCH_WITHIN
 from units.nodes.scripts import script
-from units.systemd.engine import SystemdEngine
-from units.systemd.parts import Parts
-from units.systemd.unit_files import FETCH_WITHIN
+from units.oci import container
+from units.systemd.engine import SystemdScheduler
+from units.systemd.unit_files import Site
 
 # Seconds in which a machine's fleetd has to hear that it is to start units.
 _BEGINS_WITHIN = 30
@@ -30,44 +35,50 @@ _BEGINS_WITHIN = 30
 _ENDED, _NOT_BEGUN = 3, 4
 
 
-class FleetEngine(SystemdEngine):
+class FleetEngine(NodeEngine):
     """Runs of nodes, whose units a fleet places and starts."""
 
     name = "fleet"
     runs_processes = False
-    _of_ranks = FleetBundle
 
-    def __init__(self, parts: Parts, cluster: Cluster) -> None:
-        super().__init__(parts)
+    def __init__(self, site: Site, tools: Tools, cluster: Cluster) -> None:
+        super().__init__(tools, FleetScheduler(site, tools, cluster))
+
+
+class FleetScheduler(Scheduler):
+    """Fleet does not count slots: where a job leaves open how many slaves it has, nap does."""
+
+    def __init__(self, site: Site, tools: Tools, cluster: Cluster) -> None:
+        self._site = site
+        self._tools = tools
         self._cluster = cluster
+        self._by_slots = SystemdScheduler(site, tools)
 
     def begin(self) -> None:
-        super().begin()
         self._cluster.begin()
 
     def units(self, job: Job) -> tuple[UnitFile, ...]:
-        return unit_files.units(self._called(self._chosen(job)), self._site, self._arch)
+        called = self._by_slots.as_nodes_call_it(self._chosen(job))
+        return unit_files.units(called, self._site, self._tools.arch)
 
     def _chosen(self, job: Job) -> Job:
         """With the slaves that nodes' slots call for, where the job leaves that open."""
-        return self._places.planned(job, self._arch) if job.splits else job
+        return self._tools.allocator.planned(job, self._tools.arch) if job.splits else job
 
     def never_fits(self, job: Job) -> str:
-        """Fleet does not count slots, but keeps an app's slaves apart."""
+        """Fleet keeps an app's slaves apart."""
         if job.splits:
-            return super().never_fits(job)
-        machines = sum(node.arch == self._arch for node in self._nodes())
+            return self._by_slots.never_fits(job)
+        machines = sum(node.arch == self._tools.arch for node in self._tools.nodes())
         if len(job.slaves) <= machines:
             return ""
         needs = f"fleet puts each of {len(job.slaves)} slaves on a machine of its own"
         return f"{needs}, and there are {machines} nodes with the image's processor"
 
     def place(
-        self, job: Job, handle: Handle, told: Callable[[str], None], given_up: Callable[[], bool]
+        self, job: Job, handle: Handle, _told: Callable[[str], None], given_up: Callable[[], bool]
     ) -> Job | None:
         """Fleet has units on their machines afterwards, and not started: it tells in no other way where."""
-        if Allocation.read(handle.folder):
-            return super().place(job, handle, told, given_up)
         job = self._chosen(job)
         units = unit_files.instances(job, self.units(job))
         machines = self._cluster.load(handle.folder, units, given_up)
@@ -76,16 +87,21 @@ class FleetEngine(SystemdEngine):
         named = unit_files.as_named(job)
         slaves = (f"{names.slaves_unit(named, slave.index)}.service" for slave in job.slaves)
         where = [self._node(machines[slave]).name for slave in slaves]
-        return self._places.seat(str(handle.folder), job, where)
+        return self._tools.allocator.seat(str(handle.folder), job, where)
 
     def _node(self, machine: Machine) -> Node:
-        for node in self._nodes():
+        for node in self._tools.nodes():
             if node.address == machine.address:
                 return node
         sentence = f"fleet put a slave on {machine.address}, which is no node of nap's"
         raise UnitError(sentence, f"nap nodes add USER@{machine.address}, as for each of fleet's machines")
 
-    def _start(self, handle: Handle, allocation: Allocation) -> None:
+    def files(self, job: Job) -> RunFiles:
+        env, _ = container.image_says(self._tools.runtime, job.image)
+        here = self._by_slots.as_nodes_call_it(job)
+        return FleetBundle.of(here, self._tools.nodes(), self._site, env, self._tools.timing.away)
+
+    def start(self, allocation: Allocation) -> Outcome | None:
         """Slaves, and what announces them, on all machines at the same time."""
         own = {share.node: share.units for share in allocation.shares}
         slaves = own[allocation.master]
@@ -95,20 +111,15 @@ class FleetEngine(SystemdEngine):
         def started(node: Node, link: Link) -> list[Finding]:
             return _until_started(node, link, allocation.folder, own[node.name])
 
-        found = self._links.every(self._nodes_of(allocation), started)
-        if lost := next((findings for findings in found.values() if findings), None):
-            self._lost(handle.folder, lost[0].outcome(allocation))
+        found = self._tools.links.every(self._tools.nodes_of(allocation), started)
+        lost = next((findings for findings in found.values() if findings), None)
+        return lost[0].outcome(allocation) if lost else None
 
-    def start_master(self, handle: Handle, files: Mapping[str, str]) -> None:
-        super().start_master(handle, files)
-        self._cluster.launch([self._known(handle).master_unit])
+    def start_master(self, allocation: Allocation) -> None:
+        self._cluster.launch([allocation.master_unit])
 
-    def clean_up(self, handle: Handle) -> None:
-        """On the nodes first: a fleet that does not answer keeps nobody from that."""
-        try:
-            super().clean_up(handle)
-        finally:
-            self._cluster.destroy(handle.folder)
+    def clean_up(self, folder: Path) -> None:
+        self._cluster.destroy(folder)
 
 
 def _until_started(node: Node, link: Link, folder: str, units: Sequence[str]) -> list[Finding]:

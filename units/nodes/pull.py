@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 from units.nodes.archive import Sent
 from units.nodes.node import Node
 
+# Seconds that a node has for getting an image.
+FETCH_WITHIN = 900
 _DOCKERS = PurePosixPath("/etc/docker/certs.d")
 
 

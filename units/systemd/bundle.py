@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from units import names
 from units.job import Job, Pairs, Process, Slave, UnitFile
+from units.node_runs.tools import NodeTiming
 from units.nodes import announce, scripts
 from units.nodes.allocation import Allocation, NodeShare, Seat
 from units.nodes.announce import Announcement, Etcd
@@ -24,16 +25,6 @@ CLOSED, OPEN = 0o700, 0o755
 
 
 @dataclass(frozen=True)
-class Timing:
-    """Seconds: see `Announcement`; and after which a node that does not answer is given up."""
-
-    ttl: int = 60
-    refresh: float = 20
-    retry: float = 10
-    away: int = 60
-
-
-@dataclass(frozen=True)
 class Bundle:
     """One run's, made once: its keys are new."""
 
@@ -45,7 +36,7 @@ class Bundle:
 
     @classmethod
     def of(
-        cls, job: Job, nodes: Iterable[Node], site: Site, image_env: Pairs, away: int = Timing.away
+        cls, job: Job, nodes: Iterable[Node], site: Site, image_env: Pairs, away: int = NodeTiming.away
     ) -> Bundle:
         assert job.mpi is not None
         placed = unit_files.by_node(job.slaves, nodes)
@@ -100,7 +91,7 @@ class Bundle:
         """The names of its files of units there."""
         return tuple(texts_at(node, self.units))
 
-    def archive(self, node: Node, etcd: Etcd, registry: Registry, timing: Timing) -> bytes:
+    def archive(self, node: Node, etcd: Etcd, registry: Registry, timing: NodeTiming) -> bytes:
         """What the node is sent."""
         folder = self.site.folder(self.job)
         announced = [folder / "announced" / str(slave.index) for slave in self.placed[node]]
@@ -147,7 +138,7 @@ class Bundle:
             return Sent(path, text, 0o600, self.site.uid)
         return Sent(path, text, 0o755 if short == "agent" else 0o644)
 
-    def _announced(self, node: Node, folder: PurePosixPath, etcd: Etcd, timing: Timing) -> Iterator[Sent]:
+    def _announced(self, node: Node, folder: PurePosixPath, etcd: Etcd, timing: NodeTiming) -> Iterator[Sent]:
         for slave in self.placed[node]:
             check = announce.while_greeting(node.address, slave.port)
             yield from announced(slave, check, folder / "announced" / str(slave.index), etcd, timing)
@@ -160,7 +151,7 @@ def texts_at(node: Node, units: Iterable[UnitFile]) -> dict[str, str]:
 
 
 def announced(
-    one: Slave | Process, check: str, folder: PurePosixPath, etcd: Etcd, timing: Timing
+    one: Slave | Process, check: str, folder: PurePosixPath, etcd: Etcd, timing: NodeTiming
 ) -> Iterator[Sent]:
     """What has a slave or a process in etcd while `check` succeeds."""
     said = Announcement(one.key, one.member, check, timing.ttl, timing.refresh, timing.retry)

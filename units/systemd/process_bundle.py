@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from units import names
 from units.job import Job, Pairs, Process, UnitFile
+from units.node_runs.tools import NodeTiming
 from units.nodes import announce, scripts
 from units.nodes.allocation import Allocation, NodeShare, Seat
 from units.nodes.announce import Etcd
@@ -16,7 +17,7 @@ from units.nodes.node import Node
 from units.nodes.pull import Registry
 from units.oci import ssh_access
 from units.systemd import process_units, unit_files
-from units.systemd.bundle import CLOSED, OPEN, UNITS, Timing, announced, texts_at
+from units.systemd.bundle import CLOSED, OPEN, UNITS, announced, texts_at
 from units.systemd.unit_files import Site
 
 # Of services, which come back after a reboot.
@@ -63,7 +64,7 @@ class ProcessBundle:
         """The units that are to be started there; with them come those that announce them."""
         return tuple(f"{process_units.unit(self.job, process)}.service" for process in self.placed[node])
 
-    def archive(self, node: Node, etcd: Etcd, registry: Registry, timing: Timing) -> bytes:
+    def archive(self, node: Node, etcd: Etcd, registry: Registry, timing: NodeTiming) -> bytes:
         """What the node is sent."""
         folder = self.site.folder(self.job)
         processes = self.placed[node]
@@ -102,7 +103,7 @@ class ProcessBundle:
         yield Sent(folder / "files" / process.name / "environment", environment, 0o600, self.site.uid)
 
     def _announced(
-        self, process: Process, node: Node, folder: PurePosixPath, etcd: Etcd, timing: Timing
+        self, process: Process, node: Node, folder: PurePosixPath, etcd: Etcd, timing: NodeTiming
     ) -> Iterator[Sent]:
         container = names.process_container(self.job, process.name)
         check = announce.while_running(node.runtime, container)

@@ -10,6 +10,7 @@ from units import names
 from units.job import Job, Pairs, Process, UnitFile
 from units.nodes import scripts
 from units.nodes.node import Node
+from units.nodes.pull import FETCH_WITHIN
 from units.oci import ssh_access
 from units.oci.options import (
     OUTPUT,
@@ -24,7 +25,7 @@ from units.oci.options import (
     process_env,
 )
 from units.render import by_name, render
-from units.systemd.unit_files import FETCH_WITHIN, Site, by_node, common, conditions, identity
+from units.systemd.unit_files import Site, by_node, common, conditions, identity
 
 # What a process has in its own folder on a node, by its name there, and the script that it is.
 _OF_RUNS = {"keep": "keep", "aloud": "aloud", "follow": "follow", "last": "last", "end": "end"}

@@ -11,6 +11,7 @@ from units import launching, names
 from units.errors import UnitError
 from units.job import Job, Mpi, Pairs, Process, Slave, UnitFile
 from units.nodes.node import Node
+from units.nodes.pull import FETCH_WITHIN
 from units.oci import ssh_access
 from units.oci.options import (
     AGENT,
@@ -34,8 +35,6 @@ from units.oci.options import (
 from units.oci.ssh_access import INSIDE
 from units.render import render
 
-# Seconds that a node has for getting an image.
-FETCH_WITHIN = 900
 # What a run has in its folder on a node, to be run by the node's shell.
 SCRIPTS = ("fetch", "keep", "master", "end", "follow", "last")
 Seated = TypeVar("Seated", Slave, Process)

@@ -22,6 +22,7 @@ from units.fleet.cluster import Cluster
 from units.fleet.engine import FleetEngine
 from units.job import Handle, Job, Outcome, UnitFile
 from units.node_runs.pending_cleanup import NodeCleanup
+from units.node_runs.tools import NodeTiming, Tools
 from units.nodes.allocator import Allocator
 from units.nodes.announce import Etcd
 from units.nodes.link import Links
@@ -29,8 +30,6 @@ from units.nodes.pull import Registry
 from units.oci.runtime import Runtime
 from units.placement.capacity import Need, Use
 from units.placement.place import Policy
-from units.systemd.bundle import Timing
-from units.systemd.parts import Parts
 
 AMD = {"arch": "amd64"}
 JOB = replace(JOBS["two-nodes"], slaves=JOBS["two-nodes"].slaves[:2])
@@ -73,17 +72,17 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
     run.mkdir(parents=True)
     with serving(fake) as url:
         cluster = Cluster(Client([url]), tmp_path / "owed-to-fleet", within=0.5, every=0.05)
-        yield Fleet(fake, cluster, FleetEngine(_parts(tmp_path), cluster), run)
+        yield Fleet(fake, cluster, FleetEngine(SITE, _tools(tmp_path), cluster), run)
 
 
-def _parts(home: Path) -> Parts:
+def _tools(home: Path) -> Tools:
     nodes, links = (lambda: (ONE, TWO)), Links(home / "key")
     places = Allocator(nodes, Policy.PACK, 22000)
     runtime = Runtime("podman", "/usr/bin/podman", rootless=False, uid=1000)
     cleanup = NodeCleanup(home / "owed", links, nodes, 1)
     etcd = Etcd("https://receiver:2379", "v3")
-    return Parts(
-        SITE, links, nodes, lambda: etcd, lambda: REGISTRY, runtime, Timing(), places, cleanup, "amd64"
+    return Tools(
+        links, nodes, lambda: etcd, lambda: REGISTRY, runtime, NodeTiming(), places, cleanup, "amd64"
     )  # fmt: skip
 
 
@@ -104,7 +103,7 @@ def test_a_machine_is_sent_what_its_units_find_beside_them_and_no_units(fleet: F
     own = FleetBundle.of(placed, (ONE, TWO), SITE, ())
     assert own.unit_names(TWO) == (UNITS[0], UNITS[2], UNITS[4])
     assert own.unit_names(ONE) == (UNITS[1], UNITS[3])
-    archive = own.archive(ONE, Etcd("https://receiver:2379", "v3"), REGISTRY, Timing())
+    archive = own.archive(ONE, Etcd("https://receiver:2379", "v3"), REGISTRY, NodeTiming())
     with tarfile.open(fileobj=io.BytesIO(archive)) as members:
         sent = {entry.name: entry for entry in members if entry.isfile()}
         runtime = members.extractfile(sent["run/nap/default/hello/3/runtime"])

@@ -18,6 +18,7 @@ from units.job import Handle, Outcome
 from units.node_runs import diagnosis
 from units.node_runs.pending_cleanup import NodeCleanup
 from units.node_runs.tail import Ended
+from units.node_runs.tools import NodeTiming, Tools
 from units.nodes.allocation import Seat
 from units.nodes.allocator import Allocator, Reservation
 from units.nodes.announce import Etcd
@@ -27,9 +28,7 @@ from units.nodes.pull import Registry
 from units.oci import container
 from units.oci.runtime import Runtime
 from units.placement.place import Policy
-from units.systemd.bundle import Timing
 from units.systemd.engine import SystemdEngine
-from units.systemd.parts import Parts
 
 JOB = replace(JOBS["two-nodes"], slaves=JOBS["two-nodes"].slaves[:2])
 OVER = Outcome(1, "it is over")
@@ -94,12 +93,13 @@ class Receiver:
         self.places = Allocator(lambda: nodes, Policy.PACK, 22000)
         self.cleanup = NodeCleanup(self.owed, links, lambda: nodes, 60)
         self.engine = SystemdEngine(
-            Parts(
-                SITE, links, lambda: nodes, lambda: Etcd("https://receiver:2379", "v3"),
+            SITE,
+            Tools(
+                links, lambda: nodes, lambda: Etcd("https://receiver:2379", "v3"),
                 lambda: Registry(lambda image: image, "receiver:5000"),
-                Runtime("podman", "/usr/bin/podman", rootless=False, uid=1000), Timing(), self.places,
+                Runtime("podman", "/usr/bin/podman", rootless=False, uid=1000), NodeTiming(), self.places,
                 self.cleanup, "amd64",
-            )
+            ),
         )  # fmt: skip
         self.run = home / JOB.app / str(JOB.run)
         self.run.mkdir(parents=True)
