@@ -12,7 +12,7 @@ from typing import Any
 
 from nap_start import BARE
 from units import names
-from units.containers import leftovers, results, unit_files
+from units.containers import cleanup, results, unit_files
 from units.errors import UnitError
 from units.job import Handle, Job, Outcome, Pairs, UnitFile
 from units.launching import Machine
@@ -161,18 +161,18 @@ class ContainersEngine(Runs):
     def remove_what_is_left(self, handle: Handle) -> None:
         """Also what clients that the runner had called were just then making."""
         record = handle.folder / "run.json"
-        if not record.exists() or leftovers.were_removed(handle.folder):
+        if not record.exists() or cleanup.were_removed(handle.folder):
             return
         spec = json.loads(record.read_text())
         for _ in range(_CLEANINGS):
-            container.remove(self._runtime, *leftovers.of_run(self._runtime, spec))
+            container.remove(self._runtime, *cleanup.of_run(self._runtime, spec))
             clients = _clients(handle)
             for pid in clients:
                 processes.wait(pid, _CLIENT_WITHIN)
             if not clients:
                 break
-        leftovers.remove(self._runtime, handle.folder, spec, ())
-        leftovers.note_removed(handle.folder)
+        cleanup.remove(self._runtime, handle.folder, spec, ())
+        cleanup.note_removed(handle.folder)
 
     def results(self, handle: Handle) -> tuple[Path, ...]:
         """UnitError when a run that ended well lacks some of them."""

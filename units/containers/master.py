@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from units.containers.life import Life
+from units.containers.container_life import Life
 from units.oci.ssh_access import END_MASTER
 
 
@@ -15,14 +15,14 @@ class MasterLife(Life):
 
     def live(self) -> None:
         self._answered.set()
-        log = self.around.streams.log
-        self._client = client = self.around.runtime.begin(*self.unit.argv, output=log, errors=log)
+        log = self.context.streams.log
+        self._client = client = self.context.runtime.begin(*self.unit.argv, output=log, errors=log)
         self.tell_up()
         code = client.wait()
         self.end(code if code >= 0 else 128 - code, "")
 
     def terminate(self) -> None:
         """Where it cannot be asked to end its client is ended; the rest goes with the slaves."""
-        told = self.around.runtime.run("exec", self.unit.place, *END_MASTER)
+        told = self.context.runtime.run("exec", self.unit.place, *END_MASTER)
         if told.returncode and self._client:
             self._client.terminate()

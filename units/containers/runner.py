@@ -10,13 +10,13 @@ import sys
 
 sys.path.append(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from units.containers.ground import Containers
+from units.containers.backend import ContainerBackend
 from units.supervisor.runner import Runner, take_folder
 
 
 def main(folder: str, lock: str) -> None:
     spec, streams = take_folder(folder, lock)
-    Runner(spec, streams, Containers(folder, spec, streams), int(lock)).run()
+    Runner(spec, streams, ContainerBackend(folder, spec, streams), int(lock)).run()
 
 
 if __name__ == "__main__":

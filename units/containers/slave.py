@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from units.containers.life import SOON, Life
+from units.containers.container_life import SOON, Life
 from units.containers.member import announced
 from units.oci import container, ssh_access
 from units.oci.container import Seen
@@ -30,7 +30,7 @@ class SlaveLife(Life):
         seen = self.look()
         watch = self.rise(seen) if seen else None
         if seen and watch is not None:
-            port = self.around.spec["ports"].get(self.unit.hostname, ssh_access.SSH_PORT)
+            port = self.context.spec["ports"].get(self.unit.hostname, ssh_access.SSH_PORT)
             self.address = (seen.address or "127.0.0.1", port)
             self._way = self.way_to(seen, port)
             self.attend(watch, announced(self.unit.value, *self.address), self.answers)
@@ -66,5 +66,5 @@ class SlaveLife(Life):
         ended = f"{self._container} {in_words(code)}"
         if signal_of(code):
             return ended
-        said = container.last_words(self.around.runtime, self.unit.place)
+        said = container.last_words(self.context.runtime, self.unit.place)
         return f"{ended}: {said}" if said else ended

@@ -53,7 +53,7 @@ class Changes:
             yield self._waiting.popleft()
 
 
-class Ground(Protocol):
+class Backend(Protocol):
     """Used by the runner alone, in this order."""
 
     wakes: int

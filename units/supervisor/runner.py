@@ -18,7 +18,7 @@ from typing import Any
 from units.errors import UnitError
 from units.supervisor import record
 from units.supervisor.announcer import Announcer
-from units.supervisor.backend import Change, Ground, Streams
+from units.supervisor.backend import Backend, Change, Streams
 from units.supervisor.daemons import Daemons
 from units.supervisor.deadline import Ending
 from units.supervisor.exitcode import in_words, killed_rank, lost_in_words, mpich_signal
@@ -50,12 +50,12 @@ def take_folder(folder: str, lock: str) -> tuple[dict[str, Any], Streams]:
 class Runner:
     """One run's life: `run` returns when it is over."""
 
-    def __init__(self, spec: dict[str, Any], streams: Streams, ground: Ground, lock: int) -> None:
+    def __init__(self, spec: dict[str, Any], streams: Streams, backend: Backend, lock: int) -> None:
         """`lock` is the descriptor of the run's lock: whoever waits for the run waits for it."""
         self.lock = lock
         self.spec = spec
         self.streams = streams
-        self.ground = ground
+        self.backend = backend
         self.waiting = read_units("units")
         self.announcer = Announcer(os.open(spec["home"], os.O_PATH))
         self.running: dict[str, Unit] = {}
@@ -65,7 +65,7 @@ class Runner:
         self.ending = Ending()
         hostnames = [unit.hostname for unit in self.waiting if unit.is_slave]
         self.places = dict(zip(hostnames, hostnames, strict=True))
-        self.daemons = Daemons(self.places, ground.over_ssh)
+        self.daemons = Daemons(self.places, backend.over_ssh)
         # The master that has ended, and how: whether that was well is still to be found out.
         self.judged: tuple[Unit, int, str] | None = None
         self.first_code = 0
@@ -73,7 +73,7 @@ class Runner:
 
     def run(self) -> None:
         try:
-            self.ground.arrange(self.waiting)
+            self.backend.arrange(self.waiting)
         except (OSError, UnitError) as error:
             self._end(1, f"the run's surroundings could not be arranged: {error}")
         else:
@@ -84,13 +84,13 @@ class Runner:
         with selectors.DefaultSelector() as selector:
             control = os.open("control", os.O_RDWR | os.O_NONBLOCK)
             selector.register(control, selectors.EVENT_READ)
-            selector.register(self.ground.wakes, selectors.EVENT_READ)
+            selector.register(self.backend.wakes, selectors.EVENT_READ)
             self._start_first()
             while not self._is_over():
                 for key, _ in selector.select(self._patience()):
                     if key.fd == control:
                         self._obey(os.read(control, 1 << 16).decode(errors="replace"))
-                for change in self.ground.changes():
+                for change in self.backend.changes():
                     self._hear(change)
                 self._judge()
                 self._keep_time()
@@ -120,7 +120,7 @@ class Runner:
     def _start(self, unit: Unit) -> None:
         self.started_at[unit.name] = time.monotonic()
         try:
-            self.ground.start(unit)
+            self.backend.start(unit)
         except OSError as error:
             self._end(127, f"{unit.name} did not start: {error}")
             return
@@ -183,12 +183,12 @@ class Runner:
         """mpirun may wait for ever for one that was killed."""
         self.daemons.note(slave.hostname, word)
         if killed := self.daemons.killed:
-            self.ending.settle(LOST, self.ground.remark() or killed)
+            self.ending.settle(LOST, self.backend.remark() or killed)
             self.ending.within(2 * GRACE)
 
     def _master_ended(self, unit: Unit, code: int, reason: str) -> None:
         """It may hear of a slave's end before it has ended altogether, and Open MPI's may then say 0."""
-        self.judged = (unit, code, reason or (self.ground.remark() if code else ""))
+        self.judged = (unit, code, reason or (self.backend.remark() if code else ""))
         self.ending.extend()
         self.ending.within(GRACE if code else DAEMONS_END_WITHIN)
 
@@ -213,12 +213,12 @@ class Runner:
         return next((unit for unit in slaves if self._is_dying(unit)), None)
 
     def _is_dying(self, slave: Unit) -> bool:
-        gone = slave.hostname in self.daemons.unanswered and not self.ground.answers(slave)
-        return gone or self.ground.is_ending(slave)
+        gone = slave.hostname in self.daemons.unanswered and not self.backend.answers(slave)
+        return gone or self.backend.is_ending(slave)
 
     def _slave_lost(self, unit: Unit, change: Change) -> None:
         """Free whoever waits for this slave; mpirun notices by itself, and is given the time to."""
-        self.ground.end_slave(unit, LOST)
+        self.backend.end_slave(unit, LOST)
         self.daemons.lose(unit.hostname)
         reason = change.reason or f"the slave {unit.hostname} {lost_in_words(change.code)}"
         if not self._is_busy() and self.judged is None:
@@ -230,14 +230,14 @@ class Runner:
     def _process_done(self, change: Change) -> None:
         self.first_code = self.first_code or change.code
         if not self.running:
-            self._end(self.first_code, change.reason or (self.ground.remark() if self.first_code else ""))
+            self._end(self.first_code, change.reason or (self.backend.remark() if self.first_code else ""))
 
     def _end(self, exit_code: int, reason: str = "", state: str = "ended") -> None:
         """The run is over as soon as what still runs has heard of it: gently first, then by force."""
         self.ending.settle(exit_code, reason, state)
         for unit in self.running.values():
             if not unit.is_slave:
-                self.ground.terminate(unit)
+                self.backend.terminate(unit)
         self.ending.within(GRACE)
 
     def _is_busy(self) -> bool:
@@ -253,7 +253,7 @@ class Runner:
         for unit in self.restarts.take_due():
             if self.ending.outcome is None:
                 self._start(unit)
-        self.announcer.alive(self.ground.alive())
+        self.announcer.alive(self.backend.alive())
 
     def _time_is_up(self) -> None:
         if self.ending.outcome is not None:
@@ -278,9 +278,9 @@ class Runner:
         assert self.ending.outcome is not None
         times = {"started": self.began, "ended": time.time()}
         record.write_exit({**self.ending.outcome, **times}, self.streams.output)
-        self._try(self.ground.end)
+        self._try(self.backend.end)
         os.close(self.lock)
-        self._try(self.ground.clean_up)
+        self._try(self.backend.clean_up)
 
     def _try(self, step: Callable[[], None]) -> None:
         try:

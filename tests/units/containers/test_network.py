@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 
 from units.containers import network
+from units.containers.container_life import Life, RunContext
 from units.containers.engine import ContainersEngine
-from units.containers.life import Around, Life
 from units.job import Job
 from units.launching import Machine
 from units.oci.runtime import Runtime, find
@@ -39,10 +39,10 @@ class Answers:
 
 
 def made(folder: Path, runtime: Answers) -> int:
-    around = Around(
+    context = RunContext(
         cast(Runtime, runtime), folder, cast(Any, SPEC), Streams(output=1, log=1), Changes()
     )  # fmt: skip
-    return Life(Unit("slave", "s", "s", "lab_slave1", ["run", "x"], {}), around).make().returncode
+    return Life(Unit("slave", "s", "s", "lab_slave1", ["run", "x"], {}), context).make().returncode
 
 
 def test_a_network_that_another_run_has_just_taken_away_is_made_again(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from units.containers import leftovers, results
+from units.containers import cleanup, results
 from units.containers.engine import ContainersEngine
-from units.containers.front import Front
 from units.containers.member import announced
+from units.containers.port_handover import Front
 from units.errors import UnitError
 from units.job import Handle, Job, Mpi, Outcome
 from units.launching import Machine
@@ -353,7 +353,7 @@ def test_what_a_runner_could_not_remove_the_engine_does(ended: Handle) -> None:
 
 
 def test_the_runtime_is_not_asked_for_what_is_removed(ended: Handle) -> None:
-    leftovers.note_removed(ended.folder)
+    cleanup.note_removed(ended.folder)
     runtime = told()
     engine_on(runtime).stop(ended, Outcome(130))
     assert runtime.asked == []

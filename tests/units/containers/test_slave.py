@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from units.containers import slave
-from units.containers.life import Around
+from units.containers.container_life import RunContext
 from units.containers.slave import SlaveLife
 from units.oci import container
 from units.oci.container import Seen
@@ -39,8 +39,8 @@ def test_a_slaves_end_is_told_once_its_runtime_has_noticed_it(
     monkeypatch.setattr(container, "last_words", lambda *_: "nothing works here")
     monkeypatch.setattr(slave, "SOON", 0.001)
     changes = Changes()
-    around = Around(cast(Runtime, None), tmp_path, cast(Any, {"memory": {}}), Streams(1, 1), changes)
+    context = RunContext(cast(Runtime, None), tmp_path, cast(Any, {"memory": {}}), Streams(1, 1), changes)
     unit = Unit("slave", "slaves_lab@1", "lab-slave1", "lab_slave1", ["run"], {})
-    SlaveLife(unit, around)._tell_why()
+    SlaveLife(unit, context)._tell_why()
     (told,) = changes.take()
     assert (told.kind, told.code, told.reason) == ("ended", code, reason)

@@ -18,8 +18,8 @@ from units.containers.engine import ContainersEngine
 from units.errors import UnitError
 from units.job import Handle, Job, Mpi, Outcome, UnitFile, UnitState
 from units.launching import Machine
+from units.local.backend import ProcessBackend
 from units.local.engine import LocalEngine
-from units.local.ground import Processes
 from units.oci.runtime import Runtime
 from units.supervisor import processes, record
 from units.supervisor.backend import Change, Changes, Streams
@@ -40,7 +40,7 @@ class OwnRuns(Runs):
         raise NotImplementedError
 
 
-class Broken(Processes):
+class Broken(ProcessBackend):
     """A ground on which nothing can stand, and of which something stays."""
 
     def __init__(self, folder: Path) -> None:
@@ -70,11 +70,11 @@ def test_how_a_run_ended_is_kept_whatever_becomes_of_the_rest(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "units").mkdir()
     log = os.open(tmp_path / "units.log", os.O_WRONLY | os.O_CREAT)
-    ground = Broken(tmp_path)
-    Runner({"home": str(tmp_path)}, Streams(log, log), ground, record.lock(str(tmp_path))).run()
+    backend = Broken(tmp_path)
+    Runner({"home": str(tmp_path)}, Streams(log, log), backend, record.lock(str(tmp_path))).run()
     os.close(log)
     reason = "the run's surroundings could not be arranged: there is no network"
-    assert Outcome(**json.loads(ground.kept)) == Outcome(1, reason)
+    assert Outcome(**json.loads(backend.kept)) == Outcome(1, reason)
     said = (tmp_path / "units.log").read_text()
     assert "podman cp did not answer within 120 s" in said
     assert "podman rm did not answer within 120 s" in said
@@ -90,7 +90,7 @@ def test_more_ranks_than_the_memory_can_hold_are_refused(monkeypatch: pytest.Mon
     assert OwnRuns().never_fits(replace(job, mpi=Mpi("openmpi5", 257))) == sentence
 
 
-class Dying(Processes):
+class Dying(ProcessBackend):
     """A master ends over a slave, which tells its own end after that, if it `tells` at all."""
 
     def __init__(self, tells: bool) -> None:

@@ -26,7 +26,7 @@ _UNABLE = 125  # what both clients answer when it was they that failed
 
 
 @dataclass(frozen=True)
-class Around:
+class RunContext:
     """What the lives of one run have in common. `spec` is the run's, `changes` go to its runner."""
 
     runtime: Runtime
@@ -39,9 +39,9 @@ class Around:
 class Life:
     """`begin` returns at once; what becomes of the unit goes to the runner as changes."""
 
-    def __init__(self, unit: Unit, around: Around) -> None:
+    def __init__(self, unit: Unit, context: RunContext) -> None:
         self.unit = unit
-        self.around = around
+        self.context = context
         self.is_made = False
         self.is_begun = False
         self.is_over = False
@@ -71,10 +71,10 @@ class Life:
     def make(self) -> subprocess.CompletedProcess[str]:
         """Its container, that of a slave running, others created."""
         self.is_begun = True
-        runtime = self.around.runtime
+        runtime = self.context.runtime
         made = runtime.run(*self.unit.argv)
         if made.returncode and network.is_missed(made.stderr):
-            network.have(runtime, self.around.spec)
+            network.have(runtime, self.context.spec)
             container.remove(runtime, self.unit.place)
             made = runtime.run(*self.unit.argv)
         self.is_made = made.returncode == 0
@@ -96,7 +96,7 @@ class Life:
 
     def look(self) -> Seen | None:
         """The container as it is now."""
-        return container.look(self.around.runtime, self.unit.place)
+        return container.look(self.context.runtime, self.unit.place)
 
     def rise(self, seen: Seen) -> int | None:
         """It was started: a descriptor that can be read when it has ended, None when it has already."""
@@ -112,7 +112,7 @@ class Life:
         """Once a start."""
         if not self._was_up:
             self._was_up = True
-            self.around.changes.add(Change(self.unit, "up"))
+            self.context.changes.add(Change(self.unit, "up"))
 
     def reset(self) -> None:
         """It is to be started anew."""
@@ -128,7 +128,7 @@ class Life:
                 pause = min(pause * 2, LATER)
                 continue
             if not ready:
-                self.around.changes.add(Change(self.unit, "ready", value))
+                self.context.changes.add(Change(self.unit, "ready", value))
             self._was_seen = True
             pause, ready = BEAT, True
 
@@ -157,7 +157,7 @@ class Life:
         return self._memory is not None and self._memory.kills() > 0
 
     def out_of_memory(self) -> str:
-        limit = self.around.spec["memory"].get(self.unit.hostname)
+        limit = self.context.spec["memory"].get(self.unit.hostname)
         of = f"of the {limit >> 20} MB it may use (memory: in mpi.xml)" if limit else "there was"
         return f"{self.unit.hostname} ran out of memory: it used all {of}, and a process of it was killed"
 
@@ -165,7 +165,7 @@ class Life:
         """Its container could not be made: that is its end."""
         place, said = self.unit.place, made.stderr
         if "already in use" in said or "is in use" in said:
-            by_hand = f"remove it: {self.around.runtime.kind} rm {place}"
+            by_hand = f"remove it: {self.context.runtime.kind} rm {place}"
             self.end(made.returncode, f"there is a container {place} that is not nap's; {by_hand}")
         else:
             self.end(made.returncode, f"{place} did not start: {last_line(said)}")
@@ -180,7 +180,7 @@ class Life:
             self.end(seen.exit_code, why)
 
     def end(self, code: int, reason: str) -> None:
-        self.around.changes.add(Change(self.unit, "ended", code=code, reason=reason))
+        self.context.changes.add(Change(self.unit, "ended", code=code, reason=reason))
 
     def terminate(self) -> None:
         """Ask it to end; a slave is ended with the run."""

@@ -17,8 +17,8 @@ from units.supervisor.backend import Change, Changes, Streams
 from units.supervisor.unit import Unit
 
 
-class Processes:
-    """A `Ground`. What a unit started is ended with it, and all of it with the runner."""
+class ProcessBackend:
+    """A `Backend`. What a unit started is ended with it, and all of it with the runner."""
 
     over_ssh = False
 

@@ -6,8 +6,8 @@ import subprocess
 import threading
 from functools import partial
 
-from units.containers.front import Front
-from units.containers.life import BEAT, LATER, SOON, Around, Life
+from units.containers.container_life import BEAT, LATER, SOON, Life, RunContext
+from units.containers.port_handover import Front
 from units.oci import container
 from units.oci.container import Seen
 from units.supervisor.probe import keeps
@@ -17,11 +17,11 @@ from units.supervisor.unit import Unit
 _DRAIN = 4.0
 
 
-class AttachedLife(Life):
+class ForegroundLife(Life):
     """A unit of this kind may have several lives, one after another: a service's that crashed."""
 
-    def __init__(self, unit: Unit, around: Around) -> None:
-        super().__init__(unit, around)
+    def __init__(self, unit: Unit, context: RunContext) -> None:
+        super().__init__(unit, context)
         self._client: subprocess.Popen[bytes] | None = None
         self._front: Front | None = None
 
@@ -30,9 +30,9 @@ class AttachedLife(Life):
         if made.returncode:
             self.not_made(made)
             return
-        streams = self.around.streams
-        errors = streams.output if self.around.spec["own_image"] else streams.log
-        self._client = client = self.around.runtime.attach(self.unit.place, streams.output, errors)
+        streams = self.context.streams
+        errors = streams.output if self.context.spec["own_image"] else streams.log
+        self._client = client = self.context.runtime.attach(self.unit.place, streams.output, errors)
         watching = partial(self._watch_over, client)
         watcher = threading.Thread(target=self._guarded, args=(watching,), daemon=True)
         watcher.start()
@@ -47,7 +47,7 @@ class AttachedLife(Life):
     def _made(self) -> subprocess.CompletedProcess[str]:
         """Its container, where an older one of the unit is not in the way."""
         if self.is_made:
-            container.remove(self.around.runtime, self.unit.place)
+            container.remove(self.context.runtime, self.unit.place)
         self.reset()
         return self.make()
 
@@ -86,9 +86,9 @@ class AttachedLife(Life):
 
     def _lead_to(self, way: tuple[str, int]) -> bool:
         """The app's port leads to this container from now on."""
-        folder = self.around.folder
+        folder = self.context.folder
         if self._front is None:
-            self._front = Front(self.around.spec["port"], folder.parent / "front.sock", way)
+            self._front = Front(self.context.spec["port"], folder.parent / "front.sock", way)
             (folder / "answers").touch()
         self._front.target = way
         return True
@@ -101,7 +101,7 @@ class AttachedLife(Life):
         """Not by way of its client: Docker's ends at once, hands no signal on, and says nothing more."""
         if self._front:
             self._front.drain(_DRAIN)
-        told = self.around.runtime.run("kill", "--signal", "TERM", self.unit.place)
+        told = self.context.runtime.run("kill", "--signal", "TERM", self.unit.place)
         if told.returncode and self._client:
             self._client.terminate()
 

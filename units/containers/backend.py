@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from units.containers import leftovers, network, results
-from units.containers.attached import AttachedLife
-from units.containers.life import Around, Life
+from units.containers import cleanup, network, results
+from units.containers.container_life import Life, RunContext
+from units.containers.foreground import ForegroundLife
 from units.containers.master import MasterLife
 from units.containers.slave import SlaveLife
 from units.oci import ssh_access
@@ -19,8 +19,8 @@ from units.supervisor.backend import Change, Changes, Streams
 from units.supervisor.unit import Unit
 
 
-class Containers:
-    """A `Ground`. What of it is left over is found by its labels."""
+class ContainerBackend:
+    """A `Backend`. What of it is left over is found by its labels."""
 
     over_ssh = True
 
@@ -30,14 +30,14 @@ class Containers:
         self._runtime = Runtime(**{**spec["runtime"], "logins": None})
         self._changes = Changes()
         self.wakes = self._changes.wakes
-        self._around = Around(self._runtime, self._folder, spec, streams, self._changes)
+        self._context = RunContext(self._runtime, self._folder, spec, streams, self._changes)
         self._lives: dict[str, Life] = {}
 
     def arrange(self, units: list[Unit]) -> None:
         signal.set_wakeup_fd(-1)
         network.have(self._runtime, self._spec)
-        kinds = {"slave": SlaveLife, "master": MasterLife, "process": AttachedLife}
-        self._lives = {unit.name: kinds[unit.kind](unit, self._around) for unit in units}
+        kinds = {"slave": SlaveLife, "master": MasterLife, "process": ForegroundLife}
+        self._lives = {unit.name: kinds[unit.kind](unit, self._context) for unit in units}
 
     def start(self, unit: Unit) -> None:
         if unit.kind == "master":
@@ -93,13 +93,13 @@ class Containers:
             for life in self._lives.values():
                 life.await_answer()
             results.bring(self._runtime, self._folder, self._spec, self._slaves())
-            leftovers.take_back(self._runtime, self._folder)
+            cleanup.take_back(self._runtime, self._folder)
 
     def clean_up(self) -> None:
         for life in self._lives.values():
             life.await_answer()
-        leftovers.remove(self._runtime, self._folder, self._spec, self._containers())
-        leftovers.note_removed(self._folder)
+        cleanup.remove(self._runtime, self._folder, self._spec, self._containers())
+        cleanup.note_removed(self._folder)
 
     def _slaves(self) -> list[str]:
         return [life.unit.place for life in self._lives.values() if life.unit.is_slave and life.is_made]
@@ -109,4 +109,4 @@ class Containers:
         lives = [life for life in self._lives.values() if not isinstance(life, MasterLife)]
         if all(life.is_made == life.is_begun for life in lives):
             return [life.unit.place for life in lives if life.is_made]
-        return leftovers.of_run(self._runtime, self._spec)
+        return cleanup.of_run(self._runtime, self._spec)
