@@ -21,7 +21,7 @@ from typing import IO
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from registry import Endpoint, Keys, Member, Settings, Store, gather, open_store
+from registry import Endpoint, Keys, Member, Store, StoreSettings, gather, open_store
 from registry.etcd.server import start, stop
 
 APP, TTL, DEADLINE = "bench", 60, 60.0
@@ -46,7 +46,7 @@ def main() -> None:
 def measure(endpoint: Endpoint, folder: Path, members: int) -> tuple[float, float]:
     """Medians in seconds, over some rounds: after the last member, and in all."""
     settings = folder / "etcd.json"
-    Settings(endpoint).save(settings)
+    StoreSettings(endpoint).save(settings)
     store = open_store(endpoint)
     store.ping()
     with registrar(settings) as announcer:
@@ -111,7 +111,7 @@ def registrar(settings: Path) -> Iterator[Registrar]:
 
 def register(settings: Path) -> None:
     """The registrar's own main: orders on stdin, times on stdout."""
-    store = open_store(Settings.load(settings).endpoint)
+    store = open_store(StoreSettings.load(settings).endpoint)
     store.ping()
     for line in sys.stdin:
         verb, first, last, run = json.loads(line)

@@ -17,7 +17,7 @@ from subprocess import DEVNULL
 from container_push import line
 from nodes_push import COUNTS, ByHand, home_on_nodes, image_on, until_first_line
 
-from registry.etcd import server as etcd_server
+from registry.etcd import program as etcd_program
 
 ROUNDS = 2
 PORT = 23790
@@ -72,7 +72,7 @@ def etcd(folder: Path, host: str) -> Iterator[str]:
     """One without a password, as the scripts had it."""
     url = f"http://{host}:{PORT}"
     words = (
-        etcd_server.binary(), "--data-dir", str(folder), "--enable-v2", "--listen-client-urls", url,
+        etcd_program.binary(), "--data-dir", str(folder), "--enable-v2", "--listen-client-urls", url,
         "--advertise-client-urls", url, "--listen-peer-urls", "http://127.0.0.1:0", "--log-level", "error",
     )  # fmt: skip
     with subprocess.Popen(words) as server:

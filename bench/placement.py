@@ -34,7 +34,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from units.placement.backfill import Running, Waiting, next_to_start
-from units.placement.capacity import Need, Node, Room, Use
+from units.placement.capacity import Need, Offer, Room, Use
 from units.placement.place import Ask, Policy, Ranks
 
 SEED = 20
@@ -57,7 +57,7 @@ class Arrival:
 class Cluster:
     """One policy's simulation. `room` goes along with what runs, so that no decision has to build it."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[Offer, ...]
     policy: Policy
     since: float
     until: float
@@ -143,9 +143,9 @@ def overtaken(begun: dict[str, float], arrivals: list[Arrival]) -> int:
     return count
 
 
-def cluster(count: int) -> tuple[Node, ...]:
+def cluster(count: int) -> tuple[Offer, ...]:
     sizes = [TEN_NODES[at % len(TEN_NODES)] for at in range(count)]
-    return tuple(Node(f"node{at}", slots, slots * 4 * GB) for at, slots in enumerate(sizes, start=1))
+    return tuple(Offer(f"node{at}", slots, slots * 4 * GB) for at, slots in enumerate(sizes, start=1))
 
 
 def arrivals(count: int, slots: int) -> list[Arrival]:

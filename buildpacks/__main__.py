@@ -57,7 +57,7 @@ def _compile(tree: Path, cache: Path, env_dir: Path) -> None:
     folders = build.Folders(tree, cache, env_dir)
     ldd = linkage.on_this_machine(dict(stack.env))
     finds = commands.on_path(env["PATH"])
-    site = build.Site(folders, build.in_the_open(tree, env, _say), ldd, finds=finds)
+    site = build.BuildSite(folders, build.in_the_open(tree, env, _say), ldd, finds=finds)
     build.carry_out(pack, plan, stack, tree, site)
 
 

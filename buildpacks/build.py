@@ -26,7 +26,7 @@ class Folders:
 
 
 @dataclass(frozen=True)
-class Site:
+class BuildSite:
     """Where steps are executed: this machine, or a container that has the same folders under other names.
 
     `folders` and `python` are given as the steps there see them. `finds` looks for a command there.
@@ -39,7 +39,7 @@ class Site:
     finds: commands.Finds = field(default=lambda _: True)
 
 
-def carry_out(pack: Buildpack, plan: Plan, stack: Stack, tree: Path, site: Site) -> Plan:
+def carry_out(pack: Buildpack, plan: Plan, stack: Stack, tree: Path, site: BuildSite) -> Plan:
     """Builds the tree in place; the plan, completed by what was built.
 
     Raises:
@@ -58,7 +58,7 @@ def carry_out(pack: Buildpack, plan: Plan, stack: Stack, tree: Path, site: Site)
     return program.completed(completed, tree)
 
 
-def _execute(step: Step, tree: Path, site: Site) -> None:
+def _execute(step: Step, tree: Path, site: BuildSite) -> None:
     """A script that a step could not start for its line ends is said to be gone by whoever starts it."""
     try:
         site.execute(step, command(step, site))
@@ -69,7 +69,7 @@ def _execute(step: Step, tree: Path, site: Site) -> None:
         raise
 
 
-def command(step: Step, site: Site) -> tuple[str, ...]:
+def command(step: Step, site: BuildSite) -> tuple[str, ...]:
     """The argv of a step, with its placeholders filled in."""
     places = {
         "{tree}": str(site.folders.tree.absolute()),

@@ -9,12 +9,12 @@ from typing import Protocol
 from buildpacks import folder, layout, profile
 from buildpacks.dockerfile import Dockerfile
 from buildpacks.errors import BuildpackError
-from buildpacks.kinds import Build, Builder, Run, Runner
+from buildpacks.kinds import BuildSide, HowToBuild, HowToRun, RunSide
 from buildpacks.maven import Maven
 from buildpacks.mpi import Mpi
 from buildpacks.plan import Plan
 
-BUILDERS: tuple[Builder, ...] = (Dockerfile(), Maven(), Mpi())
+BUILDERS: tuple[BuildSide, ...] = (Dockerfile(), Maven(), Mpi())
 _NAMES = ("Dockerfile", "pom.xml", "mpi.xml", *profile.NAMES)
 _NEAR = 0.8  # `mpi.yml` is, `io.xml` is not
 _FILES = "Dockerfile, pom.xml, mpi.xml, profile (or Procfile)"
@@ -41,21 +41,21 @@ class Profile:
         """A tree with a profile."""
         return profile.find(tree) is not None
 
-    def run(self, tree: Path, _compiles: bool) -> Run:
+    def run(self, tree: Path, _compiles: bool) -> HowToRun:
         """The profile's processes."""
         name = profile.find(tree) or profile.NAMES[0]
-        return Run(name, processes=profile.read(tree, name))
+        return HowToRun(name, processes=profile.read(tree, name))
 
 
-RUNNERS: tuple[Runner, ...] = (Mpi(), Profile())
+RUNNERS: tuple[RunSide, ...] = (Mpi(), Profile())
 
 
 @dataclass(frozen=True)
 class Composed:
     """A buildpack made of what builds and what runs; either may be missing, not both."""
 
-    builder: Builder | None
-    runner: Runner | None
+    builder: BuildSide | None
+    runner: RunSide | None
 
     @property
     def name(self) -> str:
@@ -65,8 +65,8 @@ class Composed:
     def plan(self, tree: Path) -> Plan:
         """How `tree` is built and run."""
         layout.check(tree)
-        run = self.runner.run(tree, self._compiles) if self.runner else Run()
-        build = self.builder.build(tree, run.manifest) if self.builder else Build()
+        run = self.runner.run(tree, self._compiles) if self.runner else HowToRun()
+        build = self.builder.build(tree, run.manifest) if self.builder else HowToBuild()
         return Plan(
             built_by=build.built_by,
             run_by=run.run_by,
@@ -114,7 +114,7 @@ def detect(
     Raises:
         BuildpackError: nothing in the tree says how to build and run it, or no pack is so named.
     """
-    packs: tuple[Builder, ...] = folder.packs(folders, enclose)
+    packs: tuple[BuildSide, ...] = folder.packs(folders, enclose)
     first = (_chosen((*BUILDERS, *packs), chosen),) if chosen else ()
     builder = next((pack for pack in (*first, *BUILDERS, *packs) if pack.builds(tree)), None)
     runner = next((runner for runner in RUNNERS if runner.runs(tree)), None)
@@ -136,13 +136,13 @@ def _own_command(plan: Plan) -> str:
     return "the jar in target/" if plan.stack == "maven" else "its own command"
 
 
-def _stack(build: Build, run: Run) -> str:
+def _stack(build: HowToBuild, run: HowToRun) -> str:
     if build.stack == "dockerfile" or run.manifest is None:
         return build.stack
     return run.manifest.mpi
 
 
-def _chosen(packs: Sequence[Builder], chosen: str) -> Builder:
+def _chosen(packs: Sequence[BuildSide], chosen: str) -> BuildSide:
     for pack in packs:
         if pack.name == chosen:
             return pack

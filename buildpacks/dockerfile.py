@@ -7,7 +7,7 @@ from pathlib import Path
 
 from buildpacks import sources
 from buildpacks.errors import BuildpackError
-from buildpacks.kinds import Build, Released
+from buildpacks.kinds import HowToBuild, Released
 from buildpacks.manifest import Manifest
 from buildpacks.plan import WEB, Process
 
@@ -29,11 +29,11 @@ class Dockerfile:
         """A tree with a Dockerfile."""
         return (tree / self.name).is_file()
 
-    def build(self, tree: Path, _manifest: Manifest | None) -> Build:
+    def build(self, tree: Path, _manifest: Manifest | None) -> HowToBuild:
         """An image of the user's own; no step of it may ask for the machine's network or rights."""
         sources.refuse_link(tree, self.name)
         _refuse_rights((tree / self.name).read_bytes().decode(errors="replace"))
-        return Build(built_by=self.name, stack="dockerfile")
+        return HowToBuild(built_by=self.name, stack="dockerfile")
 
     def release(self, _tree: Path, alone: bool) -> Released:
         """A service by the image's own command, unless something else says how to run."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from buildpacks import line_ends, profile, values
 from buildpacks.errors import BuildpackError
-from buildpacks.kinds import Build, Released
+from buildpacks.kinds import HowToBuild, Released
 from buildpacks.manifest import Manifest
 from buildpacks.plan import Process, Step
 
@@ -66,13 +66,13 @@ class Pack:
         self._refuse_crlf("detect")
         return self._run(Call(self.path, "detect", tree, writes=False)).returncode == 0
 
-    def build(self, _tree: Path, manifest: Manifest | None) -> Build:
+    def build(self, _tree: Path, manifest: Manifest | None) -> HowToBuild:
         """bin/compile, run in the tree as it came."""
         self._refuse_crlf("compile")
         self._refuse_crlf("release")
         program = str(self.path / "bin" / "compile")
         argv = ("env", f"STACK={STACK}", program, "{tree}", "{cache}", "{env}")
-        return Build(
+        return HowToBuild(
             built_by=self.name,
             steps=(Step(argv, f"{self.name}/bin/compile"),),
             products=(manifest.to,) if manifest and manifest.to else (),

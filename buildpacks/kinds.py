@@ -9,7 +9,7 @@ from buildpacks.plan import Process, Step
 
 
 @dataclass(frozen=True)
-class Build:
+class HowToBuild:
     """How a tree is built; the default is that nothing has to be."""
 
     built_by: str = ""
@@ -23,7 +23,7 @@ class Build:
 
 
 @dataclass(frozen=True)
-class Run:
+class HowToRun:
     """How a tree is run; the default is that its build will tell."""
 
     run_by: str = ""
@@ -39,7 +39,7 @@ class Released:
     env: tuple[tuple[str, str], ...] = ()
 
 
-class Builder(Protocol):
+class BuildSide(Protocol):
     """Answers "what builds it"."""
 
     @property
@@ -49,18 +49,18 @@ class Builder(Protocol):
     def builds(self, tree: Path) -> bool:
         """Whether it can build `tree`; only looks at files."""
 
-    def build(self, tree: Path, manifest: Manifest | None, /) -> Build:
+    def build(self, tree: Path, manifest: Manifest | None, /) -> HowToBuild:
         """How it builds `tree`."""
 
     def release(self, tree: Path, alone: bool, /) -> Released:
         """What the built `tree` tells; `alone` when nothing else of the tree says how to run."""
 
 
-class Runner(Protocol):
+class RunSide(Protocol):
     """Answers "what runs it"."""
 
     def runs(self, tree: Path) -> bool:
         """Whether it can run `tree`; only looks at files."""
 
-    def run(self, tree: Path, compiles: bool, /) -> Run:
+    def run(self, tree: Path, compiles: bool, /) -> HowToRun:
         """How it runs `tree`; `compiles` when nothing else builds it."""

@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 
 from buildpacks.errors import BuildpackError
-from buildpacks.kinds import Build, Released
+from buildpacks.kinds import HowToBuild, Released
 from buildpacks.manifest import Manifest
 from buildpacks.plan import Process, Step
 
@@ -21,9 +21,9 @@ class Maven:
         """A tree with a pom.xml."""
         return (tree / self.name).is_file()
 
-    def build(self, _tree: Path, manifest: Manifest | None) -> Build:
+    def build(self, _tree: Path, manifest: Manifest | None) -> HowToBuild:
         """`mvn package` in the tree as it came."""
-        return Build(
+        return HowToBuild(
             built_by=self.name,
             stack="maven",
             languages=("Java",),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from buildpacks import compile_line, manifest, python_step, sources
-from buildpacks.kinds import Build, Released, Run
+from buildpacks.kinds import HowToBuild, HowToRun, Released
 from buildpacks.manifest import Manifest
 from buildpacks.plan import Step
 
@@ -17,13 +17,13 @@ class Mpi:
         """A tree with an mpi.xml."""
         return (tree / self.name).is_file()
 
-    def build(self, tree: Path, manifest: Manifest | None) -> Build:
+    def build(self, tree: Path, manifest: Manifest | None) -> HowToBuild:
         """The compile line in the landed tree, or the user's commands in the tree as it came."""
         if manifest is None:
-            return Build()
+            return HowToBuild()
         steps = _steps(tree, manifest)
         uses_python = sources.PYTHON in sources.languages(manifest.source)
-        return Build(
+        return HowToBuild(
             built_by=self.name if steps else "",
             stack=manifest.mpi,
             languages=_languages(tree, manifest),
@@ -41,9 +41,9 @@ class Mpi:
         """A tree with an mpi.xml."""
         return self.builds(tree)
 
-    def run(self, tree: Path, compiles: bool) -> Run:
+    def run(self, tree: Path, compiles: bool) -> HowToRun:
         """The manifest, with everything in it checked."""
-        return Run(self.name, manifest=manifest.read(tree, compiles))
+        return HowToRun(self.name, manifest=manifest.read(tree, compiles))
 
 
 def _steps(tree: Path, manifest: Manifest) -> tuple[Step, ...]:

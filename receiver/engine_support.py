@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 
 from receiver.builds import image_registry
 from receiver.builds.builder import Builder
-from receiver.findings import Finding, Machine
+from receiver.findings import ExaminedMachine, Finding
 from receiver.home.paths import Home
 from receiver.home.settings import Settings
 from receiver.text.output import Say
@@ -49,7 +49,7 @@ class Support(ABC):
         registry = image_registry.of(home, settings.registry).name
         return {"registry": registry, "runtime": image_registry.runtime(home, settings).shown}
 
-    def findings(self, _machine: Machine, _is_current: bool) -> list[Finding]:
+    def findings(self, _machine: ExaminedMachine, _is_current: bool) -> list[Finding]:
         """Return what `nap doctor` finds for this engine alone. It looks and changes nothing."""
         return []
 

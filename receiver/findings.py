@@ -37,7 +37,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Machine:
+class ExaminedMachine:
     """What the checks look at; tests pass a machine of their own.
 
     `which` finds a program's path; `output` runs a command and returns what it wrote, or None
@@ -50,12 +50,12 @@ class Machine:
     python: tuple[int, ...] = tuple(sys.version_info[:3])
 
 
-def this_machine(home: Path) -> Machine:
-    return Machine(home, _which, _output)
+def this_machine(home: Path) -> ExaminedMachine:
+    return ExaminedMachine(home, _which, _output)
 
 
 def tool(
-    machine: Machine,
+    machine: ExaminedMachine,
     name: str,
     programs: Sequence[str],
     without: str,
@@ -71,7 +71,7 @@ def tool(
     return Finding(name, False if needed else None, "not found", without, package)
 
 
-def settings_of(machine: Machine) -> Settings | None:
+def settings_of(machine: ExaminedMachine) -> Settings | None:
     """None where they are wrong, which has a finding of its own."""
     from receiver.home import settings
     from receiver.home.paths import Home

@@ -27,7 +27,7 @@ _LONGEST_SUBJECT = 200
 
 
 @dataclass(frozen=True)
-class Entry:
+class TreeEntry:
     """A file of a commit: `mode` and `id` as git writes them, `size` in bytes."""
 
     mode: str
@@ -133,18 +133,18 @@ def refuse_shallow(repo: Repo, names: Sequence[str]) -> None:
             ) from error
 
 
-def entries(repo: Repo, tree: str) -> list[Entry]:
+def entries(repo: Repo, tree: str) -> list[TreeEntry]:
     listing = repo.git.ls_tree("-r", "-l", "-z", tree)
     return [_entry(line) for line in listing.split("\0") if line]
 
 
-def _entry(line: str) -> Entry:
+def _entry(line: str) -> TreeEntry:
     details, _, path = line.partition("\t")
     mode, _, id_, size = details.split()
-    return Entry(mode, int(size) if size.isdigit() else 0, path, id_)
+    return TreeEntry(mode, int(size) if size.isdigit() else 0, path, id_)
 
 
-def lfs_pointers(repo: Repo, listed: Sequence[Entry]) -> list[str]:
+def lfs_pointers(repo: Repo, listed: Sequence[TreeEntry]) -> list[str]:
     """The files of a tree that are named in it only: what they hold is on a server of git-lfs."""
     if not any(_has(repo, entry, b"filter=lfs") for entry in listed if _names_filters(entry)):
         return []
@@ -152,11 +152,11 @@ def lfs_pointers(repo: Repo, listed: Sequence[Entry]) -> list[str]:
     return [entry.path for entry in small if _has(repo, entry, _POINTER)]
 
 
-def _names_filters(entry: Entry) -> bool:
+def _names_filters(entry: TreeEntry) -> bool:
     return entry.path.rpartition("/")[2] == ".gitattributes" and entry.size < _MOST_ATTRIBUTES
 
 
-def _has(repo: Repo, entry: Entry, text: bytes) -> bool:
+def _has(repo: Repo, entry: TreeEntry, text: bytes) -> bool:
     return text in repo.odb.stream(bytes.fromhex(entry.id)).read()
 
 

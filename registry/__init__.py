@@ -6,7 +6,7 @@ registry of images, and the folders of the embedded etcd and registry. Importing
 
 from registry import keys
 from registry.errors import RegistryError
-from registry.etcd.endpoint import Endpoint, Secret, Settings
+from registry.etcd.endpoint import Endpoint, Secret, StoreSettings
 from registry.etcd.open import choose_api, open_store
 from registry.etcd.store import Listing, Store
 from registry.keys import Keys
@@ -20,8 +20,8 @@ __all__ = [
     "Member",
     "RegistryError",
     "Secret",
-    "Settings",
     "Store",
+    "StoreSettings",
     "Timing",
     "choose_api",
     "gather",

@@ -11,7 +11,7 @@ from receiver.text.output import Say
 from registry.etcd.endpoint import Secret
 from registry.files import write_private
 from registry.images import server as image_server
-from registry.images.address import Registry, parse
+from registry.images.address import ImageRegistry, parse
 from units.oci import runtime as runtimes
 from units.oci.runtime import Runtime
 
@@ -20,18 +20,18 @@ _TOKENS_USER = "token"
 _NO_LOGINS = '{"auths": {}}'
 
 
-def have(home: Home, settings: RegistrySettings, say: Say) -> Registry:
+def have(home: Home, settings: RegistrySettings, say: Say) -> ImageRegistry:
     """The registry, answering, and its login where Podman and Docker find it. Idempotent.
 
     Raises RegistryError and ReceiverError when it is not there, or refuses the login.
     """
-    from registry.images.client import Client
+    from registry.images.client import RegistryClient
 
     if settings.url:
         registry = configured(settings)
     else:
         registry = image_server.start(home.image_registry, _log(home), say, settings.port)
-    Client(registry).ping()
+    RegistryClient(registry).ping()
     write_logins(home.logins, registry)
     return registry
 
@@ -43,7 +43,7 @@ def stop(home: Home, say: Say) -> None:
         say("registry of images stopped")
 
 
-def of(home: Home, settings: RegistrySettings) -> Registry:
+def of(home: Home, settings: RegistrySettings) -> ImageRegistry:
     """The registry, whether it answers or not. ReceiverError when nap's own was never started."""
     registry = configured(settings) if settings.url else image_server.known(home.image_registry)
     if registry is None:
@@ -57,13 +57,13 @@ def runtime(home: Home, settings: Settings) -> Runtime:
     return runtimes.find(settings.containers.runtime, home.logins, flags(home.logins, registry))
 
 
-def configured(settings: RegistrySettings) -> Registry:
+def configured(settings: RegistrySettings) -> ImageRegistry:
     """What the settings say. RegistryError or ReceiverError naming the key that is wrong."""
     host, path = parse(settings.url)
     if settings.ca and not Path(settings.ca).is_file():
         raise ReceiverError(f"registry.ca is {settings.ca!r}, where there is no file", "name a PEM file")
     user, password = _login(settings)
-    return Registry(host, path, settings.ca, settings.insecure, user, password)
+    return ImageRegistry(host, path, settings.ca, settings.insecure, user, password)
 
 
 def _login(settings: RegistrySettings) -> tuple[str, Secret]:
@@ -98,7 +98,7 @@ def secret(key: str, file: str) -> Secret:
     return found
 
 
-def write_logins(folder: Path, registry: Registry) -> None:
+def write_logins(folder: Path, registry: ImageRegistry) -> None:
     """`config.json`, and `certs/ca.crt` for Podman; files are left alone that say the same already."""
     folder.mkdir(mode=0o700, exist_ok=True)
     _write_anew(folder / "config.json", (registry.logins() or _NO_LOGINS).encode())
@@ -116,7 +116,7 @@ def _certificates(logins: Path) -> Path:
     return logins / "certs"
 
 
-def flags(logins: Path, registry: Registry) -> tuple[str, ...]:
+def flags(logins: Path, registry: ImageRegistry) -> tuple[str, ...]:
     """What Podman has to be told with each pull and push; Docker's daemon has settings of its own."""
     if registry.insecure:
         return ("--tls-verify=false",)

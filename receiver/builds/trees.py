@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from buildpacks import advice, commands, linkage, packages, stacks
-from buildpacks.build import Execute, Site, carry_out
+from buildpacks.build import BuildSite, Execute, carry_out
 from buildpacks.build import environment as with_stack
 from buildpacks.detect import Buildpack
 from buildpacks.errors import BuildpackError
@@ -54,7 +54,7 @@ class MachineBuilder:
                 folder.mkdir(parents=True, exist_ok=True)
             ldd = linkage.on_this_machine(dict(stack.env))
             finds = commands.on_path(environment(stack, work.folders.cache)["PATH"])
-            site = Site(work.folders, self._executor(stack, work), ldd, finds=finds)
+            site = BuildSite(work.folders, self._executor(stack, work), ldd, finds=finds)
             completed = carry_out(pack, plan, stack, tree, site)
             remark(completed, work)
             return self.images.add(tree), completed

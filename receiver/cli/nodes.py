@@ -68,12 +68,12 @@ def add(target: str, name: str, slots: int | None, memory: int, address: str) ->
     """
     from receiver.nodes import adding
     from receiver.nodes import share as node_share
-    from receiver.nodes.checks import Wanted
+    from receiver.nodes.checks import WantedNode
     from receiver.nodes.login import Target
     from receiver.nodes.parts import parts
 
     home, _ = _book()
-    wanted = Wanted(name, slots or 0, memory, address)
+    wanted = WantedNode(name, slots or 0, memory, address)
     share = node_share.named(home)
     node = adding.add(home, Target.parse(target), wanted, parts(home), share, _show)
     _tell_receiver()

@@ -28,8 +28,7 @@ from receiver.runs.cleanup import PendingCleanup
 from registry.discovery import daemon as discovery
 from registry.etcd import program as etcd_program
 from registry.etcd import server as etcd_server
-from registry.etcd.endpoint import Endpoint
-from registry.etcd.endpoint import Settings as StoreSettings
+from registry.etcd.endpoint import Endpoint, StoreSettings
 from registry.etcd.open import choose_api, open_store
 from registry.images import mirror as image_mirror
 from registry.keys import Keys

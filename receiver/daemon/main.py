@@ -33,7 +33,7 @@ from receiver.runs.cleanup import PendingCleanup
 from receiver.runs.context import Context
 from receiver.runs.dispatcher import Dispatcher
 from receiver.runs.prepare import Preparer
-from registry.etcd.endpoint import Settings as EtcdSettings
+from registry.etcd.endpoint import StoreSettings
 from registry.etcd.open import open_store
 from registry.processes import tell_starter
 from units.nodes.link import Links
@@ -45,7 +45,7 @@ def main() -> None:
     os.umask(0o077)
     log.take_over()
     home = Home(root)
-    etcd = EtcdSettings.load(home.etcd_settings)
+    etcd = StoreSettings.load(home.etcd_settings)
     context = _context(home, etcd)
     context.builder.sweep()
     dispatcher = Dispatcher(context)
@@ -57,7 +57,7 @@ def main() -> None:
     uvicorn.Server(config).run(sockets=[_listen(home.api_socket.name)])
 
 
-def _context(home: Home, etcd: EtcdSettings) -> Context:
+def _context(home: Home, etcd: StoreSettings) -> Context:
     settings = home_settings.load(home.settings)
     support = engine_choice.support(engine_choice.current(home))
     builder = support.builder(home, settings)
@@ -78,7 +78,7 @@ def _context(home: Home, etcd: EtcdSettings) -> Context:
     )
 
 
-def _uses(context: Context, etcd: EtcdSettings) -> dict[str, Any]:
+def _uses(context: Context, etcd: StoreSettings) -> dict[str, Any]:
     """What `nap status` shows of the parts beside the receiver."""
     support = engine_choice.support(context.engine.name)
     known = {"url": etcd.endpoint.url, "api": etcd.endpoint.api}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from receiver.doctor import containers
 from receiver.errors import ReceiverError
-from receiver.findings import Finding, Machine, tool, version_in
+from receiver.findings import ExaminedMachine, Finding, tool, version_in
 
 OLDEST_PYTHON = (3, 10)
 OLDEST_GIT = (2, 29)  # the first with proc-receive hooks
@@ -21,7 +21,7 @@ CAPSULE = "unshare --user --map-current-user --keep-caps --mount --pid --fork --
 _MARKS = {True: "ok", None: "-", False: "MISSING"}
 
 
-def examine(machine: Machine) -> list[Finding]:
+def examine(machine: ExaminedMachine) -> list[Finding]:
     found = (check(machine) for check in CHECKS)
     return [*(finding for finding in found if finding), *check_engines(machine)]
 
@@ -41,14 +41,14 @@ def report(findings: Sequence[Finding], sudo: bool) -> str:
     return "\n".join(lines)
 
 
-def check_python(machine: Machine) -> Finding:
+def check_python(machine: ExaminedMachine) -> Finding:
     version = ".".join(map(str, machine.python))
     if machine.python >= OLDEST_PYTHON:
         return Finding("python", True, version)
     return Finding("python", False, version, "nap needs python 3.10 or newer", "python3")
 
 
-def check_git(machine: Machine) -> Finding:
+def check_git(machine: ExaminedMachine) -> Finding:
     told = machine.output(["git", "--version"])
     if told is None:
         return Finding("git", False, "not found", "nothing can be pushed without it", "git")
@@ -59,7 +59,7 @@ def check_git(machine: Machine) -> Finding:
     return Finding("git", False, version, hint, "git")
 
 
-def check_c(machine: Machine) -> Finding:
+def check_c(machine: ExaminedMachine) -> Finding:
     return tool(
         machine,
         "C compiler",
@@ -70,11 +70,11 @@ def check_c(machine: Machine) -> Finding:
     )
 
 
-def check_cxx(machine: Machine) -> Finding:
+def check_cxx(machine: ExaminedMachine) -> Finding:
     return tool(machine, "C++ compiler", ("c++", "g++", "clang++"), "no C++ program can be compiled", "g++")
 
 
-def check_fortran(machine: Machine) -> Finding:
+def check_fortran(machine: ExaminedMachine) -> Finding:
     return tool(
         machine,
         "Fortran compiler",
@@ -84,11 +84,11 @@ def check_fortran(machine: Machine) -> Finding:
     )
 
 
-def check_make(machine: Machine) -> Finding:
+def check_make(machine: ExaminedMachine) -> Finding:
     return tool(machine, "make", ("make",), "no app with its own Makefile can be built", "make")
 
 
-def check_mpi(machine: Machine) -> Finding:
+def check_mpi(machine: ExaminedMachine) -> Finding:
     told = machine.output(["mpirun", "--version"]) if machine.which("mpicc") else None
     if told is not None:
         kind = "Open MPI" if "Open MPI" in told or "OpenRTE" in told else "MPICH"
@@ -101,15 +101,15 @@ def check_mpi(machine: Machine) -> Finding:
     return Finding("MPI", None, "no mpicc here yet", hint, "libopenmpi-dev openmpi-bin")
 
 
-def check_java(machine: Machine) -> Finding:
+def check_java(machine: ExaminedMachine) -> Finding:
     return tool(machine, "java", ("java",), "no app with a pom.xml can run", "default-jdk-headless")
 
 
-def check_maven(machine: Machine) -> Finding:
+def check_maven(machine: ExaminedMachine) -> Finding:
     return tool(machine, "maven", ("mvn",), "no app with a pom.xml can be built", "maven")
 
 
-def check_user_namespaces(machine: Machine) -> Finding:
+def check_user_namespaces(machine: ExaminedMachine) -> Finding:
     name, without = "user namespaces", "slaves share one /app, and programs see nap's home"
     if machine.which("unshare") is None:
         return Finding(name, None, "unshare not found", without, "util-linux")
@@ -118,15 +118,15 @@ def check_user_namespaces(machine: Machine) -> Finding:
     return Finding(name, True, "allowed")
 
 
-def check_setpriv(machine: Machine) -> Finding:
+def check_setpriv(machine: ExaminedMachine) -> Finding:
     return tool(machine, "setpriv", ("setpriv",), "no build can be kept apart", "util-linux", needed=True)
 
 
-def check_iproute(machine: Machine) -> Finding:
+def check_iproute(machine: ExaminedMachine) -> Finding:
     return tool(machine, "ip", ("ip",), "Open MPI does not run where only `lo` is up", "iproute2")
 
 
-def check_etcd(machine: Machine) -> Finding:
+def check_etcd(machine: ExaminedMachine) -> Finding:
     from registry.errors import RegistryError
     from registry.etcd import program as etcd_program
 
@@ -141,7 +141,7 @@ def check_etcd(machine: Machine) -> Finding:
     return Finding("etcd", True, found)
 
 
-def check_ssh_server(machine: Machine) -> Finding:
+def check_ssh_server(machine: ExaminedMachine) -> Finding:
     path = machine.which("sshd")
     if path is None:
         hint = "no ssh:// remotes; pushes from this machine work"
@@ -149,7 +149,7 @@ def check_ssh_server(machine: Machine) -> Finding:
     return Finding("ssh server", True, path)
 
 
-def check_settings(machine: Machine) -> Finding | None:
+def check_settings(machine: ExaminedMachine) -> Finding | None:
     """Nothing is said of them where there are none."""
     from receiver import engine_choice
     from receiver.home import settings
@@ -163,7 +163,7 @@ def check_settings(machine: Machine) -> Finding | None:
     return Finding("settings", True, str(path)) if path.exists() else None
 
 
-def check_engines(machine: Machine) -> list[Finding]:
+def check_engines(machine: ExaminedMachine) -> list[Finding]:
     """What each engine has to say of itself."""
     from receiver import engine_choice
     from receiver.home.paths import Home
@@ -173,7 +173,7 @@ def check_engines(machine: Machine) -> list[Finding]:
     return [found for name, one in supports.items() for found in one.findings(machine, name == current)]
 
 
-def check_home(machine: Machine) -> Finding:
+def check_home(machine: ExaminedMachine) -> Finding:
     folder = _existing(machine.home)
     if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
         hint = "set NAP_HOME to a folder you may write to"
@@ -181,7 +181,7 @@ def check_home(machine: Machine) -> Finding:
     return Finding("home", True, str(machine.home))
 
 
-def check_disk(machine: Machine) -> Finding:
+def check_disk(machine: ExaminedMachine) -> Finding:
     from receiver.text.format import size
 
     folder = _existing(machine.home)
@@ -192,7 +192,7 @@ def check_disk(machine: Machine) -> Finding:
     return Finding("disk", None, found, "builds and logs may not fit")
 
 
-def check_receiver(machine: Machine) -> Finding:
+def check_receiver(machine: ExaminedMachine) -> Finding:
     from receiver.client import Client
 
     try:
@@ -202,7 +202,7 @@ def check_receiver(machine: Machine) -> Finding:
     return Finding("receiver", True, f"running, pid {status['pid']}, engine {status['engine']}")
 
 
-CHECKS: tuple[Callable[[Machine], Finding | None], ...] = (
+CHECKS: tuple[Callable[[ExaminedMachine], Finding | None], ...] = (
     check_python,
     check_git,
     check_c,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from receiver.errors import ReceiverError
-from receiver.findings import Finding, Machine, settings_of, version_in
+from receiver.findings import ExaminedMachine, Finding, settings_of, version_in
 
 _ENGINE = "the engine containers"
 # Where a few bytes are put and read back.
 _CHECKED = "nap_check"
 
 
-def check_podman(machine: Machine) -> Finding:
+def check_podman(machine: ExaminedMachine) -> Finding:
     path = machine.which("podman")
     if path is None:
         return _without_runtime(machine, "podman", "podman")
@@ -21,7 +21,7 @@ def check_podman(machine: Machine) -> Finding:
     return Finding("podman", True, f"{found}, rootless" if told.strip() == "true" else found)
 
 
-def check_docker(machine: Machine) -> Finding:
+def check_docker(machine: ExaminedMachine) -> Finding:
     path = machine.which("docker")
     if path is None:
         return _without_runtime(machine, "docker", "docker.io")
@@ -32,7 +32,7 @@ def check_docker(machine: Machine) -> Finding:
     return Finding("docker", True, f"{version_in(told)} ({path})")
 
 
-def check_registry_server(machine: Machine) -> Finding:
+def check_registry_server(machine: ExaminedMachine) -> Finding:
     name = "docker-registry"
     for program in (name, "registry"):
         if path := machine.which(program):
@@ -41,20 +41,20 @@ def check_registry_server(machine: Machine) -> Finding:
     return Finding(name, None, "not found", hint, name)
 
 
-def check_mmdebstrap(machine: Machine) -> Finding:
+def check_mmdebstrap(machine: ExaminedMachine) -> Finding:
     if path := machine.which("mmdebstrap"):
         return Finding("mmdebstrap", True, path)
     hint = f"stacks of {_ENGINE} need it, or an image that settings name: containers.base"
     return Finding("mmdebstrap", None, "not found", hint, "mmdebstrap")
 
 
-def check_registry(machine: Machine) -> Finding | None:
+def check_registry(machine: ExaminedMachine) -> Finding | None:
     """A few bytes there and back, where settings name a registry or nap's own is running."""
     from receiver.builds import image_registry
     from receiver.home.paths import Home
     from registry.errors import RegistryError
     from registry.images import server as image_server
-    from registry.images.client import Client
+    from registry.images.client import RegistryClient
 
     name, home, settings = "image registry", Home(machine.home), settings_of(machine)
     if settings is None:
@@ -64,13 +64,13 @@ def check_registry(machine: Machine) -> Finding | None:
         return Finding(name, _lacking(machine), "none is named, none is running", hint)
     try:
         registry = image_registry.of(home, settings.registry)
-        Client(registry).round_trip(_CHECKED)
+        RegistryClient(registry).round_trip(_CHECKED)
     except (RegistryError, ReceiverError) as error:
         return Finding(name, _lacking(machine), error.message, error.hint or "see its log")
     return Finding(name, True, f"{registry.name} takes images and gives them back")
 
 
-def _without_runtime(machine: Machine, name: str, package: str) -> Finding:
+def _without_runtime(machine: ExaminedMachine, name: str, package: str) -> Finding:
     """One of the two is enough; where there is none, the first is to be installed."""
     other = "docker" if name == "podman" else "podman"
     if machine.which(other):
@@ -79,7 +79,7 @@ def _without_runtime(machine: Machine, name: str, package: str) -> Finding:
     return Finding(name, _lacking(machine), "not found", hint, package if name == "podman" else "")
 
 
-def _lacking(machine: Machine) -> bool | None:
+def _lacking(machine: ExaminedMachine) -> bool | None:
     """How bad it is: nothing works without it where the engine is the one that needs it."""
     from receiver import engine_choice
     from receiver.home.paths import Home

@@ -9,8 +9,7 @@ from typing import Any
 from receiver.engine_support import Support
 from receiver.engines import systemd
 from receiver.errors import ReceiverError
-from receiver.findings import Finding, settings_of
-from receiver.findings import Machine as Examined
+from receiver.findings import ExaminedMachine, Finding, settings_of
 from receiver.home.paths import Home
 from receiver.home.settings import Settings
 from receiver.nodes.arch import own_arch
@@ -19,7 +18,7 @@ from receiver.text.output import Say
 from units.engine import Engine
 from units.errors import UnitError
 from units.fleet import unit_files
-from units.fleet.client import Client, Machine
+from units.fleet.client import FleetClient, FleetMachine
 from units.fleet.cluster import Cluster
 from units.fleet.engine import FleetEngine
 from units.job import Job, UnitFile
@@ -38,11 +37,11 @@ class FleetSettings:
         block: Mapping[str, Any] = settings.engines["fleet"]
         return cls(tuple(block["url"]), block["within"])
 
-    def client(self, patience: float = 0.0) -> Client:
+    def client(self, patience: float = 0.0) -> FleetClient:
         """ReceiverError when no fleet is named. `patience` is for how many seconds it is asked again."""
         if not self.urls:
             raise ReceiverError("settings name no fleet", "write there: fleet: {url: http://HOST:PORT}")
-        return Client(self.urls, patience)
+        return FleetClient(self.urls, patience)
 
 
 class Fleet(Support):
@@ -61,7 +60,7 @@ class Fleet(Support):
         say_who_is_no_node(home, settings, say)
         super().prepare(home, settings, say)
 
-    def findings(self, machine: Examined, is_current: bool) -> list[Finding]:
+    def findings(self, machine: ExaminedMachine, is_current: bool) -> list[Finding]:
         """Nothing where nobody asked for a fleet."""
         settings = settings_of(machine)
         if settings is None or not (is_current or FleetSettings.of(settings).urls):
@@ -89,7 +88,7 @@ def _finding(home: Home, fleet: FleetSettings) -> Finding:
     return Finding("fleet", True, f"{', '.join(fleet.urls)}: {addresses or 'no machines'}")
 
 
-def _strangers(home: Home, machines: tuple[Machine, ...]) -> list[Machine]:
+def _strangers(home: Home, machines: tuple[FleetMachine, ...]) -> list[FleetMachine]:
     """Those that are no nodes."""
     known = {node.address for node in NodeBook(home.nodes).all()}
     return [machine for machine in machines if machine.address not in known]

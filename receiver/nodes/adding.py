@@ -15,7 +15,7 @@ from receiver.nodes import facts as node_facts
 from receiver.nodes import share as node_share
 from receiver.nodes.arch import own_arch
 from receiver.nodes.book import NodeBook, node_name
-from receiver.nodes.checks import Situation, Wanted
+from receiver.nodes.checks import Situation, WantedNode
 from receiver.nodes.facts import Facts, Part
 from receiver.nodes.login import Entered, Target, enter, fingerprint, let_out
 from receiver.nodes.share import Share
@@ -38,7 +38,7 @@ class Told:
 
 
 def add(
-    home: Home, target: Target, wanted: Wanted, parts: Sequence[Part], share: Share | None, show: Show
+    home: Home, target: Target, wanted: WantedNode, parts: Sequence[Part], share: Share | None, show: Show
 ) -> Node:
     """The node that was added; `show` gets what was found. ReceiverError says why it cannot be one."""
     book = NodeBook(home.nodes)
@@ -49,7 +49,7 @@ def add(
 
 
 def _add(
-    home: Home, inside: Entered, wanted: Wanted, parts: Sequence[Part], share: Share | None, show: Show
+    home: Home, inside: Entered, wanted: WantedNode, parts: Sequence[Part], share: Share | None, show: Show
 ) -> Node:
     book = NodeBook(home.nodes)
     told = listen(inside.ask(node_facts.script(parts), ANSWERED_WITHIN))

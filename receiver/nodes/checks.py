@@ -26,7 +26,7 @@ _TLS_ENDED = (35, 56)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedNode:
     """What a node is to be called and to offer; 0 and "" leave it to what the machine has."""
 
     name: str = ""
@@ -40,7 +40,7 @@ class Situation:
     """All that is checked. `apart` are the seconds between its clock and ours, `arch` is the receiver's."""
 
     facts: Facts
-    wanted: Wanted
+    wanted: WantedNode
     apart: float
     arch: str
     parts: tuple[Part, ...] = ()

@@ -13,7 +13,7 @@ from receiver.nodes.facts import Part
 from registry.certificates import Certificates
 from registry.etcd import server as etcd_server
 from registry.images import mirror as image_mirror
-from registry.images.address import Registry
+from registry.images.address import ImageRegistry
 from registry.node_proxy import proxy as node_proxy
 
 
@@ -38,7 +38,7 @@ def _registry(home: Home, ours: Settings) -> Part:
     return Part("registry", f"{scheme}://{registry.api_host}/v2/", _text(registry.ca))
 
 
-def own_registry(home: Home) -> Registry | None:
+def own_registry(home: Home) -> ImageRegistry | None:
     """nap's own as nodes see it; None where they don't."""
     if not engine_choice.facts(home).on_nodes:
         return None

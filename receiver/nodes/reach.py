@@ -11,8 +11,7 @@ from receiver.home.paths import Home
 from receiver.home.settings import EtcdNodeSettings, EtcdSettings, Settings
 from receiver.nodes.book import NodeBook
 from receiver.nodes.parts import own_registry
-from registry.etcd.endpoint import Endpoint
-from registry.etcd.endpoint import Settings as StoreSettings
+from registry.etcd.endpoint import Endpoint, StoreSettings
 from registry.node_proxy import proxy as node_proxy
 from registry.node_proxy.access import NodeAccess, NodePull
 from units.nodes.announce import Etcd

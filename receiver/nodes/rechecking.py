@@ -13,7 +13,7 @@ from receiver.nodes import share as node_share
 from receiver.nodes.adding import ANSWERED_WITHIN, listen
 from receiver.nodes.arch import own_arch
 from receiver.nodes.book import Record
-from receiver.nodes.checks import Situation, Wanted
+from receiver.nodes.checks import Situation, WantedNode
 from receiver.nodes.facts import Part
 from receiver.nodes.login import tell
 from receiver.nodes.share import Share
@@ -55,6 +55,6 @@ def _look(node: Node, link: Link, parts: Sequence[Part], machine: str, arch: str
         raise UnitError(f"{node.login} did not answer within {ANSWERED_WITHIN:.0f} s") from error
     # It is root that is asked; how one becomes it is known.
     facts = replace(told.facts, root="root" if node.login.user == "root" else "sudo")
-    wanted = Wanted(node.name, node.slots, node.memory, node.address)
+    wanted = WantedNode(node.name, node.slots, node.memory, node.address)
     found = checks.examine(Situation(facts, wanted, told.apart, arch, tuple(parts)))
     return [*found, *checks.differs(facts, node, machine)]

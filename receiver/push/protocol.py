@@ -46,7 +46,7 @@ class Update:
 
 
 @dataclass
-class Call:
+class HookCall:
     """What one hook says. `session` is git's receive-pack: the same for all hooks of a push.
 
     `user` is the number of the user it runs as, `login` what sshd told it of who came in.
@@ -73,10 +73,10 @@ class Talk:
         self._reader = reader
         self._writer = writer
 
-    async def listen(self) -> Call:
+    async def listen(self) -> HookCall:
         """Everything the hook has to say, up to the blank line."""
         pid, user = _peer(self._writer.get_extra_info("socket"))
-        call = Call(session=_parent(pid), user=user)
+        call = HookCall(session=_parent(pid), user=user)
         while line := (await self._reader.readline()).decode("utf-8", "surrogateescape").rstrip("\n"):
             word, _, value = line.partition(" ")
             if word == "hook":

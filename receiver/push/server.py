@@ -14,7 +14,7 @@ from receiver import ensure_discovery, repository
 from receiver.errors import ReceiverError, explain, foreseen
 from receiver.ledger.ledger import App, Run
 from receiver.push import pusher
-from receiver.push.protocol import BRANCHES, Call, Talk, Update
+from receiver.push.protocol import BRANCHES, HookCall, Talk, Update
 from receiver.runs import apps, jobs, services, story
 from receiver.runs.cancellation import Cancellation
 from receiver.runs.context import Context
@@ -76,7 +76,7 @@ class Hooks:
         traceback.print_exception(error)
         return f"nap: nap itself failed; the whole of it is in {self._context.home.log} on the receiver"
 
-    async def _check(self, call: Call, talk: Talk) -> int:
+    async def _check(self, call: HookCall, talk: Talk) -> int:
         """pre-receive: everything that can fail because of what was pushed fails here."""
         app = self._context.ledger.app(call.app)
         update = only_deploy(app.name, call.updates, apps.branches(app))
@@ -111,7 +111,7 @@ class Hooks:
             self._builds.discard(cancellation)
             cancellation.close()
 
-    def _forget_after(self, call: Call) -> None:
+    def _forget_after(self, call: HookCall) -> None:
         """Once git's receive-pack has ended nothing of this push is left; its number may come again."""
         try:
             watched = os.pidfd_open(call.session)
@@ -128,7 +128,7 @@ class Hooks:
 
         loop.add_reader(watched, ended)
 
-    async def _accept(self, call: Call, talk: Talk) -> int:
+    async def _accept(self, call: HookCall, talk: Talk) -> int:
         """proc-receive: from here on the push is the receiver's to carry out."""
         app = self._context.ledger.app(call.app)
         options = jobs.parse_options(call.options)
@@ -168,7 +168,7 @@ class Hooks:
             return f"run {ended.number}: exit {ended.exit_code}" if ended.exit_code else ""
         return f"run {ended.number}: its end could not be recorded"
 
-    async def _show(self, call: Call, talk: Talk) -> int:
+    async def _show(self, call: HookCall, talk: Talk) -> int:
         """post-receive: the run goes on whether anybody looks on or not."""
         for run, cursor in self._accepted.pop(call.session, []):
             if "detach" in run.options:

@@ -32,7 +32,7 @@ class Signal:
         return not self.over and (self.watched or self.folder.is_dir())
 
 
-class Changes:
+class StoryChanges:
     """The daemon's, used by its event loop alone.
 
     A user has few inotify instances (often 128) for all programs: there is one here while anybody reads.

@@ -12,7 +12,7 @@ from receiver.home.settings import Settings
 from receiver.ledger.ledger import Ledger
 from receiver.ledger.publisher import Publisher
 from receiver.runs import ports
-from receiver.runs.changes import Changes
+from receiver.runs.changes import StoryChanges
 from receiver.runs.cleanup import PendingCleanup
 from receiver.runs.jobs import Runnable
 from receiver.runs.prepare import Preparer
@@ -37,7 +37,7 @@ class Context:
     preparer: Preparer
     publisher: Publisher
     cleanup: PendingCleanup
-    changes: Changes = field(default_factory=Changes)
+    changes: StoryChanges = field(default_factory=StoryChanges)
 
     def runnable(self, app: str, plan: Plan, image: Image, stack: Stack) -> Runnable:
         """Return what a job of the app is made of, beside its run."""

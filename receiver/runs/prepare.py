@@ -99,7 +99,7 @@ class Preparer:
             with self._checked_out(repo, commit.tree) as tree:
                 return self._build(push, tree, record, started, say)
 
-    def _check_size(self, entries: list[repository.Entry]) -> None:
+    def _check_size(self, entries: list[repository.TreeEntry]) -> None:
         size, limit = sum(entry.size for entry in entries), self._settings.push_limit
         if size > limit:
             largest = max(entries, key=lambda entry: entry.size)
@@ -203,7 +203,7 @@ def _read(record: Path) -> tuple[Plan, str, str] | None:
     return (plan, image, key) if isinstance(image, str) and isinstance(key, str) else None
 
 
-def _say_what_stays_behind(repo: Repo, entries: list[repository.Entry], say: Say) -> None:
+def _say_what_stays_behind(repo: Repo, entries: list[repository.TreeEntry], say: Say) -> None:
     for entry in entries:
         if entry.is_submodule:
             say(f"       {entry.path} is a submodule: its files do not come with a push")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from receiver.printable import printable
-from receiver.runs.changes import Changes
+from receiver.runs.changes import StoryChanges
 
 _BLOCK = 1 << 16
 _DAMAGED = "       (a line of this story cannot be read)"
@@ -135,7 +135,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 async def follow(
-    changes: Changes, folder: Path, cursor: int = 0, over: Callable[[], bool] = lambda: False
+    changes: StoryChanges, folder: Path, cursor: int = 0, over: Callable[[], bool] = lambda: False
 ) -> AsyncIterator[Frame]:
     """Everything of a run's story, as it comes, up to its end. Waits without a thread.
 

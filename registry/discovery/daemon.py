@@ -20,7 +20,7 @@ from registry.discovery.protocol import converse
 from registry.discovery.table import Announced
 from registry.discovery.writer import Writer
 from registry.errors import RegistryError
-from registry.etcd.endpoint import Settings
+from registry.etcd.endpoint import StoreSettings
 from registry.etcd.open import open_store
 from registry.etcd.store import Store
 from registry.processes import Detached, PidLock, tell_starter
@@ -68,14 +68,14 @@ def main() -> int:
         return 0
     lock.write(os.getpid())
     try:
-        _serve(Settings.load(Path(SETTINGS)))
+        _serve(StoreSettings.load(Path(SETTINGS)))
     except RegistryError as error:
         _say(error.message)
         return 1
     return 0
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: StoreSettings) -> None:
     announced = Announced()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: announced.close())
@@ -88,7 +88,7 @@ def _serve(settings: Settings) -> None:
 
 def _connect() -> Store:
     """etcd, where the settings say that it is now."""
-    return open_store(Settings.load(Path(SETTINGS)).endpoint)
+    return open_store(StoreSettings.load(Path(SETTINGS)).endpoint)
 
 
 def _listen() -> socket.socket:

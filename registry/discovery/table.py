@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Work:
+class TableWork:
     """What the writer is to do next; values by key. No key and value are in two of these."""
 
     removals: Mapping[str, str] = field(default_factory=dict)
@@ -72,13 +72,13 @@ class Announced:
         self._removals[key] = self._entries.pop(key).value
         self._puts.discard(key)
 
-    def take(self, timeout: float) -> Work:
+    def take(self, timeout: float) -> TableWork:
         """Wait for new work, at most `timeout` seconds or until closed, and take all of it."""
         with self._changed:
             self._changed.wait_for(
                 lambda: self._puts or self._removals or self._closed, max(0.0, timeout)
             )
-            work = Work(self._removals, {key: self._entries[key].value for key in self._puts})
+            work = TableWork(self._removals, {key: self._entries[key].value for key in self._puts})
             self._removals, self._puts = {}, set()
             return work
 
@@ -90,7 +90,7 @@ class Announced:
                 entry.seen = False
             return {key: entry.value for key, entry in seen.items()}
 
-    def give_back(self, work: Work) -> None:
+    def give_back(self, work: TableWork) -> None:
         """Work that could not be done is taken again, unless something newer goes before it."""
         self.alive(work.refreshes)
         with self._changed:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from registry.discovery.table import Announced, Work
+from registry.discovery.table import Announced, TableWork
 from registry.errors import RegistryError
 from registry.etcd.store import Store
 from registry.timing import Timing
@@ -58,7 +58,7 @@ class Writer:
             self._trouble = ""
         return self._announced.wait_closed(0)
 
-    def _do(self, work: Work) -> None:
+    def _do(self, work: TableWork) -> None:
         if self._store is None:
             self._store = self._connect()
             self._store.ping()
@@ -84,7 +84,7 @@ class Writer:
             for key, value in entries.items():
                 self._write(write, {key: value})
 
-    def _postpone(self, work: Work, error: RegistryError) -> None:
+    def _postpone(self, work: TableWork, error: RegistryError) -> None:
         if error.message != self._trouble:
             self._say(f"{error.message} Trying again every {self._timing.retry:g} s.")
             self._trouble = error.message

@@ -76,7 +76,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class Settings:
+class StoreSettings:
     """What every writer and reader of a home's services shares; `etcd.json` in the home."""
 
     endpoint: Endpoint
@@ -93,7 +93,7 @@ class Settings:
         write_private(path, json.dumps(data, indent=1).encode())
 
     @classmethod
-    def load(cls, path: Path) -> Settings:
+    def load(cls, path: Path) -> StoreSettings:
         try:
             data = json.loads(path.read_bytes())
             return cls(

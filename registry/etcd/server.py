@@ -14,7 +14,7 @@ from pathlib import Path
 from registry import ports
 from registry.errors import RegistryError
 from registry.etcd import program as etcd_program
-from registry.etcd.endpoint import Endpoint, Settings
+from registry.etcd.endpoint import Endpoint, StoreSettings
 from registry.etcd.program import Program
 from registry.files import remove, write_private
 from registry.processes import Detached, Died, PidLock, version_of
@@ -110,7 +110,7 @@ def _launch(
     endpoint = Endpoint(
         _url(_port(folder, port)), "v2", str(files.ca), str(files.cert("client")), str(files.key("client"))
     )
-    Settings(endpoint).save(folder / ENDPOINT)
+    StoreSettings(endpoint).save(folder / ENDPOINT)
     _begin_anew(folder, etcd_program.text(program.version).rpartition(".")[0])
     process.log.unlink(missing_ok=True)
     command, version = argv(program, folder, endpoint.port), _version(program, folder)
@@ -156,7 +156,7 @@ def _is_open_or_damaged(folder: Path) -> bool:
 
 
 def _saved(folder: Path) -> Endpoint:
-    return Settings.load(folder / ENDPOINT).endpoint
+    return StoreSettings.load(folder / ENDPOINT).endpoint
 
 
 def _url(port: int) -> str:

@@ -22,7 +22,7 @@ _HINT = "write HOST, HOST:PORT or HOST/PATH in small letters, without https://, 
 
 
 @dataclass(frozen=True)
-class Registry:
+class ImageRegistry:
     """One registry. `path` stands before each repository's name, "" where none does.
 
     `ca` is the path of a PEM file, "" for the authorities that this machine knows. `insecure`: also

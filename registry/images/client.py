@@ -14,7 +14,7 @@ import requests
 import urllib3
 
 from registry.errors import RegistryError, root_cause
-from registry.images.address import Registry
+from registry.images.address import ImageRegistry
 from registry.images.login import authorization, refused
 
 # Seconds a request may take.
@@ -28,13 +28,13 @@ _MANIFESTS = ", ".join((
 ))  # fmt: skip
 
 
-class Client:
+class RegistryClient:
     """One registry. All methods raise RegistryError, with `retry` where trying later may help.
 
     Repositories are named without the registry's `path`. For one thread at a time.
     """
 
-    def __init__(self, registry: Registry, answer: float = ANSWER) -> None:
+    def __init__(self, registry: ImageRegistry, answer: float = ANSWER) -> None:
         self._registry = registry
         self._answer = answer
         self._base = ""

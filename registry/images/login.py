@@ -14,12 +14,12 @@ import requests
 from requests.utils import parse_dict_header
 
 from registry.errors import RegistryError
-from registry.images.address import Registry
+from registry.images.address import ImageRegistry
 
 Send = Callable[..., requests.Response]
 
 
-def authorization(registry: Registry, challenge: str, send: Send) -> str:
+def authorization(registry: ImageRegistry, challenge: str, send: Send) -> str:
     """The header's value for `challenge`, a WWW-Authenticate header.
 
     `send(method, url, **options)` asks the server that gives tokens. RegistryError when the login
@@ -36,7 +36,7 @@ def authorization(registry: Registry, challenge: str, send: Send) -> str:
     return _basic(registry)
 
 
-def refused(registry: Registry) -> RegistryError:
+def refused(registry: ImageRegistry) -> RegistryError:
     """The error for a login that is wrong, or is not there."""
     if registry.user:
         hint = "see registry.user, and registry.password_file or registry.token_file in the settings"
@@ -45,12 +45,12 @@ def refused(registry: Registry) -> RegistryError:
     return RegistryError(f"{registry.host} asks for a login", hint)
 
 
-def _basic(registry: Registry) -> str:
+def _basic(registry: ImageRegistry) -> str:
     pair = f"{registry.user}:{registry.password.value}"
     return f"Basic {b64encode(pair.encode()).decode()}"
 
 
-def _token(registry: Registry, challenge: Mapping[str, str | None], send: Send) -> str:
+def _token(registry: ImageRegistry, challenge: Mapping[str, str | None], send: Send) -> str:
     realm = challenge.get("realm") or ""
     if urlsplit(realm).scheme != "https" and not registry.insecure:
         sentence = f"{registry.host} wants its login sent to {realm!r}, where others could read it"
@@ -63,7 +63,7 @@ def _token(registry: Registry, challenge: Mapping[str, str | None], send: Send) 
     return _read_token(registry, answer)
 
 
-def _read_token(registry: Registry, answer: requests.Response) -> str:
+def _read_token(registry: ImageRegistry, answer: requests.Response) -> str:
     try:
         given: dict[str, Any] = answer.json()
         return str(given.get("token") or given["access_token"])

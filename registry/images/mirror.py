@@ -16,7 +16,7 @@ from registry.errors import RegistryError
 from registry.etcd.endpoint import Secret
 from registry.images import program as image_program
 from registry.images import server
-from registry.images.address import Registry
+from registry.images.address import ImageRegistry
 from registry.images.program import Kept
 from registry.processes import Detached, version_of
 
@@ -28,7 +28,7 @@ _KEPT = "nodes.json"
 def start(
     folder: Path, log: Path, certificates: Certificates, addresses: Sequence[str], say: Callable[[str], None],
     port: int = 0,
-) -> Registry:  # fmt: skip
+) -> ImageRegistry:  # fmt: skip
     """Have what is in the registry of `folder` served to nodes; return how they speak to it.
 
     `addresses` (names or IPs, at least one) are what nodes call this machine by, and what the certificate
@@ -66,7 +66,7 @@ def pid(folder: Path) -> int | None:
     return _process(folder, folder / "log").pid()
 
 
-def known(folder: Path, certificates: Certificates) -> Registry | None:
+def known(folder: Path, certificates: Certificates) -> ImageRegistry | None:
     """How nodes speak to it, whether it runs or not; None when it never did."""
     path = folder / _KEPT
     return _registry(Kept.load(path), certificates) if path.exists() else None
@@ -76,9 +76,9 @@ def _process(folder: Path, log: Path) -> Detached:
     return Detached("the registry of images for nodes", folder / "nodes.lock", log)
 
 
-def _registry(kept: Kept, certificates: Certificates) -> Registry:
+def _registry(kept: Kept, certificates: Certificates) -> ImageRegistry:
     address = f"[{kept.addresses[0]}]" if ":" in kept.addresses[0] else kept.addresses[0]
-    return Registry(
+    return ImageRegistry(
         f"{address}:{kept.port}", ca=str(certificates.ca), user=USER, password=Secret(kept.password)
     )
 

@@ -15,7 +15,7 @@ from registry import ports
 from registry.errors import RegistryError
 from registry.etcd.endpoint import Secret
 from registry.images import program as image_program
-from registry.images.address import Registry
+from registry.images.address import ImageRegistry
 from registry.images.program import Kept
 from registry.processes import START, Detached, version_of
 
@@ -24,7 +24,7 @@ USER = "nap"
 _KEPT = "registry.json"
 
 
-def start(folder: Path, log: Path, say: Callable[[str], None], port: int = 0) -> Registry:
+def start(folder: Path, log: Path, say: Callable[[str], None], port: int = 0) -> ImageRegistry:
     """Have a registry running with its files in `folder`; return how to speak to it.
 
     Idempotent; one that runs as another program is started again. `port` 0 is the one of last time,
@@ -60,7 +60,7 @@ def pid(folder: Path) -> int | None:
     return _process(folder, folder / "log").pid()
 
 
-def known(folder: Path) -> Registry | None:
+def known(folder: Path) -> ImageRegistry | None:
     """How to speak to the registry of `folder`, whether it runs or not; None when it never did."""
     return _registry(Kept.load(folder / _KEPT)) if (folder / _KEPT).exists() else None
 
@@ -89,9 +89,9 @@ def _process(folder: Path, log: Path) -> Detached:
     return Detached("the registry of images", folder / "registry.lock", log)
 
 
-def _registry(kept: Kept) -> Registry:
+def _registry(kept: Kept) -> ImageRegistry:
     """Without TLS: it is reached over the loopback interface alone, which Docker takes for safe as well."""
-    return Registry(f"{HOST}:{kept.port}", insecure=True, user=USER, password=Secret(kept.password))
+    return ImageRegistry(f"{HOST}:{kept.port}", insecure=True, user=USER, password=Secret(kept.password))
 
 
 def _version(program: str, folder: Path) -> str:
@@ -121,12 +121,12 @@ def _port(wanted: int) -> int:
     return wanted or ports.lasting(HOST)
 
 
-def answers(registry: Registry) -> bool:
+def answers(registry: ImageRegistry) -> bool:
     """Whether it is there, and takes the login."""
-    from registry.images.client import Client
+    from registry.images.client import RegistryClient
 
     try:
-        Client(registry).ping()
+        RegistryClient(registry).ping()
     except RegistryError:
         return False
     return True

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from registry.errors import RegistryError
 from registry.etcd.endpoint import Api, Endpoint, Secret
-from registry.images.address import Registry
+from registry.images.address import ImageRegistry
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class NodePull:
     logins: Secret = field(default_factory=Secret)
 
     @classmethod
-    def of(cls, registry: Registry) -> NodePull:
+    def of(cls, registry: ImageRegistry) -> NodePull:
         """The same, with the contents of files in place of paths. RegistryError naming a file."""
         return cls(registry.name, _text(registry.ca), registry.insecure, Secret(registry.logins()))
 
@@ -58,7 +58,7 @@ class NodePull:
         """HOST[:PORT]: the folder of its CA below Docker's `certs.d`."""
         return self.name.partition("/")[0]
 
-    def called(self, reference: str, ours: Registry) -> str:
+    def called(self, reference: str, ours: ImageRegistry) -> str:
         """What nodes call an image that the receiver calls `reference`; others' keep their names."""
         return (
             f"{self.name}/{reference.removeprefix(f'{ours.name}/')}" if ours.names(reference) else reference

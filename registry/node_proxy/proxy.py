@@ -18,7 +18,7 @@ import nap_start
 from registry import ports
 from registry.certificates import Certificates
 from registry.errors import RegistryError
-from registry.etcd.endpoint import Endpoint, Secret, Settings
+from registry.etcd.endpoint import Endpoint, Secret, StoreSettings
 from registry.images.program import Kept
 from registry.node_proxy.access import NodeAccess
 from registry.node_proxy.requests import USER, sign
@@ -120,14 +120,14 @@ def main() -> int:
         return 0
     lock.write(os.getpid())
     try:
-        _serve(Kept.load(_KEPT), Settings.load(SETTINGS))
+        _serve(Kept.load(_KEPT), StoreSettings.load(SETTINGS))
     except (RegistryError, OSError) as error:
         print(f"It does not start: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _serve(kept: Kept, settings: Settings) -> None:
+def _serve(kept: Kept, settings: StoreSettings) -> None:
     files = Certificates(CERTIFICATES)
     server = NodeServer((_EVERYWHERE, kept.port), files, kept.secret, settings.keys.announced, SETTINGS)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -15,7 +15,7 @@ from typing import Any
 
 from registry.certificates import Certificates
 from registry.errors import RegistryError
-from registry.etcd.endpoint import Endpoint, Settings
+from registry.etcd.endpoint import Endpoint, StoreSettings
 from registry.etcd.open import open_store
 from registry.etcd.store import Store
 from registry.node_proxy import requests as node_requests
@@ -154,7 +154,7 @@ class _Etcd:
         return node_requests.run_of(there) > node_requests.run_of(request.value)
 
     def _store(self) -> Store:
-        endpoint = Settings.load(self._settings).endpoint
+        endpoint = StoreSettings.load(self._settings).endpoint
         opened = self._opened
         if opened is None or opened[0] != endpoint:
             opened = self._opened = (endpoint, open_store(endpoint))

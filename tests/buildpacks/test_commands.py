@@ -140,7 +140,7 @@ def test_a_script_is_handed_its_arguments(run, text):
 def test_a_step_gets_its_folders(tmp_path):
     step = Step(("{python}", "{tree}", "{cache}", "{env}", "a{tree}"), "")
     folders = (tmp_path / "tree", tmp_path / "cache", tmp_path / "env")
-    filled = build.command(step, build.Site(build.Folders(*folders), lambda *_: None, str, "python3"))
+    filled = build.command(step, build.BuildSite(build.Folders(*folders), lambda *_: None, str, "python3"))
     assert filled == ("python3", *map(str, folders), "a{tree}")
 
 

@@ -47,7 +47,7 @@ def test_a_pack_plans_builds_and_releases(tmp_path):
     stack = stacks.find(plan.stack, plan.languages, tmp_path / "stacks")
     folders = build.Folders(tree, tmp_path / "cache", env)
     execute = build.in_the_open(tree, build.environment(stack, {"PATH": "/usr/bin:/bin"}), str)
-    site = build.Site(folders, execute, linkage.on_this_machine({}))
+    site = build.BuildSite(folders, execute, linkage.on_this_machine({}))
     plan = build.carry_out(buildpack, plan, stack, tree, site)
     assert plan.processes == (Process("web", "lua main.lua"),)
     assert dict(plan.env) == {"STACK": "heroku-24", "LUA_PATH": "lib"}

@@ -83,7 +83,7 @@ def ranks(tree, files, folder, origin):
     stack = stacks.find(plan.stack, plan.languages, folder, origin)
     execute = build.in_the_open(tree, build.environment(stack, BASE), str)
     ldd = linkage.on_this_machine(dict(stack.env))
-    site = build.Site(build.Folders(tree, tree, tree), execute, ldd)
+    site = build.BuildSite(build.Folders(tree, tree, tree), execute, ldd)
     plan = build.carry_out(pack, plan, stack, tree, site)
     planned = {name: value.replace("{app}", str(tree)) for name, value in plan.env}
     env = build.environment(stack, BASE) | planned

@@ -149,7 +149,7 @@ def carry_out(tree):
     (tree / "x").exists() and (tree / "x").chmod(0o755)
     (tree / "configure").exists() and (tree / "configure").chmod(0o755)
     env = build.environment(PLAIN, {"PATH": "/usr/bin:/bin"})
-    site = build.Site(
+    site = build.BuildSite(
         build.Folders(tree, tree, tree), build.in_the_open(tree, env, str), linkage.on_this_machine({}),
         finds=commands.on_path(env["PATH"]),
     )  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import Endpoint, Keys, Member, RegistryError, Secret, Settings, Timing
+from registry import Endpoint, Keys, Member, RegistryError, Secret, StoreSettings, Timing
 
 
 def test_the_default_homes_keys_have_no_prefix() -> None:
@@ -69,12 +69,12 @@ def test_a_secret_shows_in_no_print() -> None:
 
 def test_settings_come_back_from_a_file_for_their_owner_only(tmp_path: Path) -> None:
     endpoint = Endpoint("https://e:1", "v3", "/ca", "/cert", "/key", "nap", Secret("hunter2"))
-    settings = Settings(endpoint, Keys("a1b2"), Timing(30, 5, 2.5))
+    settings = StoreSettings(endpoint, Keys("a1b2"), Timing(30, 5, 2.5))
     path = tmp_path / "etcd.json"
     path.write_text("old")
     path.chmod(0o644)
     settings.save(path)
-    assert Settings.load(path) == settings
+    assert StoreSettings.load(path) == settings
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert list(tmp_path.iterdir()) == [path]
 
@@ -86,7 +86,7 @@ def test_settings_that_cannot_be_read_are_said_in_a_sentence(tmp_path: Path, tex
     path = tmp_path / "etcd.json"
     path.write_text(text)
     with pytest.raises(RegistryError, match="cannot be read"):
-        Settings.load(path)
+        StoreSettings.load(path)
 
 
 @pytest.mark.parametrize("url", ["", "etcd:2379", "ftp://e:1", "http://"])

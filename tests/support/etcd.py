@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from registry import Endpoint, Keys, Listing, Member, Secret, Settings, Store, certificates, open_store
+from registry import Endpoint, Keys, Listing, Member, Secret, Store, StoreSettings, certificates, open_store
 from registry.etcd.endpoint import Api
 from registry.etcd.server import start, stop
 from registry.etcd.v3 import Etcd3Store, folder_range
@@ -118,7 +118,7 @@ def proxied_home(home: Path, api: Api = "v2") -> Proxied:
     (home / "log").mkdir()
     receiver = replace(start(home / "etcd", lambda line: None), api=api)
     certificates.ensure(home / "etcd" / "tls", ADDRESSES)
-    Settings(receiver, Keys("h1")).save(home / "etcd.json")
+    StoreSettings(receiver, Keys("h1")).save(home / "etcd.json")
     node_proxy.start(home, ADDRESSES, lambda line: None)
     return Proxied(home, receiver, Keys("h1"))
 

@@ -45,6 +45,6 @@ def of_kind(kind: str, shim: str = "") -> Capsule:
         from units.capsule.namespaced import Namespaced
 
         return Namespaced()
-    from units.capsule.plain import Plain
+    from units.capsule.plain import PlainCapsule
 
-    return Plain(shim)
+    return PlainCapsule(shim)

@@ -18,7 +18,7 @@ MARK = "NAP_SLAVE_FOLDER"
 _SHARED_MEMORY = ("OMPI_MCA_btl_sm_backing_directory", "OMPI_MCA_btl_vader_backing_directory")
 
 
-class Plain:
+class PlainCapsule:
     """`shim` is the library that `shim.c` was compiled to."""
 
     def __init__(self, shim: str) -> None:

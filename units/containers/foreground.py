@@ -7,7 +7,7 @@ import threading
 from functools import partial
 
 from units.containers.container_life import BEAT, LATER, SOON, Life, RunContext
-from units.containers.port_handover import Front
+from units.containers.port_handover import PortHandover
 from units.oci import container
 from units.oci.container import Seen
 from units.supervisor.probe import keeps
@@ -23,7 +23,7 @@ class ForegroundLife(Life):
     def __init__(self, unit: Unit, context: RunContext) -> None:
         super().__init__(unit, context)
         self._client: subprocess.Popen[bytes] | None = None
-        self._front: Front | None = None
+        self._front: PortHandover | None = None
 
     def live(self) -> None:
         made = self.have()
@@ -88,7 +88,7 @@ class ForegroundLife(Life):
         """The app's port leads to this container from now on."""
         folder = self.context.folder
         if self._front is None:
-            self._front = Front(self.context.spec["port"], folder.parent / "front.sock", way)
+            self._front = PortHandover(self.context.spec["port"], folder.parent / "front.sock", way)
             (folder / "answers").touch()
         self._front.target = way
         return True

@@ -19,7 +19,7 @@ _WITHIN = 5.0
 _LOOK = 0.2
 
 
-class Front:
+class PortHandover:
     """Takes connections at `port` of this machine and carries them to `target`, an address and a port."""
 
     def __init__(self, port: int, door: Path, target: tuple[str, int]) -> None:

@@ -27,7 +27,7 @@ _AWAY = "is the etcd up that it works with?"
 
 
 @dataclass(frozen=True)
-class Unit:
+class FleetUnit:
     """What is wanted of a unit; `machine` is "" while it is on none.
 
     What fleet has as its state is not read: a machine that had a unit of that name may erase it.
@@ -39,7 +39,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Machine:
+class FleetMachine:
     id: str
     address: str
     metadata: Mapping[str, str]
@@ -49,7 +49,7 @@ class Unanswered(UnitError):
     """Nobody answers, or fleet cannot do it now: its etcd may be away."""
 
 
-class Client:
+class FleetClient:
     """One cluster, at `http://HOST:PORT` or `unix:///PATH`; of several `urls` whichever answers.
 
     Every request has an end, and is made again for `patience` seconds while nobody answers: each may be
@@ -72,12 +72,12 @@ class Client:
         """Whether it was there."""
         return self._ask("DELETE", _path(name), mark_away=404) is not None
 
-    def units(self) -> tuple[Unit, ...]:
+    def units(self) -> tuple[FleetUnit, ...]:
         return tuple(map(_unit, self._pages("units", "units")))
 
-    def machines(self) -> tuple[Machine, ...]:
+    def machines(self) -> tuple[FleetMachine, ...]:
         return tuple(
-            Machine(found["id"], found["primaryIP"], found.get("metadata") or {})
+            FleetMachine(found["id"], found["primaryIP"], found.get("metadata") or {})
             for found in self._pages("machines", "machines")
         )
 
@@ -171,5 +171,5 @@ def _why(status: int, said: bytes) -> str:
     return f"{message} ({status})" if message else f"status {status}"
 
 
-def _unit(found: Mapping[str, Any]) -> Unit:
-    return Unit(found["name"], found["desiredState"], found.get("machineID", ""))
+def _unit(found: Mapping[str, Any]) -> FleetUnit:
+    return FleetUnit(found["name"], found["desiredState"], found.get("machineID", ""))

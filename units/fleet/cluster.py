@@ -15,7 +15,7 @@ from pathlib import Path
 from units import durable
 from units.errors import UnitError
 from units.fleet import waiting
-from units.fleet.client import Client, Machine
+from units.fleet.client import FleetClient, FleetMachine
 from units.job import UnitFile
 from units.node_runs.run_lock import locked
 
@@ -29,7 +29,7 @@ class Cluster:
     destroy what is owed.
     """
 
-    def __init__(self, client: Client, owed: Path, within: float, every: float) -> None:
+    def __init__(self, client: FleetClient, owed: Path, within: float, every: float) -> None:
         self._client = client
         self._pending = owed
         self._within = within
@@ -39,7 +39,7 @@ class Cluster:
 
     def load(
         self, run: Path, units: Sequence[UnitFile], given_up: Callable[[], bool]
-    ) -> Mapping[str, Machine] | None:
+    ) -> Mapping[str, FleetMachine] | None:
         """The machine that fleet has put each unit on, by its name; None when it was given up.
 
         Raises:

@@ -13,13 +13,13 @@ from units import names
 from units.errors import UnitError
 from units.fleet import unit_files
 from units.fleet.bundle import FleetBundle
-from units.fleet.client import Machine
+from units.fleet.client import FleetMachine
 from units.fleet.cluster import Cluster
 from units.job import Handle, Job, Outcome, UnitFile
 from units.node_runs.engine import NodeEngine
 from units.node_runs.scheduler import RunFiles, Scheduler
 from units.node_runs.tools import Tools
-from units.node_runs.watcher import Finding, look
+from units.node_runs.watcher import NodeFinding, look
 from units.nodes.allocation import Allocation
 from units.nodes.link import Link
 from units.nodes.node import Node
@@ -89,7 +89,7 @@ class FleetScheduler(Scheduler):
         where = [self._node(machines[slave]).name for slave in slaves]
         return self._tools.allocator.seat(str(handle.folder), job, where)
 
-    def _node(self, machine: Machine) -> Node:
+    def _node(self, machine: FleetMachine) -> Node:
         for node in self._tools.nodes():
             if node.address == machine.address:
                 return node
@@ -108,7 +108,7 @@ class FleetScheduler(Scheduler):
         own[allocation.master] = tuple(name for name in slaves if name != allocation.master_unit)
         self._cluster.launch([name for names in own.values() for name in names])
 
-        def started(node: Node, link: Link) -> list[Finding]:
+        def started(node: Node, link: Link) -> list[NodeFinding]:
             return _until_started(node, link, allocation.folder, own[node.name])
 
         found = self._tools.links.every(self._tools.nodes_of(allocation), started)
@@ -122,7 +122,7 @@ class FleetScheduler(Scheduler):
         self._cluster.destroy(folder)
 
 
-def _until_started(node: Node, link: Link, folder: str, units: Sequence[str]) -> list[Finding]:
+def _until_started(node: Node, link: Link, folder: str, units: Sequence[str]) -> list[NodeFinding]:
     """The slaves that ended instead. The machine itself says so sooner than fleet."""
     done = link.run(script("started", folder, str(_BEGINS_WITHIN), *units), within=FETCH_WITHIN)
     if done.code == _ENDED:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from units.errors import UnitError
-from units.fleet.client import Client, Machine, Unit
+from units.fleet.client import FleetClient, FleetMachine, FleetUnit
 from units.fleet.options import options
 from units.job import UnitFile
 
@@ -15,8 +15,8 @@ _PLACE = "X-Fleet"
 
 
 def until_placed(
-    client: Client, wanted: Sequence[UnitFile], within: float, given_up: Callable[[], bool]
-) -> dict[str, Machine] | None:
+    client: FleetClient, wanted: Sequence[UnitFile], within: float, given_up: Callable[[], bool]
+) -> dict[str, FleetMachine] | None:
     """The machine of each unit, by its name; None when it was given up.
 
     Raises:
@@ -36,7 +36,7 @@ def until_placed(
 
 
 def _too_late(
-    wanted: UnitFile, unit: Unit | None, within: float, machines: Mapping[str, Machine]
+    wanted: UnitFile, unit: FleetUnit | None, within: float, machines: Mapping[str, FleetMachine]
 ) -> UnitError:
     if unit is None:
         return UnitError(f"the unit {wanted.name} was taken out of fleet", "see: fleetctl list-unit-files")
@@ -49,5 +49,5 @@ def _too_late(
     return UnitError(f"{sentence} {' and '.join(asked)}", f"fleet has {has}")
 
 
-def _shown(machine: Machine) -> str:
+def _shown(machine: FleetMachine) -> str:
     return " ".join((machine.address, *(f"{name}={value}" for name, value in machine.metadata.items())))

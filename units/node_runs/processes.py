@@ -24,7 +24,7 @@ _SILENT = 3
 
 
 @dataclass
-class Processes:
+class NodeProcesses:
     """One run's, as long as it goes on; `to` is the way to a node by its name."""
 
     handle: Handle

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from units.job import Handle, Outcome
-from units.node_runs.processes import Processes
+from units.node_runs.processes import NodeProcesses
 from units.nodes.allocation import Allocation
 from units.nodes.link import Link, Links
 from units.nodes.node import Node
@@ -17,11 +17,11 @@ class Services:
 
     def __init__(self, to: Callable[[str], Link]) -> None:
         self._to = to
-        self._followed: dict[Path, Processes] = {}
+        self._followed: dict[Path, NodeProcesses] = {}
 
     def follow(self, handle: Handle, allocation: Allocation, ended: Callable[[Outcome], None]) -> None:
         """`ended` hears how the run ended once all of its processes have."""
-        processes = Processes(handle, allocation, self._to)
+        processes = NodeProcesses(handle, allocation, self._to)
         self._followed[handle.folder] = processes
         processes.begin(ended)
 
@@ -37,7 +37,7 @@ class Services:
 
     def halt(self, handle: Handle, allocation: Allocation, nodes: list[Node], links: Links) -> None:
         """End its processes on the nodes that answer, and have all they wrote; followed or not."""
-        processes = self._followed.get(handle.folder) or Processes(handle, allocation, self._to)
+        processes = self._followed.get(handle.folder) or NodeProcesses(handle, allocation, self._to)
         processes.halt(nodes, links)
 
     def forget(self, handle: Handle) -> None:

@@ -65,7 +65,7 @@ class Ended:
         return Outcome(self.code, self.words)
 
 
-class Kept(Protocol):
+class KeptOutput(Protocol):
     """What is here of an output."""
 
     def size(self) -> int:
@@ -96,7 +96,7 @@ class Followed:
     link: Link
     folder: str
     unit: str
-    kept: Kept
+    kept: KeptOutput
 
 
 def follow(followed: Followed, given_up: Callable[[], bool]) -> Ended | None:

@@ -27,7 +27,7 @@ _SENT_WITHIN = 5.0
 
 
 @dataclass(frozen=True)
-class Finding:
+class NodeFinding:
     """What a node says of a slave of a run: that it has ended, or does not answer; that mpirun's daemon was
     killed there; or, without an `ended`, that the run has no files on the node.
     """
@@ -56,21 +56,21 @@ class Finding:
         return f"the slave {where} {lost_in_words(code)}{words}"
 
 
-def look(link: Link, node: str, folders: Sequence[str]) -> list[Finding]:
+def look(link: Link, node: str, folders: Sequence[str]) -> list[NodeFinding]:
     """What is to be said of runs, by their folders there. UnitError when the node does not answer."""
     return findings(node, link.ask(script("look", *folders), within=_ANSWERS_WITHIN))
 
 
-def findings(node: str, said: str) -> list[Finding]:
+def findings(node: str, said: str) -> list[NodeFinding]:
     """From the lines of `look`; a slave's last words may have whatever else Python takes for a line's end."""
     return [_finding(node, line.split(" ", 5)) for line in said.split("\n") if line]
 
 
-def _finding(node: str, words: list[str]) -> Finding:
+def _finding(node: str, words: list[str]) -> NodeFinding:
     if len(words) == 1:
-        return Finding(words[0], node)
+        return NodeFinding(words[0], node)
     folder, slave, *how, last = words
-    return Finding(folder, node, slave, Ended(how[0], how[1], how[2]), last)
+    return NodeFinding(folder, node, slave, Ended(how[0], how[1], how[2]), last)
 
 
 @dataclass
@@ -167,7 +167,7 @@ class Watcher:
                 return {}
             return dict(self._watched[name])
 
-    def _hear(self, runs: dict[str, _Watched], findings: Sequence[Finding]) -> None:
+    def _hear(self, runs: dict[str, _Watched], findings: Sequence[NodeFinding]) -> None:
         gone = {finding.folder for finding in findings if finding.ended is None}
         for finding in findings:
             watched = runs[finding.folder]

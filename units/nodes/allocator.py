@@ -15,8 +15,7 @@ from units.job import Job, Process, Slave
 from units.nodes.allocation import Allocation
 from units.nodes.node import Node
 from units.placement.backfill import STAYS, Running, Waiting, next_to_start
-from units.placement.capacity import Need, Room, Use
-from units.placement.capacity import Node as Offer
+from units.placement.capacity import Need, Offer, Room, Use
 from units.placement.explain import never_fits, why_not
 from units.placement.place import Ask, Policy, Ranks, place
 

@@ -23,7 +23,7 @@ _CHATTER = re.compile(
 
 
 @dataclass(frozen=True)
-class Build:
+class ImageBuild:
     """What is built, and where its id is written: an image is not given a name by being built."""
 
     context: Path
@@ -34,7 +34,7 @@ class Build:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def command(runtime: Runtime, build: Build) -> list[str]:
+def command(runtime: Runtime, build: ImageBuild) -> list[str]:
     """The argv; it is run with `environment(runtime)`."""
     options = ["--file", str(build.dockerfile), "--iidfile", str(build.id_file)]
     if build.target:

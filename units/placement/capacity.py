@@ -19,7 +19,7 @@ _Shelf = list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Node:
+class Offer:
     """What a machine offers: `memory` in bytes (None: not told, not counted), `arch` as images say it.
 
     One that is `closed` for a reason, such as `drained`, keeps what runs there and gets nothing new.
@@ -54,7 +54,7 @@ class Room:
     Slots that are used twice over, as after a node was made smaller, are no free ones.
     """
 
-    def __init__(self, nodes: Iterable[Node], uses: Iterable[Use] = ()) -> None:
+    def __init__(self, nodes: Iterable[Offer], uses: Iterable[Use] = ()) -> None:
         self.nodes = tuple(node for node in nodes if not node.closed)
         self._order = {node.name: at for at, node in enumerate(self.nodes)}
         self._slots = [node.slots for node in self.nodes]

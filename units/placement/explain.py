@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from units.placement.capacity import Node, Room, Use
+from units.placement.capacity import Offer, Room, Use
 from units.placement.place import Ask, Policy, Ranks, place, sizes
 
 # More nodes than this are not told one by one.
@@ -13,7 +13,7 @@ _TOLD = 6
 _LETTERS = ((1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K"))
 
 
-def never_fits(ask: Ask | Ranks, nodes: Sequence[Node]) -> str:
+def never_fits(ask: Ask | Ranks, nodes: Sequence[Offer]) -> str:
     """What is missing even if nothing ran and all nodes were open; empty when there is enough."""
     all_open = [replace(node, closed="") for node in nodes]
     empty = Room(all_open)
@@ -26,7 +26,7 @@ def never_fits(ask: Ask | Ranks, nodes: Sequence[Node]) -> str:
     return f"needs {_asked(ask)}; {missing or 'the nodes have ' + _told(ask, usable, empty)}"
 
 
-def why_not(ask: Ask | Ranks, nodes: Sequence[Node], uses: Iterable[Use] = ()) -> str:
+def why_not(ask: Ask | Ranks, nodes: Sequence[Offer], uses: Iterable[Use] = ()) -> str:
     """What it needs and what is free; empty when it could start now."""
     room = Room(nodes, uses)
     if place(ask, room, Policy.PACK) is not None:
@@ -57,13 +57,13 @@ def _asked(ask: Ask | Ranks) -> str:
     return f"{len(ask.needs)} {ask.noun} of {span}{with_memory and with_memory + ' each'}"
 
 
-def _no_node(ask: Ask | Ranks, nodes: Sequence[Node]) -> str:
+def _no_node(ask: Ask | Ranks, nodes: Sequence[Offer]) -> str:
     if not nodes:
         return "there are no nodes"
     return f"no node is {ask.arch}, as its image is: " + _list([f"{node.name} {node.arch}" for node in nodes])
 
 
-def _too_large(ask: Ask | Ranks, nodes: Sequence[Node]) -> str:
+def _too_large(ask: Ask | Ranks, nodes: Sequence[Offer]) -> str:
     for need in sizes(ask):
         roomy = [node for node in nodes if node.slots >= need.slots]
         if not roomy:
@@ -76,7 +76,7 @@ def _too_large(ask: Ask | Ranks, nodes: Sequence[Node]) -> str:
     return ""
 
 
-def _too_many(ask: Ask | Ranks, nodes: Sequence[Node]) -> str:
+def _too_many(ask: Ask | Ranks, nodes: Sequence[Offer]) -> str:
     offered = sum(node.slots for node in nodes)
     if offered >= ask.slots:
         return ""
@@ -90,12 +90,12 @@ def _too_many(ask: Ask | Ranks, nodes: Sequence[Node]) -> str:
     )
 
 
-def _told(ask: Ask | Ranks, nodes: Sequence[Node], room: Room) -> str:
+def _told(ask: Ask | Ranks, nodes: Sequence[Offer], room: Room) -> str:
     """`node1 4 with 1G, node2 drained`: memory where some is asked for."""
     return _list([_left(node, room, bool(_memory(ask))) for node in nodes])
 
 
-def _left(node: Node, room: Room, with_memory: bool) -> str:
+def _left(node: Offer, room: Room, with_memory: bool) -> str:
     if node.closed:
         return f"{node.name} {node.closed}"
     slots, memory = room.left(node.name)

@@ -12,7 +12,7 @@ from enum import Enum
 from functools import cached_property
 
 from units.placement.bin_packing import arrange
-from units.placement.capacity import Need, Node, Room, Use
+from units.placement.capacity import Need, Offer, Room, Use
 
 # A node for each slave, in slave order.
 Placement = tuple[Use, ...]
@@ -161,7 +161,7 @@ def _roomiest(ask: Ranks, room: Room) -> list[tuple[str, int]] | None:
     return None
 
 
-def _ranks_held(ask: Ranks, room: Room, node: Node) -> int:
+def _ranks_held(ask: Ranks, room: Room, node: Offer) -> int:
     slots, memory = room.left(node.name)
     return slots // ask.cpus_per_rank if memory >= ask.memory else 0
 

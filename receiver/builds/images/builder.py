@@ -27,13 +27,13 @@ from receiver.home.paths import Home
 from receiver.home.settings import Settings
 from receiver.text.output import Limits, Say
 from registry.errors import RegistryError
-from registry.images.address import Registry
+from registry.images.address import ImageRegistry
 from registry.images.records import ContainerImages
 from registry.images.trees import Image
 from units import launching
 from units.errors import UnitError
 from units.job import Pairs
-from units.oci.build import Build
+from units.oci.build import ImageBuild
 from units.oci.runtime import Runtime, last_line
 from units.supervisor.files import remove
 
@@ -51,7 +51,7 @@ class ImageBuilder:
     """Compiles in containers of a stack's build image, or lets the runtime build a user's Dockerfile."""
 
     def __init__(
-        self, home: Home, settings: Settings, runtime: Runtime, registry: Registry, stacks: Stacks
+        self, home: Home, settings: Settings, runtime: Runtime, registry: ImageRegistry, stacks: Stacks
     ) -> None:
         self._home = home
         self._settings = settings
@@ -127,7 +127,7 @@ class ImageBuilder:
         """The id of the image that nap's own Dockerfile makes. Its lines are for when it fails."""
         dockerfile = context.with_name("Dockerfile")
         dockerfile.write_text(text)
-        recipe = Build(context, dockerfile, context.with_name("image"))
+        recipe = ImageBuild(context, dockerfile, context.with_name("image"))
         # Podman keeps an image of each instruction, which takes time, and a single COPY gains nothing by it.
         options = ("--layers=false",) if self._runtime.kind == "podman" and not settled else ()
         lines: list[str] = []
@@ -154,11 +154,11 @@ class ImageBuilder:
 
     def released(self, app: str, number: int, image: Image) -> None:
         """A tag here and in the registry. Run by its digest, an image without it only lacks a name."""
-        from registry.images.client import Client
+        from registry.images.client import RegistryClient
 
         repository, tag = self._repository(app), f"v{number}"
         try:
-            Client(self._registry).tag(repository, image.digest, tag)
+            RegistryClient(self._registry).tag(repository, image.digest, tag)
             self._runtime.ask("tag", image.reference, self._registry.tagged(repository, tag))
         except (RegistryError, UnitError) as error:
             print(f"{app}: {error.message}: the image is not called {tag}", file=sys.stderr)
@@ -173,12 +173,12 @@ class ImageBuilder:
 
     def _delete(self, image: Image) -> None:
         """From the registry; one of another registry, as settings named it before, is left there."""
-        from registry.images.client import Client
+        from registry.images.client import RegistryClient
 
         if not self._registry.names(image.reference):
             return
         try:
-            Client(self._registry).delete(*self._registry.split(image.reference))
+            RegistryClient(self._registry).delete(*self._registry.split(image.reference))
         except RegistryError as error:
             if error.retry:
                 raise

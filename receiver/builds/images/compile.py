@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from buildpacks import advice, linkage
-from buildpacks.build import Execute, Site, carry_out
+from buildpacks.build import BuildSite, Execute, carry_out
 from buildpacks.build import environment as with_stack
 from buildpacks.compile_line import WRAPPERS
 from buildpacks.detect import Buildpack
@@ -42,11 +42,12 @@ class Workshop:
         tree = work.folders.tree
         order = self._order(plan, stack, work)
         opened = partial(build_container.opened, self.runtime, order, limits, work.say)
-        site = Site(INSIDE, _nothing_to_execute, str, PYTHON, partial(_found_in, opened))
+        site = BuildSite(INSIDE, _nothing_to_execute, str, PYTHON, partial(_found_in, opened))
         if not (plan.steps or plan.products):
             return carry_out(pack, plan, stack, tree, site)
         with opened() as shell:
-            site = Site(INSIDE, self._executor(shell, work), _ldd(shell, tree), PYTHON, partial(_has, shell))
+            run, linked = self._executor(shell, work), _ldd(shell, tree)
+            site = BuildSite(INSIDE, run, linked, PYTHON, partial(_has, shell))
             return carry_out(pack, plan, stack, tree, site)
 
     def _order(self, plan: Plan, stack: Stack, work: Work) -> Order:

@@ -10,10 +10,10 @@ from buildpacks.errors import BuildpackError
 from buildpacks.plan import Plan
 from receiver.builds.builder import Work
 from receiver.builds.images import image_build, inspect
-from receiver.builds.images.dockerfile_log import Story
+from receiver.builds.images.dockerfile_log import DockerfileLog
 from receiver.builds.images.image_build import Making
 from registry.images.trees import Image
-from units.oci.build import Build
+from units.oci.build import ImageBuild
 from units.oci.runtime import Runtime
 
 
@@ -23,7 +23,7 @@ def build(making: Making, pack: Buildpack, plan: Plan, work: Work) -> tuple[str,
     Raises:
         BuildpackError: a step fails, or MPI programs cannot run in what it makes.
     """
-    tree, story = work.folders.tree, Story()
+    tree, story = work.folders.tree, DockerfileLog()
     _open_up(tree)
 
     def hear(line: str) -> None:
@@ -33,7 +33,7 @@ def build(making: Making, pack: Buildpack, plan: Plan, work: Work) -> tuple[str,
 
     # HEALTHCHECK and SHELL are Docker's; the format that Podman takes by itself has no place for them.
     options = ("--format", "docker") if making.runtime.kind == "podman" else ()
-    recipe = Build(tree, tree / "Dockerfile", tree.with_name("image"))
+    recipe = ImageBuild(tree, tree / "Dockerfile", tree.with_name("image"))
     if image_build.make(making, recipe, hear, *options):
         failure = story.failure()
         raise BuildpackError(failure.message, making.runtime.hint(failure.message) or failure.hint)

@@ -20,7 +20,7 @@ _NO_IMAGE = (
 )
 
 
-class Story:
+class DockerfileLog:
     """Hears a builder's lines."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from receiver.text.output import BUILD, Activity, Limits, Say, heard
 from units.capsule import process_tree
 from units.errors import UnitError
 from units.oci import build as building
-from units.oci.build import Build
+from units.oci.build import ImageBuild
 from units.oci.runtime import Runtime
 
 # How long a builder has to clean up after itself, in seconds and in tries, and what is between two looks.
@@ -45,7 +45,7 @@ class Making:
     activity: Activity = BUILD
 
 
-def make(making: Making, build: Build, hear: Say, *options: str) -> int:
+def make(making: Making, build: ImageBuild, hear: Say, *options: str) -> int:
     """The builder's exit code; its lines go to `hear`, the image's id to the build's `id_file`.
 
     ReceiverError when it takes too long or nobody wants it any more: then the step that runs is killed,

@@ -18,7 +18,7 @@ from typing import TypeVar
 from receiver.errors import ReceiverError
 from receiver.text.output import Activity, Say, stream
 from registry.errors import RegistryError
-from registry.images.address import Registry
+from registry.images.address import ImageRegistry
 from units.oci.runtime import Runtime, last_line
 
 _PUSH = Activity("the push of the image", "still pushing the image")
@@ -48,7 +48,7 @@ class Shipping:
     """
 
     runtime: Runtime
-    registry: Registry
+    registry: ImageRegistry
     say: Say
     cancelled: int | None = None
     seconds: float = _SECONDS
@@ -141,11 +141,11 @@ def _pull(via: Shipping, reference: str, ask: bool = False) -> None:
     _run(via, _PULL, "pull", "--quiet", *via.runtime.registry_flags, reference)
 
 
-def _ask(registry: Registry) -> None:
+def _ask(registry: ImageRegistry) -> None:
     """The registry says best what is wrong with it, and at once."""
-    from registry.images.client import Client
+    from registry.images.client import RegistryClient
 
-    Client(registry).ping()
+    RegistryClient(registry).ping()
 
 
 def _run(via: Shipping, activity: Activity, verb: str, *words: str) -> list[str]:

@@ -12,7 +12,7 @@ from buildpacks import debian_base
 from receiver.errors import ReceiverError
 from receiver.text.heartbeat import told
 from receiver.text.output import Activity, Say, indented, stream
-from registry.images.address import Registry
+from registry.images.address import ImageRegistry
 from units.oci.runtime import Runtime
 
 _LABEL = "nap.stack=base"
@@ -32,7 +32,7 @@ def is_there(runtime: Runtime, base: str) -> bool:
     return runtime.run("image", "inspect", "--format", "{{.Id}}", name(base)).returncode == 0
 
 
-def make(runtime: Runtime, registry: Registry, base: str, say: Say, seconds: float) -> None:
+def make(runtime: Runtime, registry: ImageRegistry, base: str, say: Say, seconds: float) -> None:
     """Have today's: pulled where settings name it, else made from packages, in half a minute.
 
     Raises:

@@ -18,8 +18,8 @@ from receiver.builds.stacks import context as stack_context
 from receiver.builds.stacks.records import Built, now
 from receiver.errors import ReceiverError
 from receiver.text.output import Activity, Limits, Say, indented
-from registry.images.address import Registry
-from units.oci.build import Build
+from registry.images.address import ImageRegistry
+from units.oci.build import ImageBuild
 from units.oci.runtime import Runtime
 
 _BUILDING = Activity("the build of the stack", "still building the stack")
@@ -44,7 +44,7 @@ class StackBuilder:
     """`wheels` is the folder MPI's wheels are kept in, `seconds` the longest one image may take."""
 
     runtime: Runtime
-    registry: Registry
+    registry: ImageRegistry
     wheels: Path
     seconds: float
 
@@ -71,7 +71,7 @@ class StackBuilder:
     def _stage(self, recipe: Recipe, stage: str, context: Path, args: Mapping[str, str], say: Say) -> Made:
         identity = context / f"{stage}.id"
         target = "" if recipe.packages else stage
-        self._run(recipe, Build(context, recipe.dockerfile, identity, target, args), say)
+        self._run(recipe, ImageBuild(context, recipe.dockerfile, identity, target, args), say)
         image, repository = identity.read_text().strip(), recipe.repository(stage)
         say(f"       pushing {self.registry.tagged(repository, recipe.key)}")
         via = Shipping(self.runtime, self.registry, indented(say), seconds=self.seconds)
@@ -79,7 +79,7 @@ class StackBuilder:
         size = self.runtime.ask("image", "inspect", "--format", "{{.Size}}", image)
         return Made(self.registry.reference(repository, digest), image, int(size))
 
-    def _run(self, recipe: Recipe, build: Build, say: Say) -> None:
+    def _run(self, recipe: Recipe, build: ImageBuild, say: Say) -> None:
         lines = deque[str](maxlen=50)
 
         def hear(line: str) -> None:

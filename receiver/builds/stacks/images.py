@@ -22,7 +22,7 @@ from receiver.home.settings import Settings
 from receiver.text.heartbeat import told
 from receiver.text.output import Say, indented
 from registry.errors import RegistryError
-from registry.images.address import Registry
+from registry.images.address import ImageRegistry
 from registry.processes import PidLock
 from units.oci.runtime import Runtime
 
@@ -30,7 +30,7 @@ from units.oci.runtime import Runtime
 class StackImages:
     """The stacks of one home and one runtime. May be used by several threads and processes at a time."""
 
-    def __init__(self, home: Home, settings: Settings, registry: Registry, runtime: Runtime) -> None:
+    def __init__(self, home: Home, settings: Settings, registry: ImageRegistry, runtime: Runtime) -> None:
         self._records = StackRecords(home.stack_records)
         self._base = settings.containers.base
         self._seconds = float(settings.build_timeout)

@@ -8,7 +8,7 @@ from receiver.builds.images import push_pull
 from receiver.builds.stacks.records import StackRecords
 from receiver.text.output import Say
 from registry.errors import RegistryError
-from registry.images.address import Registry
+from registry.images.address import ImageRegistry
 from units.oci.runtime import Runtime
 
 
@@ -18,7 +18,7 @@ class Retiring:
 
     records: StackRecords
     runtime: Runtime
-    registry: Registry
+    registry: ImageRegistry
     shared: bool
 
     def retire(self, replaced: set[str], say: Say) -> None:
@@ -32,12 +32,12 @@ class Retiring:
             self._remove(reference, say)
 
     def _remove(self, reference: str, say: Say) -> None:
-        from registry.images.client import Client
+        from registry.images.client import RegistryClient
 
         push_pull.forget(self.runtime, reference)
         if self.shared or not self.registry.names(reference):
             return
         try:
-            Client(self.registry).delete(*self.registry.split(reference))
+            RegistryClient(self.registry).delete(*self.registry.split(reference))
         except RegistryError as error:
             say(f"       {reference} stays in the registry: {error.message}")

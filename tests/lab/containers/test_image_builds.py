@@ -16,7 +16,7 @@ from support.nap_home import EXAMPLES, NapHome, wait_for
 from buildpacks.errors import BuildpackError
 from receiver.errors import ReceiverError
 from registry.errors import RegistryError
-from registry.images.client import Client
+from registry.images.client import RegistryClient
 from units.job import Outcome
 from units.oci.runtime import Runtime
 
@@ -308,7 +308,7 @@ def test_a_release_gives_its_image_a_tag(app: BuiltApp) -> None:
     prepared = app.build({"hello.c": HELLO, "mpi.xml": THREE_KEYS})
     app.workshop.builder().released(app.name, 7, prepared.image)
     repository, digest = app.workshop.registry.split(prepared.image.reference)
-    assert Client(app.workshop.registry).digest(repository, "v7") == digest
+    assert RegistryClient(app.workshop.registry).digest(repository, "v7") == digest
     assert f"{app.name}_image:v7" in " ".join(app.left())
 
 

@@ -24,7 +24,7 @@ from receiver.home.settings import Settings
 from receiver.ledger.ledger import Ledger
 from receiver.runs import pruning
 from registry.errors import RegistryError
-from registry.images.client import Client
+from registry.images.client import RegistryClient
 from registry.images.trees import Image
 from units.oci.runtime import Runtime
 
@@ -75,7 +75,7 @@ class Shop:
 
     def places(self, image: Image) -> tuple[bool, bool, bool]:
         """Whether it is in the runtime's store, in the registry and on record."""
-        client = Client(self.registry.registry)
+        client = RegistryClient(self.registry.registry)
         return (
             self.runtime.has(image.reference),
             client.has("hello_image", image.digest),
@@ -124,7 +124,7 @@ def test_the_last_releases_are_kept_and_older_ones_go_everywhere(shop: Shop) -> 
     first, second, third = shop.release(), shop.release(), shop.release()
     pruning.prune(shop.context)
     assert [shop.places(image) for image in (first, second, third)] == [NOWHERE, EVERYWHERE, EVERYWHERE]
-    assert sorted(Client(shop.registry.registry).tags("hello_image")) == ["v2", "v3"]
+    assert sorted(RegistryClient(shop.registry.registry).tags("hello_image")) == ["v2", "v3"]
 
 
 def test_what_runs_is_kept(shop: Shop) -> None:

@@ -24,8 +24,8 @@ from registry import certificates
 from registry.errors import RegistryError
 from registry.images import mirror as image_mirror
 from registry.images import server as image_server
-from registry.images.address import Registry
-from registry.images.client import Client
+from registry.images.address import ImageRegistry
+from registry.images.client import RegistryClient
 from registry.node_proxy.access import NodePull
 from units.job import Outcome
 from units.oci import runtime as runtimes
@@ -55,7 +55,7 @@ def via(lab: LabRegistry, runtime: Runtime, tmp_path: Path, said: list[str]) -> 
     return shipping_to(lab.registry, runtime, tmp_path, said)
 
 
-def shipping_to(registry: Registry, runtime: Runtime, folder: Path, said: list[str]) -> Shipping:
+def shipping_to(registry: ImageRegistry, runtime: Runtime, folder: Path, said: list[str]) -> Shipping:
     """As a home has it whose settings name this registry."""
     (folder / "password").write_text(registry.password.value)
     file = str(folder / "password") if registry.user else ""
@@ -117,7 +117,7 @@ def test_what_was_pushed_is_in_the_registry_and_runnable_by_its_digest(
 ) -> None:
     digest = push_pull.push(via, image(), "hello_image", "v1")
     reference = forgotten(digest)
-    assert Client(via.registry).digest("hello_image", "v1") == digest
+    assert RegistryClient(via.registry).digest("hello_image", "v1") == digest
     assert via.runtime.has(reference)
     via.runtime.ask("create", "--name", "nap-test-by-digest", reference)
     via.runtime.ask("rm", "nap-test-by-digest")
@@ -132,7 +132,7 @@ def test_the_same_image_again_sends_nothing(
     room = lab.stored()
     assert push_pull.push(via, name, "hello_image", "v2") == digest
     assert lab.stored() == room > 100_000
-    assert sorted(Client(via.registry).tags("hello_image")) == ["v1", "v2"]
+    assert sorted(RegistryClient(via.registry).tags("hello_image")) == ["v1", "v2"]
 
 
 def test_an_image_that_the_store_lost_is_pulled(
@@ -184,7 +184,7 @@ def test_a_registry_that_comes_back_is_pushed_to(
     patient = replace(via, say=once("trying again", lab.start))
     digest = push_pull.push(patient, name, "hello_image", "v1")
     forgotten(digest)
-    assert Client(via.registry).has("hello_image", digest)
+    assert RegistryClient(via.registry).has("hello_image", digest)
 
 
 def test_a_registry_that_is_stopped_in_mid_push_has_no_half_of_an_image(
@@ -204,7 +204,7 @@ def test_a_registry_that_is_stopped_in_mid_push_has_no_half_of_an_image(
     assert "\n" not in refusal.value.message
     assert said
     lab.start()
-    assert Client(lab.registry).tags("hello_image") == []
+    assert RegistryClient(lab.registry).tags("hello_image") == []
 
 
 def test_a_wrong_password_is_refused_at_once(
@@ -230,7 +230,7 @@ def test_with_its_authority_a_registry_is_pushed_to(
 ) -> None:  # fmt: skip
     via = shipping_to(guarded.registry, runtime, tmp_path, said)
     digest = push_pull.push(via, image(), "hello_image", "v1")
-    assert Client(guarded.registry).has("hello_image", digest)
+    assert RegistryClient(guarded.registry).has("hello_image", digest)
     push_pull.forget(via.runtime, via.registry.reference("hello_image", digest))
 
 

@@ -24,7 +24,7 @@ from receiver.builds.stacks.records import Built, StackRecords
 from receiver.errors import ReceiverError
 from receiver.home import settings
 from receiver.home.paths import Home
-from registry.images.client import Client
+from registry.images.client import RegistryClient
 from units.oci.runtime import Runtime
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -242,7 +242,7 @@ def test_images_of_a_recipe_that_is_no_more_are_taken_away(lab: Lab) -> None:
     assert [built for built in records.all() if built.key == "0" * 16] == []
     found = [lab.runtime.has(image) for image in (old.build_image, old.run_image)]
     assert found == [False, False]
-    assert not Client(lab.registry.registry).has("nap_plain_run", old.run_image.partition("@")[2])
+    assert not RegistryClient(lab.registry.registry).has("nap_plain_run", old.run_image.partition("@")[2])
 
 
 def test_an_image_that_is_nowhere_is_built_again(lab: Lab) -> None:

@@ -20,7 +20,7 @@ from support.etcd import until
 from support.installed import Installed
 from support.nap_home import WITHIN, App, Ran, wait_for
 
-from registry.etcd.endpoint import Settings
+from registry.etcd.endpoint import StoreSettings
 from registry.etcd.open import open_store
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -172,7 +172,7 @@ def test_ctrl_c_over_ssh_during_the_build_is_not_heard(over_ssh: Callable[..., A
     gate.write_text("go\n")
     polling.until(lambda: len(app.runs()), 1, WITHIN)
     assert app.wait() == 0
-    settings = Settings.load(app.home.root / "etcd.json")
+    settings = StoreSettings.load(app.home.root / "etcd.json")
     until(
         open_store(settings.endpoint),
         settings.keys.runs(app.name),

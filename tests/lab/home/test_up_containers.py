@@ -10,7 +10,7 @@ from support.containers.image_registry import LabRegistry
 from support.nap_home import NapHome
 
 from registry.images import server as image_server
-from registry.images.client import Client
+from registry.images.client import RegistryClient
 from units.oci.runtime import Runtime
 
 pytestmark = pytest.mark.lab
@@ -30,7 +30,7 @@ def test_the_engine_and_its_registry_are_kept(own_home: NapHome, runtime: Runtim
     assert (status["engine"], status["runtime"], status["registry"]) == (
         "containers", runtime.kind, registry.name,
     )  # fmt: skip
-    Client(registry).ping()
+    RegistryClient(registry).ping()
 
     own_home.down()
     assert image_server.pid(own_home.root / "registry") is None

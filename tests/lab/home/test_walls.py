@@ -15,7 +15,7 @@ import pytest
 import requests
 from support.nap_home import NapHome
 
-from registry.etcd.endpoint import Settings
+from registry.etcd.endpoint import StoreSettings
 
 pytestmark = pytest.mark.lab
 NOBODY = 65534
@@ -76,7 +76,7 @@ def test_another_user_reads_nothing_and_connects_to_no_socket(careless: NapHome)
 
 
 def test_nobody_reaches_etcd_without_the_homes_certificate(careless: NapHome) -> None:
-    endpoint = Settings.load(careless.root / "etcd.json").endpoint
+    endpoint = StoreSettings.load(careless.root / "etcd.json").endpoint
     session = requests.Session()
     session.trust_env, session.verify = False, endpoint.ca
     for path in ("/v2/keys/", "/v3/kv/range", "/version", "/metrics", "/health"):

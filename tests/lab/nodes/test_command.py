@@ -16,7 +16,7 @@ from support.nodes.node import Node
 
 from receiver.home.paths import Home
 from receiver.nodes.book import NodeBook
-from registry import Endpoint, Settings, certificates
+from registry import Endpoint, StoreSettings, certificates
 from registry.node_proxy import proxy as node_proxy
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -154,7 +154,7 @@ def test_a_node_has_to_reach_the_receivers_etcd(nap: Nap, nodes: Nodes, nodes_la
     home.engine.write_text("systemd\n")
     home.log.mkdir()
     certificates.ensure(home.etcd / "tls", [nodes_lab.host])
-    Settings(Endpoint("http://127.0.0.1:1")).save(home.etcd_settings)
+    StoreSettings(Endpoint("http://127.0.0.1:1")).save(home.etcd_settings)
     try:
         node_proxy.start(home.root, [nodes_lab.host], print)
         added = nap("nodes", "add", login(nodes[0]))

@@ -14,7 +14,7 @@ from support.nap_home import App, wait_for
 from support.nodes.node import Node
 
 from receiver.home.paths import Home
-from registry.etcd.endpoint import Settings
+from registry.etcd.endpoint import StoreSettings
 from registry.etcd.open import open_store
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -81,7 +81,7 @@ def states(told: News) -> set[str]:
 
 def news(app: App, awaited: Callable[[News], bool]) -> News:
     """What etcd has of nodes, once it is as awaited."""
-    etcd = Settings.load(Home(app.home.root).etcd_settings)
+    etcd = StoreSettings.load(Home(app.home.root).etcd_settings)
     store, folder, deadline = open_store(etcd.endpoint), etcd.keys.nodes, time.monotonic() + 60
     while True:
         listing = store.list(folder)

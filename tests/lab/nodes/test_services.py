@@ -17,7 +17,7 @@ from support.nodes.node import Node
 from support.services import DOCKERFILE, SERVER, ask, asked_all_the_time, service, wait_for_lines, where
 
 from receiver.home.paths import Home
-from registry.etcd.endpoint import Settings
+from registry.etcd.endpoint import StoreSettings
 from registry.etcd.open import open_store
 from units.oci.runtime import Runtime
 
@@ -35,7 +35,7 @@ def used(home: NapHome) -> int:
 
 def announced(home: NapHome, app: App, processes: int) -> list[str]:
     """What etcd has of an app's web processes, once there are so many."""
-    settings = Settings.load(Home(home.root).etcd_settings)
+    settings = StoreSettings.load(Home(home.root).etcd_settings)
     store, folder = open_store(settings.endpoint), settings.keys.services("web", app.name)
     return list(until(store, folder, lambda listing: len(listing.entries) == processes).entries.values())
 

@@ -13,7 +13,7 @@ from support.nodes.runs import GATED, Run, program
 
 from receiver.home.paths import Home
 from registry import open_store
-from registry.etcd.endpoint import Settings
+from registry.etcd.endpoint import StoreSettings
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -40,7 +40,7 @@ def test_with_all_that_was_sent_there_a_node_says_nothing_but_what_it_was_told_t
     new_nodes_app: Callable[..., App], nodes: tuple[Node, ...]
 ) -> None:
     run = Run.pushed(new_nodes_app(program(GATED)), nodes)
-    etcd = Settings.load(Home(run.app.home.root).etcd_settings)
+    etcd = StoreSettings.load(Home(run.app.home.root).etcd_settings)
     store = open_store(etcd.endpoint)
     before = dict(store.list("/").entries)
     slaves = sorted(key for key in before if key.startswith(etcd.keys.slaves(run.app.name)))

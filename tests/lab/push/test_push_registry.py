@@ -13,7 +13,7 @@ from support.containers.image_registry import LabRegistry, cut_after
 from support.nap_home import App, NapHome, Ran
 from support.polling import until
 
-from registry.images.address import Registry
+from registry.images.address import ImageRegistry
 from units.oci.runtime import Runtime
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(300)]
@@ -47,7 +47,7 @@ class Place:
         self._folder = folder
         self._builds = 0
 
-    def use(self, runtime: Runtime, registry: Registry) -> None:
+    def use(self, runtime: Runtime, registry: ImageRegistry) -> None:
         password = self._folder / "password"
         password.write_text("right")
         self.home.settings(

@@ -16,7 +16,7 @@ from support import polling
 from support.etcd import until
 from support.nap_home import WITHIN, App, wait_for
 
-from registry.etcd.endpoint import Settings
+from registry.etcd.endpoint import StoreSettings
 from registry.etcd.open import open_store
 
 pytestmark = pytest.mark.lab
@@ -165,7 +165,7 @@ def test_a_run_that_has_ended_stays_as_it_ended(new_app: NewApp) -> None:
 def test_no_member_stays_in_etcd_after_a_run(new_app: NewApp) -> None:
     app = new_app({"mpi.xml": "build: chmod +x x\nto: x\nhosts: 2\n", "x": "#!/bin/sh\necho fine\n"})
     assert app.push().code == 0
-    settings = Settings.load(app.home.root / "etcd.json")
+    settings = StoreSettings.load(app.home.root / "etcd.json")
     store, folder = open_store(settings.endpoint), settings.keys.slaves(app.name)
     until(store, folder, lambda listing: not listing.entries)
     runs = until(store, settings.keys.runs(app.name), lambda listing: '"succeeded"' in str(listing.entries))
@@ -195,7 +195,7 @@ def test_a_runs_record_says_who_ran_what_when_and_how(new_app: NewApp, gate: Gat
     assert (run["env"], run["command"]) == (["COLOUR"], ["mpirun --hostfile ../hostfile -np 4 ./x -n 7"])
     assert run["accepted"] < run["started"] < run["ended"]
     assert run["seconds"]["run"] == pytest.approx(between(run["started"], run["ended"]), abs=0.002)
-    settings = Settings.load(app.home.root / "etcd.json")
+    settings = StoreSettings.load(app.home.root / "etcd.json")
     store, key = open_store(settings.endpoint), settings.keys.run(app.name, 1)
     listing = until(store, settings.keys.runs(app.name), lambda told: '"succeeded"' in str(told.entries))
     assert json.loads(listing.entries[key]) == run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from receiver.builds.images.dockerfile_log import Story
+from receiver.builds.images.dockerfile_log import DockerfileLog
 
 PODMAN_RUN = """\
 [1/2] STEP 1/2: FROM debian:12 AS a
@@ -49,7 +49,7 @@ DOCKER_PARSE = "Error response from daemon: dockerfile parse error line 2: unkno
     ],
 )
 def test_the_step_a_builder_ended_in_is_named(lines: str, sentence: str, hint: str) -> None:
-    story = Story()
+    story = DockerfileLog()
     for line in lines.splitlines():
         story.hear(line)
     failure = story.failure()
@@ -59,7 +59,7 @@ def test_the_step_a_builder_ended_in_is_named(lines: str, sentence: str, hint: s
 
 
 def test_naps_own_labels_are_none_of_the_users_steps() -> None:
-    story = Story()
+    story = DockerfileLog()
     story.hear("STEP 4/6: LABEL maintainer=me")
     assert not story.is_label
     for line in ('STEP 5/6: LABEL "nap.home"="/home/a/.nap"', "Step 6/6 : LABEL nap.app=x"):
@@ -68,7 +68,7 @@ def test_naps_own_labels_are_none_of_the_users_steps() -> None:
 
 
 def test_a_step_of_a_screenful_is_cut() -> None:
-    story = Story()
+    story = DockerfileLog()
     story.hear(f"STEP 1/1: RUN {'x' * 1000}")
     story.hear("Error: exit status 1")
     assert len(story.failure().message) < 150

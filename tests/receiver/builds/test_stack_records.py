@@ -11,7 +11,7 @@ from buildpacks.image_stacks import Recipe
 from receiver.builds.stacks import retire
 from receiver.builds.stacks.records import Built, StackRecords
 from receiver.builds.stacks.retire import Retiring
-from registry.images.address import Registry
+from registry.images.address import ImageRegistry
 from units.oci.runtime import Runtime
 
 HOST = "127.0.0.1:25000"
@@ -56,18 +56,18 @@ def test_images_of_an_outdated_recipe_are_taken_away_and_current_ones_stay(
     deleted: list[tuple[str, ...]] = []
 
     class Client:
-        def __init__(self, _registry: Registry) -> None:
+        def __init__(self, _registry: ImageRegistry) -> None:
             pass
 
         def delete(self, *words: str) -> None:
             deleted.append(words)
 
     monkeypatch.setattr(retire.push_pull, "forget", lambda _runtime, image: forgotten.append(image))
-    monkeypatch.setattr("registry.images.client.Client", Client)
+    monkeypatch.setattr("registry.images.client.RegistryClient", Client)
     for each in (outdated, current):
         records.keep(each)
     runtime = Runtime("podman", "podman", rootless=False, uid=1000)
-    Retiring(records, runtime, Registry(HOST), shared).retire(set(), print)
+    Retiring(records, runtime, ImageRegistry(HOST), shared).retire(set(), print)
     assert records.all() == [current]
     assert forgotten == [outdated.build]
     assert deleted == ([] if shared else [("nap_b", outdated.build.partition("@")[2])])

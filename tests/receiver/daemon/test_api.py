@@ -20,7 +20,7 @@ from receiver.daemon.api import Api
 from receiver.daemon.streaming import kept_alive
 from receiver.home.paths import Home
 from receiver.ledger.ledger import Ledger
-from receiver.runs.changes import Changes
+from receiver.runs.changes import StoryChanges
 from receiver.runs.cleanup import PendingCleanup
 from receiver.runs.dispatcher import Dispatcher
 from receiver.runs.story import Story
@@ -63,7 +63,7 @@ def context(tmp_path: Path, slow: Slow) -> Any:
         cleanup=PendingCleanup(home, cast(Engine, SimpleNamespace())),
         images=SimpleNamespace(get=lambda _: None),
         builder=SimpleNamespace(stack=slow, environment=lambda *_: ()),
-        changes=Changes(),
+        changes=StoryChanges(),
         runnable=lambda *_: None,
     )
 

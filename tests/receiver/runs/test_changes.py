@@ -14,7 +14,7 @@ import asyncinotify
 import pytest
 from support.polling import inotify_instances
 
-from receiver.runs.changes import Changes, Signal
+from receiver.runs.changes import Signal, StoryChanges
 
 PATIENCE = 20
 
@@ -59,7 +59,7 @@ def test_a_reader_is_woken_by_what_changes(
     kernel(monkeypatch)
 
     async def read() -> bool:
-        with Changes().of(tmp_path) as signal:
+        with StoryChanges().of(tmp_path) as signal:
             (tmp_path / "story").write_text("a line\n")
             return await woken(signal)
 
@@ -76,7 +76,7 @@ def test_a_reader_is_told_that_the_folder_is_gone(
     folder.mkdir()
 
     async def read() -> bool:
-        with Changes().of(folder) as signal:
+        with StoryChanges().of(folder) as signal:
             shutil.rmtree(folder)
             return await woken(signal)
 
@@ -86,7 +86,7 @@ def test_a_reader_is_told_that_the_folder_is_gone(
 
 def test_a_folder_that_is_not_there_is_gone(tmp_path: Path) -> None:
     async def read() -> bool:
-        with Changes().of(tmp_path / "none") as signal:
+        with StoryChanges().of(tmp_path / "none") as signal:
             return await woken(signal)
 
     assert asyncio.run(read()) is False
@@ -98,7 +98,7 @@ def test_many_readers_of_many_folders_have_one_instance_while_there_are_any(tmp_
         folder.mkdir()
 
     async def read() -> list[int]:
-        changes, counted = Changes(), [instances()]
+        changes, counted = StoryChanges(), [instances()]
         with ExitStack() as readers:
             signals = [readers.enter_context(changes.of(folder)) for folder in folders * 20]
             counted.append(instances())
@@ -112,7 +112,7 @@ def test_many_readers_of_many_folders_have_one_instance_while_there_are_any(tmp_
 
 def test_who_leaves_takes_no_others_signal_along(tmp_path: Path) -> None:
     async def read() -> bool:
-        changes = Changes()
+        changes = StoryChanges()
         with changes.of(tmp_path) as stays:
             with changes.of(tmp_path) as leaves:
                 (tmp_path / "first").touch()
@@ -129,7 +129,7 @@ def test_a_folder_that_is_made_anew_is_another_one(tmp_path: Path) -> None:
     folder.mkdir()
 
     async def read() -> bool:
-        changes = Changes()
+        changes = StoryChanges()
         with changes.of(tmp_path), changes.of(folder) as old:
             shutil.rmtree(folder)
             folder.mkdir()

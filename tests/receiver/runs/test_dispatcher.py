@@ -18,7 +18,7 @@ from receiver.ledger.ledger import Ledger, Run
 from receiver.runs import dispatcher as module
 from receiver.runs import services
 from receiver.runs.cancellation import Cancellation
-from receiver.runs.changes import Changes
+from receiver.runs.changes import StoryChanges
 from receiver.runs.cleanup import PendingCleanup
 from receiver.runs.dispatcher import Dispatcher, Prelude
 from receiver.runs.prepare import Prepared
@@ -541,7 +541,7 @@ def test_the_end_is_told_before_anything_is_removed(context: Any, dispatcher: Di
 
 def _followed(context: Any, run: Run) -> list[Any]:
     async def all_of_it() -> list[Any]:
-        return [frame async for frame in follow(Changes(), context.home.run(run.app, run.number))]
+        return [frame async for frame in follow(StoryChanges(), context.home.run(run.app, run.number))]
 
     return asyncio.run(asyncio.wait_for(all_of_it(), PATIENCE))
 

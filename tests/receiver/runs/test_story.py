@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from receiver.runs.changes import Changes
+from receiver.runs.changes import StoryChanges
 from receiver.runs.story import Frame, Reader, Story, follow, told, wake
 
 PATIENCE = 20
@@ -98,7 +98,7 @@ def test_following_ends_with_the_story(story: Story, folder: Path) -> None:
     async def look_on() -> list[Frame]:
         seen = []
         story.say("first")
-        async for frame in follow(Changes(), folder):
+        async for frame in follow(StoryChanges(), folder):
             seen.append(frame)
             if frame.say == "first":
                 write(folder, b"output\n")
@@ -113,7 +113,7 @@ def test_following_ends_with_the_story(story: Story, folder: Path) -> None:
 def test_following_ends_when_the_app_is_destroyed(story: Story, folder: Path) -> None:
     async def look_on() -> None:
         story.say("first")
-        async for _ in follow(Changes(), folder):
+        async for _ in follow(StoryChanges(), folder):
             shutil.rmtree(folder)
 
     asyncio.run(asyncio.wait_for(look_on(), PATIENCE))
@@ -124,7 +124,7 @@ def test_following_ends_when_nobody_will_end_the_story_any_more(story: Story, fo
 
     async def seen() -> list[str]:
         lines = []
-        async for frame in follow(Changes(), folder, over=over.is_set):
+        async for frame in follow(StoryChanges(), folder, over=over.is_set):
             lines.append(frame.say)
             over.set()
             wake(folder)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from receiver.errors import ReceiverError
-from receiver.runs.cancellation import Ticket
+from receiver.runs.cancellation import Cancellation
 from receiver.text import heartbeat
 from receiver.text.output import stream
 from units.job import Outcome
@@ -25,15 +25,15 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def ticket() -> Ticket:
-    return Ticket()
+def cancellation() -> Cancellation:
+    return Cancellation()
 
 
 @pytest.fixture
-def run(tmp_path: Path, said: list[str], ticket: Ticket) -> Run:
+def run(tmp_path: Path, said: list[str], cancellation: Cancellation) -> Run:
     def call(program: str, seconds: float = PATIENCE, say: Callable[[str], None] = said.append) -> int:
         argv = [sys.executable, "-c", program]
-        return stream(argv, tmp_path, dict(os.environ), say, seconds, ticket.descriptor)
+        return stream(argv, tmp_path, dict(os.environ), say, seconds, cancellation.descriptor)
 
     return call
 
@@ -56,45 +56,47 @@ def test_what_takes_too_long_is_killed_and_said(run: Run, said: list[str]) -> No
     assert not said or not Path(f"/proc/{said[0]}").exists()
 
 
-def test_what_nobody_wants_any_more_is_killed(run: Run, said: list[str], ticket: Ticket) -> None:
+def test_what_nobody_wants_any_more_is_killed(run: Run, said: list[str], cancellation: Cancellation) -> None:
     def give_up(line: str) -> None:
         said.append(line)
-        ticket.cancel(Outcome(130))
+        cancellation.cancel(Outcome(130))
 
     with pytest.raises(ReceiverError, match="the build was cancelled"):
         run("import os, time; print(os.getpid(), flush=True); time.sleep(1000)", say=give_up)
     assert not Path(f"/proc/{said[0]}").exists()
 
 
-def test_what_is_given_up_may_clean_up_after_itself_first(tmp_path: Path, ticket: Ticket) -> None:
+def test_what_is_given_up_may_clean_up_after_itself_first(tmp_path: Path, cancellation: Cancellation) -> None:
     program = "trap 'sleep 0.2; touch cleaned; exit' TERM; echo up; while :; do sleep 0.01; done"
 
     def give_up(_line: str) -> None:
-        ticket.cancel(Outcome(130))
+        cancellation.cancel(Outcome(130))
 
     with pytest.raises(ReceiverError, match="cancelled"):
         stream(
-            ["sh", "-c", program], tmp_path, dict(os.environ), give_up, PATIENCE, ticket.descriptor,
+            ["sh", "-c", program], tmp_path, dict(os.environ), give_up, PATIENCE, cancellation.descriptor,
             patience=PATIENCE,
         )  # fmt: skip
     assert (tmp_path / "cleaned").exists()
 
 
 def test_silent_work_shows_that_it_goes_on(
-    run: Run, said: list[str], ticket: Ticket, monkeypatch: pytest.MonkeyPatch
+    run: Run, said: list[str], cancellation: Cancellation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat, "FIRST", 0.01)
 
     def end_after_two(line: str) -> None:
         said.append(line)
         if len(said) == 2:
-            ticket.cancel(Outcome(130))
+            cancellation.cancel(Outcome(130))
 
     with pytest.raises(ReceiverError, match="cancelled"):
         run("import time; time.sleep(1000)", say=end_after_two)
     assert all(line.startswith("... still building") for line in said)
 
 
-def test_a_program_that_is_not_there_is_an_error_of_the_system(tmp_path: Path, ticket: Ticket) -> None:
+def test_a_program_that_is_not_there_is_an_error_of_the_system(
+    tmp_path: Path, cancellation: Cancellation
+) -> None:
     with pytest.raises(FileNotFoundError):
-        stream(["/not/there"], tmp_path, {}, print, PATIENCE, ticket.descriptor)
+        stream(["/not/there"], tmp_path, {}, print, PATIENCE, cancellation.descriptor)

@@ -15,7 +15,7 @@ import pytest
 from support.etcd import endpoint, etcd, guarded, keys, member, store, until
 
 import nap_start
-from registry import Endpoint, Keys, Settings, Store, Timing, open_store
+from registry import Endpoint, Keys, Store, StoreSettings, Timing, open_store
 from registry.discovery import daemon as discovery
 from registry.etcd import server as etcd_server
 
@@ -57,7 +57,7 @@ def home(tmp_path: Path, endpoint: Endpoint) -> Iterator[Path]:
     """A home whose announcer runs, in a folder with a name too long for a socket's path."""
     folder = tmp_path / ("h" * 120)
     folder.mkdir()
-    Settings(endpoint).save(folder / discovery.SETTINGS)
+    StoreSettings(endpoint).save(folder / discovery.SETTINGS)
     discovery.start(folder, folder / "discovery.log")
     yield folder
     discovery.stop(folder)
@@ -67,7 +67,7 @@ def home(tmp_path: Path, endpoint: Endpoint) -> Iterator[Path]:
 def hasty_home(home: Path, endpoint: Endpoint) -> Path:
     """One whose keys expire soon."""
     discovery.stop(home)
-    Settings(endpoint, timing=HASTY).save(home / discovery.SETTINGS)
+    StoreSettings(endpoint, timing=HASTY).save(home / discovery.SETTINGS)
     discovery.start(home, home / "discovery.log")
     return home
 
@@ -185,7 +185,7 @@ def test_its_socket_is_for_its_owner_only(home: Path) -> None:
 def test_what_is_announced_while_etcd_is_away_is_there_when_it_is_back(tmp_path: Path, keys: Keys) -> None:
     endpoint = etcd_server.start(tmp_path / "etcd", lambda line: None)
     etcd_server.stop(tmp_path / "etcd")
-    Settings(endpoint, timing=HASTY).save(tmp_path / discovery.SETTINGS)
+    StoreSettings(endpoint, timing=HASTY).save(tmp_path / discovery.SETTINGS)
     command = nap_start.argv("registry.discovery.daemon", "--home", str(tmp_path))
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

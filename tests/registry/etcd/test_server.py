@@ -13,7 +13,7 @@ from support.etcd import make_users3
 
 from registry import Endpoint, Keys, RegistryError, Secret, choose_api, open_store
 from registry.etcd import server as etcd_server
-from registry.etcd.endpoint import Settings
+from registry.etcd.endpoint import StoreSettings
 from registry.etcd.program import Program
 
 
@@ -187,7 +187,7 @@ def test_an_older_naps_etcd_that_nodes_reached_is_closed_and_its_users_forgotten
     before = etcd_server.start(folder, quiet)
     running = etcd_server.pid(folder)
     make_users3(replace(before, user="root", password=Secret("r")), replace(before, user="nodes"), Keys())
-    Settings(replace(before, api="v3", user="root", password=Secret("r"))).save(folder / "endpoint.json")
+    StoreSettings(replace(before, api="v3", user="root", password=Secret("r"))).save(folder / "endpoint.json")
     (folder / "addresses.json").write_text('["10.0.0.1"]')
     (folder / "nodes.json").write_text("{}")
     endpoint = etcd_server.start(folder, quiet)

@@ -6,7 +6,7 @@ import pytest
 
 from registry import RegistryError
 from registry.etcd.endpoint import Secret
-from registry.images.address import Registry, parse
+from registry.images.address import ImageRegistry, parse
 
 DIGEST = f"sha256:{'0a' * 32}"
 
@@ -25,7 +25,7 @@ DIGEST = f"sha256:{'0a' * 32}"
 )
 def test_host_port_and_path_are_taken(text: str, host: str, path: str) -> None:
     assert parse(text) == (host, path)
-    assert Registry(host, path).name == text
+    assert ImageRegistry(host, path).name == text
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_podman_and_docker_would_take_for_something_else_is_refused(text: s
 
 @pytest.mark.parametrize("path", ["", "team/mpi"])
 def test_references_are_taken_apart_again(path: str) -> None:
-    registry = Registry("lab.example:5000", path)
+    registry = ImageRegistry("lab.example:5000", path)
     by_digest = registry.reference("hello_image", DIGEST)
     assert by_digest == f"{registry.name}/hello_image@{DIGEST}"
     assert registry.split(by_digest) == ("hello_image", DIGEST)
@@ -63,7 +63,7 @@ def test_references_are_taken_apart_again(path: str) -> None:
 
 def test_a_reference_needs_a_whole_digest() -> None:
     with pytest.raises(RegistryError, match="not an image's digest"):
-        Registry("lab.example").reference("hello_image", "v7")
+        ImageRegistry("lab.example").reference("hello_image", "v7")
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,13 @@ def test_a_reference_needs_a_whole_digest() -> None:
      ("lab.example", False), ("127.0.0.1.lab.example", False)],
 )  # fmt: skip
 def test_the_loopback_interface_is_known(host: str, here: bool) -> None:
-    assert Registry(host).is_here is here
+    assert ImageRegistry(host).is_here is here
 
 
 def test_docker_hub_answers_elsewhere_than_its_name_says() -> None:
-    assert Registry("docker.io", "user").api_host == "registry-1.docker.io"
-    assert Registry("ghcr.io", "user").api_host == "ghcr.io"
+    assert ImageRegistry("docker.io", "user").api_host == "registry-1.docker.io"
+    assert ImageRegistry("ghcr.io", "user").api_host == "ghcr.io"
 
 
 def test_a_password_is_not_shown() -> None:
-    assert "hidden" not in repr(Registry("lab.example", user="nap", password=Secret("hidden")))
+    assert "hidden" not in repr(ImageRegistry("lab.example", user="nap", password=Secret("hidden")))

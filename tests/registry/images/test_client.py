@@ -17,14 +17,14 @@ from support.containers.image_registry import LabRegistry, free_port, put_image,
 
 from registry import RegistryError
 from registry.etcd.endpoint import Secret
-from registry.images.address import Registry
-from registry.images.client import Client
+from registry.images.address import ImageRegistry
+from registry.images.client import RegistryClient
 
 DIGEST = f"sha256:{'0a' * 32}"
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageRegistry]:
     lab = LabRegistry(tmp_path_factory.mktemp("registry"), login=("nap", "right"))
     yield lab.start()
     lab.stop()
@@ -39,16 +39,16 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabRegistry]:
     lab.stop()
 
 
-def refusal_of(registry: Registry) -> RegistryError:
+def refusal_of(registry: ImageRegistry) -> RegistryError:
     with pytest.raises(RegistryError) as refusal:
-        Client(registry).ping()
+        RegistryClient(registry).ping()
     assert "\n" not in refusal.value.message
     assert registry.password.value not in refusal.value.message or not registry.password
     return refusal.value
 
 
-def test_an_image_that_was_pushed_is_there(registry: Registry) -> None:
-    client = Client(registry)
+def test_an_image_that_was_pushed_is_there(registry: ImageRegistry) -> None:
+    client = RegistryClient(registry)
     digest = put_image(registry, "there", "v1")
     assert client.digest("there", "v1") == digest
     assert client.has("there", digest)
@@ -56,8 +56,8 @@ def test_an_image_that_was_pushed_is_there(registry: Registry) -> None:
     assert client.digest("nowhere", "v1") is None
 
 
-def test_an_image_is_removed_with_all_of_its_tags(registry: Registry) -> None:
-    client = Client(registry)
+def test_an_image_is_removed_with_all_of_its_tags(registry: ImageRegistry) -> None:
+    client = RegistryClient(registry)
     old, new = put_image(registry, "removed", "v1", "v2"), put_image(registry, "removed", "v3")
     assert sorted(client.tags("removed")) == ["v1", "v2", "v3"]
     assert client.delete("removed", old)
@@ -65,24 +65,24 @@ def test_an_image_is_removed_with_all_of_its_tags(registry: Registry) -> None:
     assert client.has("removed", new)
 
 
-def test_removing_what_is_not_there_is_no_error(registry: Registry) -> None:
-    assert not Client(registry).delete("nowhere", DIGEST)
-    assert Client(registry).tags("nowhere") == []
+def test_removing_what_is_not_there_is_no_error(registry: ImageRegistry) -> None:
+    assert not RegistryClient(registry).delete("nowhere", DIGEST)
+    assert RegistryClient(registry).tags("nowhere") == []
 
 
-def test_repositories_are_below_the_path(registry: Registry) -> None:
+def test_repositories_are_below_the_path(registry: ImageRegistry) -> None:
     below = replace(registry, path="team/mpi")
     digest = put_image(below, "hello_image", "v1")
-    assert Client(below).has("hello_image", digest)
-    assert Client(registry).has("team/mpi/hello_image", digest)
+    assert RegistryClient(below).has("hello_image", digest)
+    assert RegistryClient(registry).has("team/mpi/hello_image", digest)
 
 
-def test_a_round_trip_leaves_nothing(registry: Registry) -> None:
-    Client(registry).round_trip("nap_check")
-    assert Client(registry).tags("nap_check") == []
+def test_a_round_trip_leaves_nothing(registry: ImageRegistry) -> None:
+    RegistryClient(registry).round_trip("nap_check")
+    assert RegistryClient(registry).tags("nap_check") == []
 
 
-def test_a_wrong_password_is_refused(registry: Registry) -> None:
+def test_a_wrong_password_is_refused(registry: ImageRegistry) -> None:
     error = refusal_of(with_password(registry, "wrong"))
     assert error.message == f"{registry.host} refuses the login of 'nap'"
     assert "registry.password_file" in error.hint
@@ -90,20 +90,22 @@ def test_a_wrong_password_is_refused(registry: Registry) -> None:
 
 
 def test_a_login_of_netrc_is_not_taken(
-    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    registry: ImageRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login nap password right\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     assert "asks for a login" in refusal_of(replace(registry, user="", password=Secret())).message
 
 
-def test_a_proxy_is_not_asked_for_what_is_here(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_is_not_asked_for_what_is_here(
+    registry: ImageRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
-    Client(registry).ping()
+    RegistryClient(registry).ping()
 
 
 def test_with_its_authority_a_certificate_is_trusted(guarded: LabRegistry) -> None:
-    Client(guarded.registry).round_trip("nap_check")
+    RegistryClient(guarded.registry).round_trip("nap_check")
 
 
 def test_an_unknown_authority_is_refused(guarded: LabRegistry) -> None:
@@ -127,23 +129,23 @@ def test_an_authority_that_is_not_there_is_named(guarded: LabRegistry, tmp_path:
 
 
 def test_insecure_takes_any_certificate(guarded: LabRegistry) -> None:
-    Client(replace(guarded.registry, ca="", insecure=True)).ping()
+    RegistryClient(replace(guarded.registry, ca="", insecure=True)).ping()
 
 
-def test_plain_http_is_refused_unless_it_is_said(registry: Registry) -> None:
+def test_plain_http_is_refused_unless_it_is_said(registry: ImageRegistry) -> None:
     error = refusal_of(replace(registry, insecure=False))
     assert error.message == f"{registry.host} does not speak TLS"
     assert "registry.insecure" in error.hint
 
 
 def test_one_that_is_away_may_come_back() -> None:
-    error = refusal_of(Registry(f"127.0.0.1:{free_port()}", insecure=True))
+    error = refusal_of(ImageRegistry(f"127.0.0.1:{free_port()}", insecure=True))
     assert "cannot be reached: Connection refused" in error.message
     assert error.retry
 
 
 def test_a_host_that_has_no_address_cannot_be_reached() -> None:
-    error = refusal_of(Registry("registry.invalid"))
+    error = refusal_of(ImageRegistry("registry.invalid"))
     assert "registry.invalid cannot be reached" in error.message
 
 
@@ -199,24 +201,24 @@ class Tokens(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[Registry]:
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[ImageRegistry]:
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Registry(
+        yield ImageRegistry(
             f"127.0.0.1:{server.server_port}", insecure=True, user="ada", password=Secret("secret")
         )
         server.shutdown()
 
 
 @pytest.fixture
-def tokens() -> Iterator[Registry]:
+def tokens() -> Iterator[ImageRegistry]:
     Tokens.asked = []
     with serving(Tokens) as registry:
         yield registry
 
 
-def test_a_token_is_fetched_for_what_is_asked(tokens: Registry) -> None:
-    client = Client(tokens)
+def test_a_token_is_fetched_for_what_is_asked(tokens: ImageRegistry) -> None:
+    client = RegistryClient(tokens)
     client.ping()
     assert client.tags("hello_image") == ["v1"]
     assert Tokens.asked == [
@@ -225,16 +227,16 @@ def test_a_token_is_fetched_for_what_is_asked(tokens: Registry) -> None:
     ]
 
 
-def test_a_login_that_gets_no_token_is_refused(tokens: Registry) -> None:
+def test_a_login_that_gets_no_token_is_refused(tokens: ImageRegistry) -> None:
     assert "refuses the login of 'ada'" in refusal_of(with_password(tokens, "wrong")).message
 
 
-def test_a_token_that_is_not_enough_is_told_from_a_wrong_login(tokens: Registry) -> None:
+def test_a_token_that_is_not_enough_is_told_from_a_wrong_login(tokens: ImageRegistry) -> None:
     with pytest.raises(RegistryError, match=r"'ada' may not do this at .*: may not be deleted"):
-        Client(tokens).delete("hello_image", DIGEST)
+        RegistryClient(tokens).delete("hello_image", DIGEST)
 
 
-def test_a_login_is_not_sent_in_the_clear_unless_it_is_said(tokens: Registry) -> None:
+def test_a_login_is_not_sent_in_the_clear_unless_it_is_said(tokens: ImageRegistry) -> None:
     from registry.images.login import authorization
 
     challenge = 'Bearer realm="http://elsewhere.example/token"'

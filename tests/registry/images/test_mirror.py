@@ -16,8 +16,8 @@ from support.containers.image_registry import put_image, with_password
 from registry import RegistryError, Secret, certificates
 from registry.images import mirror as image_mirror
 from registry.images import server as image_server
-from registry.images.address import Registry
-from registry.images.client import Client
+from registry.images.address import ImageRegistry
+from registry.images.client import RegistryClient
 from registry.node_proxy.access import NodePull
 
 # What nodes call this machine by: an address that is not the receiver's, and a name.
@@ -38,7 +38,7 @@ class Place:
     def log(self) -> Path:
         return self.root / "nodes.log"
 
-    def start(self, *addresses: str) -> Registry:
+    def start(self, *addresses: str) -> ImageRegistry:
         files = certificates.ensure(self.root / "tls", addresses or ADDRESSES)
         return image_mirror.start(self.folder, self.log, files, addresses or ADDRESSES, lambda line: None)
 
@@ -55,20 +55,20 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture
-def ours(place: Place) -> Iterator[Registry]:
+def ours(place: Place) -> Iterator[ImageRegistry]:
     """The receiver's own way in, over loopback."""
     log = place.root / "registry.log"
     yield image_server.start(place.folder, log, lambda line: None)
     image_server.stop(place.folder, log)
 
 
-def test_what_the_receiver_pushes_nodes_read_at_once(place: Place, ours: Registry) -> None:
+def test_what_the_receiver_pushes_nodes_read_at_once(place: Place, ours: ImageRegistry) -> None:
     theirs = place.start()
-    assert not Client(theirs).has("hello_image", "v1")
+    assert not RegistryClient(theirs).has("hello_image", "v1")
     digest = put_image(ours, "hello_image", "v1")
-    assert Client(theirs).digest("hello_image", "v1") == digest
-    Client(ours).delete("hello_image", digest)
-    assert not Client(theirs).has("hello_image", digest)
+    assert RegistryClient(theirs).digest("hello_image", "v1") == digest
+    RegistryClient(ours).delete("hello_image", digest)
+    assert not RegistryClient(theirs).has("hello_image", digest)
 
 
 def test_it_is_reached_by_each_of_its_addresses_and_no_other_name(place: Place) -> None:
@@ -76,16 +76,16 @@ def test_it_is_reached_by_each_of_its_addresses_and_no_other_name(place: Place) 
     port = theirs.host.rpartition(":")[2]
     assert theirs.host == f"127.0.0.2:{port}"
     for address in ADDRESSES:
-        Client(replace(theirs, host=f"{address}:{port}")).ping()
+        RegistryClient(replace(theirs, host=f"{address}:{port}")).ping()
     with pytest.raises(RegistryError):
-        Client(replace(theirs, host=f"127.0.0.3:{port}")).ping()
+        RegistryClient(replace(theirs, host=f"127.0.0.3:{port}")).ping()
 
 
-def test_nodes_write_and_remove_nothing(place: Place, ours: Registry) -> None:
+def test_nodes_write_and_remove_nothing(place: Place, ours: ImageRegistry) -> None:
     theirs = place.start()
     digest = put_image(ours, "hello_image", "v1")
     with pytest.raises(RegistryError):
-        Client(theirs).delete("hello_image", digest)
+        RegistryClient(theirs).delete("hello_image", digest)
     session = requests.Session()
     session.trust_env, session.verify = False, theirs.ca
     session.auth = (theirs.user, theirs.password.value)
@@ -98,17 +98,17 @@ def test_nodes_write_and_remove_nothing(place: Place, ours: Registry) -> None:
         session.delete(f"{base}/blobs/{digest}", timeout=10),
     ):
         assert answer.status_code == 405
-    assert Client(ours).digest("hello_image", "v1") == digest
+    assert RegistryClient(ours).digest("hello_image", "v1") == digest
 
 
-def test_nobody_gets_in_without_the_password_nor_by_the_receivers(place: Place, ours: Registry) -> None:
+def test_nobody_gets_in_without_the_password_nor_by_the_receivers(place: Place, ours: ImageRegistry) -> None:
     theirs = place.start()
     with pytest.raises(RegistryError, match="asks for a login"):
-        Client(replace(theirs, user="", password=Secret())).ping()
+        RegistryClient(replace(theirs, user="", password=Secret())).ping()
     with pytest.raises(RegistryError, match="refuses the login"):
-        Client(with_password(theirs, ours.password.value)).ping()
+        RegistryClient(with_password(theirs, ours.password.value)).ping()
     with pytest.raises(RegistryError, match="refuses the login"):
-        Client(replace(ours, user=theirs.user, password=theirs.password)).ping()
+        RegistryClient(replace(ours, user=theirs.user, password=theirs.password)).ping()
 
 
 def test_without_tls_nothing_is_said(place: Place) -> None:
@@ -117,7 +117,7 @@ def test_without_tls_nothing_is_said(place: Place) -> None:
     assert answer.status_code == 400
 
 
-def test_the_receivers_own_stays_on_this_machine_alone(place: Place, ours: Registry) -> None:
+def test_the_receivers_own_stays_on_this_machine_alone(place: Place, ours: ImageRegistry) -> None:
     place.start()
     port = int(ours.host.rpartition(":")[2])
     with pytest.raises(ConnectionRefusedError):
@@ -132,7 +132,7 @@ def test_a_second_start_finds_the_first_and_other_addresses_start_it_again(place
     assert image_mirror.pid(place.folder) == running
     moved = place.start("127.0.0.3")
     assert moved == replace(theirs, host=theirs.host.replace("127.0.0.2", "127.0.0.3"))
-    Client(moved).ping()
+    RegistryClient(moved).ping()
 
 
 def test_port_and_password_are_those_of_last_time(place: Place) -> None:
@@ -163,7 +163,7 @@ def test_its_secrets_are_for_their_owner_only(place: Place) -> None:
     assert password not in place.log.read_text()
 
 
-def test_what_a_node_gets_to_pull_with_is_whole(place: Place, ours: Registry) -> None:
+def test_what_a_node_gets_to_pull_with_is_whole(place: Place, ours: ImageRegistry) -> None:
     theirs = place.start()
     pull = NodePull.of(theirs)
     assert (pull.name, pull.host, pull.insecure) == (theirs.host, theirs.host, False)
@@ -177,7 +177,7 @@ def test_what_a_node_gets_to_pull_with_is_whole(place: Place, ours: Registry) ->
 
 
 def test_a_registry_of_others_is_called_the_same_by_nodes(tmp_path: Path) -> None:
-    theirs = Registry("ghcr.io", "owner")
+    theirs = ImageRegistry("ghcr.io", "owner")
     reference = theirs.reference("hello_image", f"sha256:{'0' * 64}")
     pull = NodePull.of(theirs)
     assert pull == NodePull("ghcr.io/owner")

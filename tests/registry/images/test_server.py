@@ -13,8 +13,8 @@ from support.containers.image_registry import put_image
 
 from registry import RegistryError
 from registry.images import server as image_server
-from registry.images.address import Registry
-from registry.images.client import Client
+from registry.images.address import ImageRegistry
+from registry.images.client import RegistryClient
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Place:
     folder: Path
     log: Path
 
-    def start(self, port: int = 0) -> Registry:
+    def start(self, port: int = 0) -> ImageRegistry:
         return image_server.start(self.folder, self.log, lambda line: None, port)
 
     def stop(self) -> None:
@@ -39,7 +39,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 def test_it_answers_when_start_returns(place: Place) -> None:
-    Client(place.start()).ping()
+    RegistryClient(place.start()).ping()
 
 
 def test_a_second_start_finds_the_first(place: Place) -> None:
@@ -56,7 +56,7 @@ def test_an_image_is_there_under_the_same_name_after_a_restart(place: Place) -> 
     place.stop()
     assert image_server.known(place.folder) == registry
     assert place.start() == registry
-    assert Client(registry).digest("hello_image", "v1") == digest
+    assert RegistryClient(registry).digest("hello_image", "v1") == digest
 
 
 def test_nothing_is_left_of_it_after_a_stop(place: Place) -> None:
@@ -64,7 +64,7 @@ def test_nothing_is_left_of_it_after_a_stop(place: Place) -> None:
     place.stop()
     assert image_server.pid(place.folder) is None
     with pytest.raises(RegistryError, match="cannot be reached: Connection refused") as refusal:
-        Client(registry).ping()
+        RegistryClient(registry).ping()
     assert refusal.value.retry
 
 
@@ -96,7 +96,7 @@ def test_the_port_is_none_that_the_kernel_hands_out(place: Place) -> None:
 def test_nobody_gets_in_without_the_password(place: Place) -> None:
     registry = place.start()
     with pytest.raises(RegistryError, match="asks for a login"):
-        Client(Registry(registry.host, insecure=True)).ping()
+        RegistryClient(ImageRegistry(registry.host, insecure=True)).ping()
 
 
 def test_its_secrets_are_for_their_owner_only(place: Place) -> None:
@@ -126,19 +126,19 @@ def test_settings_of_another_registry_in_the_environment_do_not_reach_it(
 ) -> None:
     monkeypatch.setenv("REGISTRY_HTTP_ADDR", "0.0.0.0:1")
     monkeypatch.setenv("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/nowhere")
-    Client(place.start()).ping()
+    RegistryClient(place.start()).ping()
 
 
 def test_what_was_deleted_takes_no_room_after_the_next_start(place: Place) -> None:
     registry = place.start()
     kept = put_image(registry, "hello_image", "v2")
     room = image_server.stored(place.folder)
-    Client(registry).delete("hello_image", put_image(registry, "hello_image", "v1"))
+    RegistryClient(registry).delete("hello_image", put_image(registry, "hello_image", "v1"))
     assert image_server.stored(place.folder) > room
     place.stop()
     place.start()
     assert image_server.stored(place.folder) == room
-    assert Client(registry).has("hello_image", kept)
+    assert RegistryClient(registry).has("hello_image", kept)
 
 
 def test_a_machine_without_one_is_told_what_to_install(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import pytest
 import requests
 from support.etcd import ADDRESSES, Proxied, finishes, proxied, proxied3, proxied_home, wait_once
 
-from registry import Keys, RegistryError, Settings, certificates, open_store
+from registry import Keys, RegistryError, StoreSettings, certificates, open_store
 from registry.etcd import server as etcd_server
 from registry.node_proxy import proxy as node_proxy
 from registry.node_proxy.proxy import Door
@@ -304,7 +304,7 @@ def test_it_follows_an_etcd_that_has_moved(home: Path) -> None:
     with socket.create_server(("127.0.0.1", etcd.receiver.port)):
         moved = etcd_server.start(etcd.folder, quiet)
     assert moved.port != etcd.receiver.port
-    Settings(moved, etcd.keys).save(home / "etcd.json")
+    StoreSettings(moved, etcd.keys).save(home / "etcd.json")
     assert put(etcd, KEY, VALUE) == 200
     assert standing(replace(etcd, receiver=moved)) == {KEY: VALUE}
 

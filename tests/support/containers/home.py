@@ -17,7 +17,7 @@ from receiver.builds.stacks.images import StackImages
 from receiver.home import settings
 from receiver.home.paths import Home
 from registry.images import server as image_server
-from registry.images.address import Registry
+from registry.images.address import ImageRegistry
 from units.oci import runtime as runtimes
 from units.oci.runtime import Runtime
 
@@ -25,7 +25,7 @@ from units.oci.runtime import Runtime
 class SharedStacks:
     """A registry in `root`, and what is known of the stacks in it. `wheels` is where MPIs are kept."""
 
-    def __init__(self, root: Path, wheels: Path, registry: Registry) -> None:
+    def __init__(self, root: Path, wheels: Path, registry: ImageRegistry) -> None:
         self._root = root
         self._wheels = wheels.absolute()
         self.registry = registry

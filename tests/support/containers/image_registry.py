@@ -17,7 +17,7 @@ import requests
 
 from registry import certificates
 from registry.etcd.endpoint import Secret
-from registry.images.address import Registry
+from registry.images.address import ImageRegistry
 from registry.images.program import binary
 from registry.images.server import stored
 from registry.processes import Detached
@@ -44,15 +44,15 @@ class LabRegistry:
         return self.folder / "tls" / "ca.crt"
 
     @property
-    def registry(self) -> Registry:
+    def registry(self) -> ImageRegistry:
         """How it is spoken to by who knows all of it."""
         user, password = self.login or ("", "")
         ca = str(self.ca) if self.tls else ""
-        return Registry(
+        return ImageRegistry(
             f"127.0.0.1:{self.port}", ca=ca, insecure=not self.tls, user=user, password=Secret(password)
         )
 
-    def start(self) -> Registry:
+    def start(self) -> ImageRegistry:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "config.yml").write_text(json.dumps(self._settings()))
         with self._process().closed_door() as lock:
@@ -101,7 +101,7 @@ class LabRegistry:
         return file
 
 
-def put_image(registry: Registry, repository: str, *tags: str) -> str:
+def put_image(registry: ImageRegistry, repository: str, *tags: str) -> str:
     """The least that is an image, by plain HTTP: its digest."""
     base = f"http://{registry.host}/v2/{registry.repository(repository)}"
     login = (registry.user, registry.password.value) if registry.user else None
@@ -130,12 +130,12 @@ def _digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
-def with_password(registry: Registry, password: str) -> Registry:
+def with_password(registry: ImageRegistry, password: str) -> ImageRegistry:
     return replace(registry, password=Secret(password))
 
 
 @contextmanager
-def cut_after(registry: Registry, limit: int, cut: Callable[[], None]) -> Iterator[Registry]:
+def cut_after(registry: ImageRegistry, limit: int, cut: Callable[[], None]) -> Iterator[ImageRegistry]:
     """The same registry by another port; once `limit` bytes were sent through it, `cut` is called."""
     lock, sent = threading.Lock(), [0]
     host, _, port = registry.host.rpartition(":")

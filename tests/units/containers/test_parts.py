@@ -16,7 +16,7 @@ import pytest
 from units.containers import cleanup, results
 from units.containers.engine import ContainersEngine
 from units.containers.member import announced
-from units.containers.port_handover import Front
+from units.containers.port_handover import PortHandover
 from units.errors import UnitError
 from units.job import Handle, Job, Mpi, Outcome
 from units.launching import Machine
@@ -91,9 +91,9 @@ def test_a_port_leads_to_the_next_generation_without_being_closed(
     tmp_path: Path, servers: tuple[Server, Server]
 ) -> None:
     port, (old_server, new_server) = free_port(), servers
-    old = Front(port, tmp_path / "front.sock", old_server.address)
+    old = PortHandover(port, tmp_path / "front.sock", old_server.address)
     assert said_at(port) == b"first"
-    new = Front(port, tmp_path / "front.sock", new_server.address)
+    new = PortHandover(port, tmp_path / "front.sock", new_server.address)
     old.drain(10)
     assert [said_at(port) for _ in range(20)] == [b"second"] * 20
     old.close()
@@ -107,7 +107,7 @@ def test_no_connection_is_lost_while_a_port_changes_hands(
     tmp_path: Path, servers: tuple[Server, ...]
 ) -> None:
     port, over, said = free_port(), threading.Event(), []
-    front = Front(port, tmp_path / "front.sock", servers[0].address)
+    front = PortHandover(port, tmp_path / "front.sock", servers[0].address)
 
     def ask() -> None:
         while not over.is_set():
@@ -119,7 +119,7 @@ def test_no_connection_is_lost_while_a_port_changes_hands(
     asking = threading.Thread(target=ask)
     asking.start()
     for number in range(1, 9):
-        before, front = front, Front(port, tmp_path / "front.sock", servers[number % 2].address)
+        before, front = front, PortHandover(port, tmp_path / "front.sock", servers[number % 2].address)
         before.drain(10)
         before.close()
     over.set()
@@ -130,7 +130,7 @@ def test_no_connection_is_lost_while_a_port_changes_hands(
 
 def test_a_port_that_others_have_is_not_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as foreign, pytest.raises(OSError, match="in use"):
-        Front(foreign.getsockname()[1], tmp_path / "front.sock", ("127.0.0.1", 1))
+        PortHandover(foreign.getsockname()[1], tmp_path / "front.sock", ("127.0.0.1", 1))
 
 
 def test_a_front_whose_owner_died_leaves_the_port_to_the_next(
@@ -138,7 +138,7 @@ def test_a_front_whose_owner_died_leaves_the_port_to_the_next(
 ) -> None:
     (tmp_path / "front.sock").touch()
     port = free_port()
-    front = Front(port, tmp_path / "front.sock", servers[0].address)
+    front = PortHandover(port, tmp_path / "front.sock", servers[0].address)
     assert said_at(port) == b"first"
     front.close()
 
@@ -147,12 +147,12 @@ def test_a_port_stays_where_it_is_when_who_asked_for_it_died(
     tmp_path: Path, servers: tuple[Server, ...]
 ) -> None:
     port, door = free_port(), tmp_path / "front.sock"
-    old = Front(port, door, servers[0].address)
+    old = PortHandover(port, door, servers[0].address)
     for _ in range(3):
         with socket.socket(socket.AF_UNIX) as asking:
             asking.connect(str(door))
     assert [said_at(port) for _ in range(5)] == [b"first"] * 5
-    new = Front(port, door, servers[1].address)
+    new = PortHandover(port, door, servers[1].address)
     old.drain(10)
     assert said_at(port) == b"second"
     old.close()

@@ -17,7 +17,7 @@ from support.jobs.nodes import JOBS, ONE, SITE, TWO
 
 from units.errors import UnitError
 from units.fleet.bundle import FleetBundle
-from units.fleet.client import Client
+from units.fleet.client import FleetClient
 from units.fleet.cluster import Cluster
 from units.fleet.engine import FleetEngine
 from units.job import Handle, Job, Outcome, UnitFile
@@ -71,7 +71,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
     run = tmp_path / "hello" / "3"
     run.mkdir(parents=True)
     with serving(fake) as url:
-        cluster = Cluster(Client([url]), tmp_path / "owed-to-fleet", within=0.5, every=0.05)
+        cluster = Cluster(FleetClient([url]), tmp_path / "owed-to-fleet", within=0.5, every=0.05)
         yield Fleet(fake, cluster, FleetEngine(SITE, _tools(tmp_path), cluster), run)
 
 
@@ -176,7 +176,7 @@ def test_a_run_that_is_given_up_while_it_is_placed_leaves_nothing(fleet: Fleet) 
 def test_what_is_somebody_elses_is_told_and_left_alone(fleet: Fleet) -> None:
     theirs = UnitFile(UNITS[1], "[Service]\nExecStart=/bin/true\n")
     with serving(fleet.fake) as url:
-        Client([url]).submit(theirs, "inactive")
+        FleetClient([url]).submit(theirs, "inactive")
     with pytest.raises(UnitError, match=f"fleet has a unit {UNITS[1]} already"):
         fleet.place()
     fleet.end()

@@ -37,11 +37,11 @@ class Here:
         return subprocess.run(argv, check=True, capture_output=True).stdout.decode(errors="replace")
 
 
-def seen(folder: Path) -> list[watcher.Finding]:
+def seen(folder: Path) -> list[watcher.NodeFinding]:
     return look(cast(Link, Here()), ONE.name, [str(folder)])
 
 
-def seen_in(said: str) -> list[watcher.Finding]:
+def seen_in(said: str) -> list[watcher.NodeFinding]:
     class Said:
         def ask(self, argv: Sequence[str], within: float = 0) -> str:
             return said

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from units.placement.backfill import STAYS, Running, Start, Waiting, next_to_start
-from units.placement.capacity import Need, Node, Room, Use
+from units.placement.capacity import Need, Offer, Room, Use
 from units.placement.place import Ask, Policy, Ranks, place
 
 PACK = Policy.PACK
-NODES = (Node("node1", 4), Node("node2", 4))
+NODES = (Offer("node1", 4), Offer("node2", 4))
 
 
 def job(name: str, *slots: int, timeout: float | None = None, arch: str = "amd64") -> Waiting:
@@ -24,7 +24,7 @@ def running(node: str, slots: int, ends: float | None) -> Running:
     return Running((Use(node, Need(slots)),), ends)
 
 
-def started(waiting: list[Waiting], runs: list[Running], nodes: tuple[Node, ...] = NODES) -> list[str]:
+def started(waiting: list[Waiting], runs: list[Running], nodes: tuple[Offer, ...] = NODES) -> list[str]:
     """Who starts at the time 0."""
     room = Room(nodes, [use for run in runs for use in run.uses])
     return [start.job.name for start in next_to_start(waiting, runs, room, 0, PACK)]
@@ -56,7 +56,7 @@ def test_a_long_one_overtakes_on_what_the_first_leaves_over() -> None:
 
 
 def test_an_overtaker_is_placed_off_the_nodes_kept_for_the_first() -> None:
-    nodes = (Node("node1", 4), Node("node2", 4), Node("other", 3))
+    nodes = (Offer("node1", 4), Offer("node2", 4), Offer("other", 3))
     runs = [running("node1", 3, ends=100), running("node2", 4, ends=None)]
     room = Room(nodes, [use for run in runs for use in run.uses])
     starts = next_to_start([job("first", 4), job("long", 1)], runs, room, 0, PACK)
@@ -74,7 +74,7 @@ def test_two_overtakers_do_not_take_the_same_spare_slots() -> None:
 
 
 def test_what_a_short_overtaker_took_is_not_spare_any_more() -> None:
-    nodes = (Node("node1", 4), Node("node2", 3))
+    nodes = (Offer("node1", 4), Offer("node2", 3))
     runs = [running("node1", 2, ends=100), running("node2", 2, ends=100)]
     waiting = [job("first", 3, 3), job("short", 2, timeout=50), job("long", 1)]
     assert started(waiting, runs, nodes) == ["short"]
@@ -82,7 +82,7 @@ def test_what_a_short_overtaker_took_is_not_spare_any_more() -> None:
 
 
 def test_while_no_end_is_known_nothing_takes_what_the_first_could_use() -> None:
-    nodes = (*NODES, Node("small", 1), Node("arm", 8, arch="arm64"))
+    nodes = (*NODES, Offer("small", 1), Offer("arm", 8, arch="arm64"))
     runs = [running("node1", 4, ends=None)]
     waiting = [
         job("first", 4, 4),
@@ -95,7 +95,7 @@ def test_while_no_end_is_known_nothing_takes_what_the_first_could_use() -> None:
 
 
 def test_a_first_that_waits_for_a_drained_node_or_a_service_holds_nobody_up() -> None:
-    drained = (NODES[0], Node("node2", 4, closed="drained"))
+    drained = (NODES[0], Offer("node2", 4, closed="drained"))
     assert started([job("both", 4, 4), job("one", 4)], [], drained) == ["one"]
     served = [running("node1", 1, ends=STAYS)]
     assert started([job("both", 4, 4), job("one", 4)], served) == ["one"]
@@ -122,7 +122,7 @@ def test_the_room_that_is_given_stays_as_it_is() -> None:
 class Simulation:
     """Time goes from event to event: an arrival or an end. Runs last as long as is given for them."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[Offer, ...]
     policy: Policy
     lasts: dict[str, float]
     waiting: list[Waiting] = field(default_factory=list)
@@ -195,7 +195,7 @@ elastic = some.builds(
 )
 nodes = some.lists(
     some.tuples(some.integers(1, 6), some.none() | some.integers(2, 5)), min_size=1, max_size=4
-).map(lambda drawn: tuple(Node(f"node{at}", *size) for at, size in enumerate(drawn)))
+).map(lambda drawn: tuple(Offer(f"node{at}", *size) for at, size in enumerate(drawn)))
 # What each lasts, how much longer its timeout is (None: it has none), and the time since the one before.
 jobs = some.lists(
     some.tuples(
@@ -207,7 +207,7 @@ jobs = some.lists(
 Drawn = list[tuple[Ask | Ranks, int, "int | None", int]]
 
 
-def simulate(kind: type[Simulation], nodes: tuple[Node, ...], drawn: Drawn, policy: Policy) -> Simulation:
+def simulate(kind: type[Simulation], nodes: tuple[Offer, ...], drawn: Drawn, policy: Policy) -> Simulation:
     """Only jobs that fit the empty nodes, as a push makes sure."""
     fitting = [one for one in drawn if place(one[0], Room(nodes), policy) is not None]
     arrivals: list[tuple[float, Waiting]] = []
@@ -228,7 +228,7 @@ policies = some.sampled_from(list(Policy))
 
 @given(nodes, jobs, policies)
 def test_what_fits_the_empty_nodes_starts_in_the_end(
-    nodes: tuple[Node, ...], drawn: Drawn, policy: Policy
+    nodes: tuple[Offer, ...], drawn: Drawn, policy: Policy
 ) -> None:
     simulation = simulate(Simulation, nodes, drawn, policy)
     assert simulation.begun.keys() == simulation.lasts.keys()
@@ -237,7 +237,7 @@ def test_what_fits_the_empty_nodes_starts_in_the_end(
 @settings(max_examples=200)
 @given(nodes, jobs, policies)
 def test_the_first_is_never_delayed_by_one_that_overtakes(
-    nodes: tuple[Node, ...], drawn: Drawn, policy: Policy
+    nodes: tuple[Offer, ...], drawn: Drawn, policy: Policy
 ) -> None:
     simulation = simulate(Promises, nodes, drawn, policy)
     assert isinstance(simulation, Promises)
@@ -247,7 +247,7 @@ def test_the_first_is_never_delayed_by_one_that_overtakes(
 
 @given(nodes, jobs, policies)
 def test_without_known_ends_jobs_of_one_size_start_in_order(
-    nodes: tuple[Node, ...], drawn: Drawn, policy: Policy
+    nodes: tuple[Offer, ...], drawn: Drawn, policy: Policy
 ) -> None:
     same = [(drawn[0][0], seconds, None, since) for _, seconds, _, since in drawn]
     begun = simulate(Simulation, nodes, same, policy).begun

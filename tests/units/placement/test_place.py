@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from units.placement.capacity import Need, Node, Room, Use
+from units.placement.capacity import Need, Offer, Room, Use
 from units.placement.explain import never_fits, why_not
 from units.placement.place import Ask, Placement, Policy, Ranks, place
 
 G = 1 << 30
 PACK, SPREAD = Policy.PACK, Policy.SPREAD
 
-FOUR_TWO = (Node("node1", 4), Node("node2", 2))
+FOUR_TWO = (Offer("node1", 4), Offer("node2", 2))
 
 needs = some.builds(Need, some.integers(1, 6), some.integers(0, 3).map(lambda gigabytes: gigabytes * G))
 arches = some.sampled_from(["amd64", "amd64", "arm64"])
@@ -28,11 +28,11 @@ policies = some.sampled_from(list(Policy))
 
 
 @some.composite
-def clusters(draw: some.DrawFn, most: int = 5) -> tuple[Node, ...]:
+def clusters(draw: some.DrawFn, most: int = 5) -> tuple[Offer, ...]:
     memory, closed = some.integers(0, 8).map(lambda n: n * G), some.sampled_from(["", "away"])
     sizes = some.tuples(some.integers(1, 9), some.none() | memory, arches, closed)
     drawn = draw(some.lists(sizes, min_size=1, max_size=most))
-    return tuple(Node(f"node{at}", *size) for at, size in enumerate(drawn, start=1))
+    return tuple(Offer(f"node{at}", *size) for at, size in enumerate(drawn, start=1))
 
 
 def slaves(*slots: int, memory: int = 0) -> Ask:
@@ -44,7 +44,7 @@ def nodes_of(placement: Placement | None) -> list[str]:
     return [use.node for use in placement]
 
 
-def holds(nodes: tuple[Node, ...], placement: Placement, arch: str) -> bool:
+def holds(nodes: tuple[Offer, ...], placement: Placement, arch: str) -> bool:
     """Whether these nodes, empty, can carry it."""
     by_name = {node.name: node for node in nodes}
     slots: Counter[str] = Counter()
@@ -62,13 +62,13 @@ def holds(nodes: tuple[Node, ...], placement: Placement, arch: str) -> bool:
 
 
 def test_pack_takes_the_node_with_the_least_left_over() -> None:
-    room = Room([Node("large", 16), Node("small", 4), Node("tiny", 1)])
+    room = Room([Offer("large", 16), Offer("small", 4), Offer("tiny", 1)])
     assert nodes_of(place(slaves(3), room, PACK)) == ["small"]
     assert nodes_of(place(slaves(2, 2, 2), room, PACK)) == ["small", "small", "large"]
 
 
 def test_spread_takes_the_emptiest_node_each_time() -> None:
-    room = Room([Node("node1", 4), Node("node2", 4), Node("node3", 3)])
+    room = Room([Offer("node1", 4), Offer("node2", 4), Offer("node3", 3)])
     assert nodes_of(place(slaves(1, 1, 1), room, SPREAD)) == ["node1", "node2", "node1"]
 
 
@@ -79,31 +79,31 @@ def test_what_runs_already_is_not_free() -> None:
 
 
 def test_of_nodes_with_equal_slots_pack_takes_the_one_with_the_least_memory() -> None:
-    room = Room([Node("much", 4, 8 * G), Node("untold", 4), Node("little", 4, 2 * G)])
+    room = Room([Offer("much", 4, 8 * G), Offer("untold", 4), Offer("little", 4, 2 * G)])
     assert nodes_of(place(slaves(1, memory=G), room, PACK)) == ["little"]
     assert nodes_of(place(slaves(1, memory=4 * G), room, PACK)) == ["much"]
 
 
 def test_memory_is_taken_like_slots() -> None:
-    room = Room([Node("node1", 8, 4 * G), Node("node2", 8, 2 * G)])
+    room = Room([Offer("node1", 8, 4 * G), Offer("node2", 8, 2 * G)])
     assert nodes_of(place(slaves(1, 1, 1, memory=2 * G), room, PACK)) == ["node2", "node1", "node1"]
     assert place(slaves(1, 1, 1, 1, memory=2 * G), room, PACK) is None
 
 
 def test_ties_go_by_the_order_of_nodes() -> None:
-    nodes = [Node("b", 4), Node("a", 4), Node("c", 4)]
+    nodes = [Offer("b", 4), Offer("a", 4), Offer("c", 4)]
     for policy in Policy:
         assert nodes_of(place(slaves(2), Room(nodes), policy)) == ["b"]
 
 
 def test_a_closed_node_and_one_of_another_architecture_get_nothing() -> None:
-    room = Room([Node("drained", 8, closed="drained"), Node("arm", 8, arch="arm64"), Node("node1", 2)])
+    room = Room([Offer("drained", 8, closed="drained"), Offer("arm", 8, arch="arm64"), Offer("node1", 2)])
     assert nodes_of(place(slaves(1, 1), room, SPREAD)) == ["node1", "node1"]
     assert place(slaves(1, 1, 1), room, SPREAD) is None
 
 
 def test_unequal_slaves_fit_where_one_by_one_would_fail() -> None:
-    placement = place(slaves(3, 3, 2, 2), Room([Node("four", 4), Node("six", 6)]), PACK)
+    placement = place(slaves(3, 3, 2, 2), Room([Offer("four", 4), Offer("six", 6)]), PACK)
     assert nodes_of(placement) == ["six", "six", "four", "four"]
 
 
@@ -113,14 +113,14 @@ def test_a_job_that_asks_for_nothing_is_never_short_of_it() -> None:
 
 
 def test_a_node_that_was_made_smaller_than_its_use_has_nothing_free() -> None:
-    room = Room([Node("node1", 2)], [Use("node1", Need(4))])
+    room = Room([Offer("node1", 2)], [Use("node1", Need(4))])
     assert (room.left("node1"), room.free("amd64")) == ((0, room.left("node1")[1]), 0)
     room.give_back(Use("node1", Need(3)))
     assert (room.left("node1")[0], room.free("amd64")) == (1, 1)
 
 
 def test_uses_of_nodes_that_are_closed_or_gone_change_nothing() -> None:
-    room = Room([Node("node1", 2), Node("node2", 2, closed="drained")])
+    room = Room([Offer("node1", 2), Offer("node2", 2, closed="drained")])
     for name in ("node2", "gone"):
         room.take(Use(name, Need(1)))
         room.give_back(Use(name, Need(1)))
@@ -128,22 +128,22 @@ def test_uses_of_nodes_that_are_closed_or_gone_change_nothing() -> None:
 
 
 def test_ranks_take_one_node_when_one_has_room_and_the_tightest_such() -> None:
-    room = Room([Node("large", 16), Node("small", 8), Node("tiny", 2)])
+    room = Room([Offer("large", 16), Offer("small", 8), Offer("tiny", 2)])
     assert place(Ranks(8), room, PACK) == (Use("small", Need(8)),)
 
 
 def test_ranks_take_the_fewest_nodes_in_even_shares() -> None:
-    room = Room([Node("node1", 8), Node("node2", 8), Node("node3", 8)])
+    room = Room([Offer("node1", 8), Offer("node2", 8), Offer("node3", 8)])
     assert place(Ranks(10), room, PACK) == (Use("node1", Need(5)), Use("node2", Need(5)))
 
 
 def test_ranks_take_what_the_roomiest_nodes_have_when_even_shares_do_not_fit() -> None:
-    room = Room([Node("small", 2), Node("middle", 6), Node("large", 16)])
+    room = Room([Offer("small", 2), Offer("middle", 6), Offer("large", 16)])
     assert place(Ranks(21), room, PACK) == (Use("large", Need(15)), Use("middle", Need(6)))
 
 
 def test_ranks_are_whole_and_each_slave_has_its_memory() -> None:
-    room = Room([Node("odd", 5, 8 * G), Node("poor", 8, G), Node("node3", 4, 4 * G)])
+    room = Room([Offer("odd", 5, 8 * G), Offer("poor", 8, G), Offer("node3", 4, 4 * G)])
     assert place(Ranks(4, cpus_per_rank=2, memory=2 * G), room, PACK) == (
         Use("node3", Need(4, 2 * G)),
         Use("odd", Need(4, 2 * G)),
@@ -153,7 +153,7 @@ def test_ranks_are_whole_and_each_slave_has_its_memory() -> None:
 
 @given(clusters(), some.lists(anything, max_size=5), policies)
 def test_no_node_is_ever_over_its_slots_or_memory_or_of_another_architecture(
-    nodes: tuple[Node, ...], asked: list[Ask | Ranks], policy: Policy
+    nodes: tuple[Offer, ...], asked: list[Ask | Ranks], policy: Policy
 ) -> None:
     room = Room(nodes)
     by_arch: dict[str, Placement] = {}
@@ -167,7 +167,7 @@ def test_no_node_is_ever_over_its_slots_or_memory_or_of_another_architecture(
 
 @given(clusters(), anything, policies)
 def test_all_slaves_get_a_node_or_none_does(
-    nodes: tuple[Node, ...], ask: Ask | Ranks, policy: Policy
+    nodes: tuple[Offer, ...], ask: Ask | Ranks, policy: Policy
 ) -> None:
     placement = place(ask, Room(nodes), policy)
     if placement is None:
@@ -183,7 +183,7 @@ def test_all_slaves_get_a_node_or_none_does(
 
 @given(clusters(most=3), asks, policies)
 def test_a_placement_is_found_exactly_when_there_is_one(
-    nodes: tuple[Node, ...], ask: Ask, policy: Policy
+    nodes: tuple[Offer, ...], ask: Ask, policy: Policy
 ) -> None:
     names = [node.name for node in nodes]
     every = product(names, repeat=len(ask.needs))
@@ -194,7 +194,7 @@ def test_a_placement_is_found_exactly_when_there_is_one(
 
 @given(clusters(), some.lists(anything, max_size=4), anything, policies)
 def test_a_room_is_as_before_after_placing_and_after_giving_back(
-    nodes: tuple[Node, ...], before: list[Ask | Ranks], ask: Ask | Ranks, policy: Policy
+    nodes: tuple[Offer, ...], before: list[Ask | Ranks], ask: Ask | Ranks, policy: Policy
 ) -> None:
     room = Room(nodes)
     uses = [use for earlier in before for use in place(earlier, room, policy) or ()][:1]
@@ -210,7 +210,7 @@ def test_a_room_is_as_before_after_placing_and_after_giving_back(
 
 
 @given(clusters(), needs, arches)
-def test_pack_leaves_the_least_and_spread_the_most(nodes: tuple[Node, ...], need: Need, arch: str) -> None:
+def test_pack_leaves_the_least_and_spread_the_most(nodes: tuple[Offer, ...], need: Need, arch: str) -> None:
     ask = Ask((need,), arch)
     left = {
         node.name: node.slots - need.slots for node in nodes if holds(nodes, (Use(node.name, need),), arch)
@@ -222,7 +222,7 @@ def test_pack_leaves_the_least_and_spread_the_most(nodes: tuple[Node, ...], need
 
 
 def test_what_never_fits_is_told_with_what_is_missing() -> None:
-    nodes = (Node("node1", 4, 2 * G), Node("node2", 2, G), Node("arm", 64, arch="arm64"))
+    nodes = (Offer("node1", 4, 2 * G), Offer("node2", 2, G), Offer("arm", 64, arch="arm64"))
     told = {
         slaves(8, 8, 8): "needs 3 slaves of 8 slots; the largest node, node1, has 4",
         slaves(1, memory=3 * G): "needs 1 slot with 3G; of nodes with 1 slot, node1 has the most memory: 2G",
@@ -249,7 +249,7 @@ def test_what_waits_is_told_with_what_is_free() -> None:
     assert why_not(slaves(8, 8, memory=2 * G), FOUR_TWO) == (
         "needs 2 slaves of 8 slots with 2G each; free: node1 4, node2 2"
     )
-    nodes = (Node("node1", 4, 3 * G), Node("node2", 2))
+    nodes = (Offer("node1", 4, 3 * G), Offer("node2", 2))
     assert why_not(slaves(3, memory=3 * G), nodes, [Use("node1", Need(1, 512 << 20))]) == (
         "needs 3 slots with 3G; free: node1 3 with 2.5G, node2 2"
     )
@@ -257,13 +257,13 @@ def test_what_waits_is_told_with_what_is_free() -> None:
 
 
 def test_of_many_nodes_the_first_few_are_told() -> None:
-    nodes = [Node(f"node{at}", 2) for at in range(1, 101)]
+    nodes = [Offer(f"node{at}", 2) for at in range(1, 101)]
     assert why_not(slaves(3), nodes).endswith("node5 2, node6 2 and 94 more")
 
 
 @given(clusters(), anything)
 def test_what_is_refused_has_a_sentence_and_what_is_not_fits_the_empty_nodes(
-    nodes: tuple[Node, ...], ask: Ask | Ranks
+    nodes: tuple[Offer, ...], ask: Ask | Ranks
 ) -> None:
     fits = place(ask, Room(replace(node, closed="") for node in nodes), PACK) is not None
     assert bool(never_fits(ask, nodes)) != fits
@@ -271,6 +271,6 @@ def test_what_is_refused_has_a_sentence_and_what_is_not_fits_the_empty_nodes(
 
 @pytest.mark.parametrize("policy", list(Policy))
 def test_the_same_input_gives_the_same_placement(policy: Policy) -> None:
-    nodes = [Node(f"node{at}", 4 + at % 3, (1 + at % 2) * 8 * G) for at in range(30)]
+    nodes = [Offer(f"node{at}", 4 + at % 3, (1 + at % 2) * 8 * G) for at in range(30)]
     placements = {place(slaves(3, 3, 2, 2, memory=G), Room(nodes), policy) for _ in range(3)}
     assert len(placements) == 1
