@@ -72,7 +72,7 @@ def etcd(folder: Path, host: str) -> Iterator[str]:
     """One without a password, as the scripts had it."""
     url = f"http://{host}:{PORT}"
     words = (
-        etcd_program.binary(), "--data-dir", str(folder), "--enable-v2", "--listen-client-urls", url,
+        etcd_program.newest().path, "--data-dir", str(folder), "--enable-v2", "--listen-client-urls", url,
         "--advertise-client-urls", url, "--listen-peer-urls", "http://127.0.0.1:0", "--log-level", "error",
     )  # fmt: skip
     with subprocess.Popen(words) as server:
