@@ -17,7 +17,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from support.containers.runtimes import forget_images
 from support.nap_home import NapHome
 
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 from receiver.builds import image_registry
 from receiver.builds.stacks.records import StackRecords
 from receiver.home import settings

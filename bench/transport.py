@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from support.local_engine import EngineLab
 
-from buildpacks.stack_wheel import install
+from buildpacks.stacks.mpi_wheel import install
 from units.job import Job
 
 ROUNDS = 5

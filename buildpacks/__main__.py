@@ -11,10 +11,13 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from buildpacks import build, commands, linkage, manifest, program, stacks
+from buildpacks import build
 from buildpacks.detect import describe, detect
 from buildpacks.errors import BuildpackError
+from buildpacks.mpi_xml import manifest
+from buildpacks.packs import commands, program
 from buildpacks.plan import Plan
+from buildpacks.stacks import choice, linkage
 
 _USAGE = "usage: python -m buildpacks detect DIR | compile DIR CACHE_DIR ENV_DIR | release DIR"
 
@@ -52,7 +55,7 @@ def _compile(tree: Path, cache: Path, env_dir: Path) -> None:
         raise BuildpackError("a Dockerfile needs containers", "Build it with docker or podman.")
     _say(describe(plan))
     home = os.environ.get("NAP_HOME")
-    stack = stacks.find(plan.stack, plan.languages, (Path(home) if home else cache) / "stacks", say=_say)
+    stack = choice.find(plan.stack, plan.languages, (Path(home) if home else cache) / "stacks", say=_say)
     env = build.environment(stack, {**os.environ, **_variables(env_dir)})
     folders = build.Folders(tree, cache, env_dir)
     ldd = linkage.on_this_machine(dict(stack.env))

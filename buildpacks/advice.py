@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildpacks.manifest import Manifest, layout
+from buildpacks.mpi_xml.manifest import Manifest, layout
 
 _UNSAID = "The lines above say why."
 

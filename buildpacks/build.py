@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from buildpacks import commands, layout, line_ends, linkage, program
+from buildpacks import layout
 from buildpacks.detect import Buildpack
 from buildpacks.errors import BuildpackError
+from buildpacks.packs import commands, line_ends, program
 from buildpacks.plan import Plan, Step
-from buildpacks.stack import Stack
+from buildpacks.stacks import linkage
+from buildpacks.stacks.stack import Stack
 
 Execute = Callable[[Step, tuple[str, ...]], None]
 

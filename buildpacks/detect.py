@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from buildpacks import folder, layout, profile
-from buildpacks.dockerfile import Dockerfile
+from buildpacks import layout
 from buildpacks.errors import BuildpackError
-from buildpacks.kinds import BuildSide, HowToBuild, HowToRun, RunSide
-from buildpacks.maven import Maven
-from buildpacks.mpi import Mpi
+from buildpacks.packs import folder, profile
+from buildpacks.packs.contract import BuildSide, HowToBuild, HowToRun, RunSide
+from buildpacks.packs.dockerfile import Dockerfile
+from buildpacks.packs.maven import Maven
+from buildpacks.packs.mpi import Mpi
 from buildpacks.plan import Plan
 
 BUILDERS: tuple[BuildSide, ...] = (Dockerfile(), Maven(), Mpi())

@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from buildpacks import folder
 from buildpacks.errors import BuildpackError
+from buildpacks.packs import folder
 from buildpacks.plan import WEB, Plan
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from buildpacks.manifest import Manifest
+from buildpacks.mpi_xml.manifest import Manifest
 
 WEB = "web"
 

@@ -19,7 +19,7 @@ MEANS_ANOTHER_THING = {
     ("receiver/nodes/facts.py", "systemd"),
     ("receiver/nodes/checks.py", "systemd"),
     ("units/render.py", "systemd"),
-    ("buildpacks/commands.py", "local"),
+    ("buildpacks/packs/commands.py", "local"),
     ("receiver/home/settings.py", "containers"),
 }
 

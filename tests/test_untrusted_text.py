@@ -17,7 +17,7 @@ from support.plans import PLANS, STACK
 
 from buildpacks import image_text
 from buildpacks.errors import BuildpackError
-from buildpacks.manifest import parse
+from buildpacks.mpi_xml.manifest import parse
 from receiver import repository as git
 from receiver.errors import ReceiverError
 from receiver.home.settings import load

@@ -10,7 +10,7 @@ from buildpacks import advice
 from buildpacks.build import Folders
 from buildpacks.detect import Buildpack
 from buildpacks.plan import Plan
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 from receiver.text.output import Say
 from registry.images.trees import Image, ImageStore
 from units.job import Pairs

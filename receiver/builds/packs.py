@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from buildpacks import folder
+from buildpacks.packs import folder
 from receiver.home.paths import Home
 from units.capsule.command import argv_inside
 

@@ -7,13 +7,15 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from buildpacks import advice, commands, linkage, packages, stacks
+from buildpacks import advice
 from buildpacks.build import BuildSite, Execute, carry_out
 from buildpacks.build import environment as with_stack
 from buildpacks.detect import Buildpack
 from buildpacks.errors import BuildpackError
+from buildpacks.packs import commands
 from buildpacks.plan import Plan, Step
-from buildpacks.stack import Stack
+from buildpacks.stacks import choice, linkage, packages
+from buildpacks.stacks.stack import Stack
 from receiver.builds import mirrors
 from receiver.builds.builder import Work, remark
 from receiver.errors import ReceiverError
@@ -45,7 +47,7 @@ class MachineBuilder:
                 "push without the Dockerfile, or on the receiver: nap up --engine containers",
             )
         packages.check(plan.packages)
-        return stacks.find(plan.stack, plan.languages, self._home.stacks, self._settings.mpi, say)
+        return choice.find(plan.stack, plan.languages, self._home.stacks, self._settings.mpi, say)
 
     def build(self, pack: Buildpack, plan: Plan, stack: Stack, work: Work) -> tuple[Image, Plan]:
         tree = work.folders.tree

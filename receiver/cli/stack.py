@@ -39,7 +39,7 @@ def build(names: tuple[str, ...], anew: bool) -> None:
       nap stack build
       nap stack build openmpi --anew
     """
-    from buildpacks.image_stacks import KINDS, named
+    from buildpacks.stacks.image_stacks import KINDS, named
 
     for name in names:
         named(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from buildpacks.plan import Plan
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 from receiver.builds.builder import Builder
 from receiver.home.paths import Home
 from receiver.home.settings import Settings

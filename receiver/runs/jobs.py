@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from buildpacks import folder, program
-from buildpacks.manifest import Manifest, layout, may_be_split, override
+from buildpacks.mpi_xml.manifest import Manifest, layout, may_be_split, override
+from buildpacks.packs import folder, program
 from buildpacks.plan import WEB, Plan
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 from receiver.errors import ReceiverError
 from receiver.home.paths import Home
 from receiver.ledger.ledger import Run

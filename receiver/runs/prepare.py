@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from buildpacks import folder
 from buildpacks.build import Folders
 from buildpacks.detect import describe, detect
+from buildpacks.packs import folder
 from buildpacks.plan import Plan, from_json, to_json
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 from receiver import repository
 from receiver.builds.builder import Builder, Work
 from receiver.builds.packs import enclosing

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from buildpacks.advice import Listener, of_program, of_ranks
-from buildpacks.manifest import Manifest
+from buildpacks.mpi_xml.manifest import Manifest
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,11 @@
 import pytest
 from support.trees import plant
 
-from buildpacks import build, compile_line, program, python_step
-from buildpacks.manifest import Manifest, parse
+from buildpacks import build
+from buildpacks.mpi_xml.manifest import Manifest, parse
+from buildpacks.packs import compile_line, program, python_step
 from buildpacks.plan import Plan, Step
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 
 
 def shown(*sources, **fields):

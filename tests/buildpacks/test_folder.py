@@ -5,10 +5,12 @@ import subprocess
 import pytest
 from support.trees import THREE_KEYS, plant, refusal
 
-from buildpacks import build, folder, linkage, stacks
+from buildpacks import build
 from buildpacks.detect import describe, detect
 from buildpacks.errors import BuildpackError
+from buildpacks.packs import folder
 from buildpacks.plan import Process, from_json, to_json
+from buildpacks.stacks import choice, linkage
 
 LUA = {
     "bin/detect": '#!/bin/sh\n[ -f "$1/main.lua" ] && echo Lua\n',
@@ -44,7 +46,7 @@ def test_a_pack_plans_builds_and_releases(tmp_path):
     env = plant(tmp_path / "env", {"GREETING": "hello"})
     buildpack = detect(tree, [pack(tmp_path / "lua")])
     plan = buildpack.plan(tree)
-    stack = stacks.find(plan.stack, plan.languages, tmp_path / "stacks")
+    stack = choice.find(plan.stack, plan.languages, tmp_path / "stacks")
     folders = build.Folders(tree, tmp_path / "cache", env)
     execute = build.in_the_open(tree, build.environment(stack, {"PATH": "/usr/bin:/bin"}), str)
     site = build.BuildSite(folders, execute, linkage.on_this_machine({}))

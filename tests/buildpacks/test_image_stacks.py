@@ -4,10 +4,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from buildpacks import debian_base, image_stacks
 from buildpacks.errors import BuildpackError
-from buildpacks.image_stacks import KINDS, STAGES, Recipe
 from buildpacks.plan import Plan
+from buildpacks.stacks import debian_base, image_stacks
+from buildpacks.stacks.image_stacks import KINDS, STAGES, Recipe
 
 
 def plan(stack="openmpi", languages=("C",), packages=()):

@@ -5,7 +5,7 @@ from support.trees import plant, refusal
 
 from buildpacks.errors import BuildpackError
 from buildpacks.layout import find_product, land
-from buildpacks.manifest import Manifest, layout, may_be_split, override
+from buildpacks.mpi_xml.manifest import Manifest, layout, may_be_split, override
 
 
 @pytest.mark.parametrize(

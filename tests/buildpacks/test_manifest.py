@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from support.trees import THREE_KEYS, plant, refusal
 
 from buildpacks.errors import BuildpackError
-from buildpacks.manifest import Manifest, override, parse, read
-from buildpacks.manifest_schema import KEYS
+from buildpacks.mpi_xml.manifest import Manifest, override, parse, read
+from buildpacks.mpi_xml.schema import KEYS
 
 
 def test_three_keys_are_a_complete_manifest():

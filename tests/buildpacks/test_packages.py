@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from buildpacks import packages
 from buildpacks.errors import BuildpackError
+from buildpacks.stacks import packages
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from support.trees import refusal
 
 from buildpacks.errors import BuildpackError
+from buildpacks.packs.profile import parse
 from buildpacks.plan import Process
-from buildpacks.profile import parse
 
 
 def test_lines_are_processes_in_their_order():

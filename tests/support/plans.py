@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from buildpacks.manifest import Manifest
+from buildpacks.mpi_xml.manifest import Manifest
 from buildpacks.plan import Plan, Process
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 
 RUN = f"registry.lab:5000/nap_openmpi_run@sha256:{'a1' * 32}"
 STACK = Stack("openmpi", "Open MPI 5", "openmpi5", "image", build_image="b", run_image=RUN)

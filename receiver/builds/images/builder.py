@@ -15,7 +15,7 @@ from buildpacks import image_text
 from buildpacks.build import environment as with_stack
 from buildpacks.detect import Buildpack
 from buildpacks.plan import Plan
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 from receiver.builds.builder import Work, remark
 from receiver.builds.images import compile as compiling
 from receiver.builds.images import dockerfile, image_build, layers, push_pull

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from buildpacks import advice, linkage
+from buildpacks import advice
 from buildpacks.build import BuildSite, Execute, carry_out
 from buildpacks.build import environment as with_stack
-from buildpacks.compile_line import WRAPPERS
 from buildpacks.detect import Buildpack
 from buildpacks.errors import BuildpackError
+from buildpacks.packs.compile_line import WRAPPERS
 from buildpacks.plan import Plan, Step
-from buildpacks.stack import Stack
+from buildpacks.stacks import linkage
+from buildpacks.stacks.stack import Stack
 from receiver.builds import mirrors
 from receiver.builds.builder import Work
 from receiver.builds.images import build_container

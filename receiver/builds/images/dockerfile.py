@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from buildpacks import program
 from buildpacks.detect import Buildpack
 from buildpacks.errors import BuildpackError
+from buildpacks.packs import program
 from buildpacks.plan import Plan
 from receiver.builds.builder import Work
 from receiver.builds.images import image_build, inspect

@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from buildpacks import program
 from buildpacks.errors import BuildpackError
-from buildpacks.manifest import Manifest
-from buildpacks.stack_machine import identify
+from buildpacks.mpi_xml.manifest import Manifest
+from buildpacks.packs import program
+from buildpacks.stacks.machine_mpi import identify
 from units.job import Pairs
 from units.oci.runtime import Runtime
 

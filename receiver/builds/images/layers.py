@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from buildpacks.python_step import FOLDER as LIBRARIES
+from buildpacks.packs.python_step import FOLDER as LIBRARIES
 
 Mark = tuple[int, int]
 PROGRAM, SETTLED, APP = "program", "settled", "app"

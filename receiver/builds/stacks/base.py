@@ -8,7 +8,7 @@ import tempfile
 from collections import deque
 from pathlib import Path
 
-from buildpacks import debian_base
+from buildpacks.stacks import debian_base
 from receiver.errors import ReceiverError
 from receiver.text.heartbeat import told
 from receiver.text.output import Activity, Say, indented, stream

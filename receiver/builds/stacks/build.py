@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from buildpacks.image_stacks import Recipe
+from buildpacks.stacks.image_stacks import Recipe
 from receiver.builds.images import push_pull
 from receiver.builds.images.image_build import Making, make
 from receiver.builds.images.push_pull import Shipping

@@ -6,8 +6,8 @@ import os
 import shutil
 from pathlib import Path, PurePosixPath
 
-from buildpacks import image_stacks, stack_wheel
-from buildpacks.image_stacks import Recipe
+from buildpacks.stacks import image_stacks, mpi_wheel
+from buildpacks.stacks.image_stacks import Recipe
 from receiver.text.output import Say, indented
 
 
@@ -19,8 +19,8 @@ def fill(context: Path, recipe: Recipe, wheels: Path, say: Say) -> None:
     wheel = recipe.kind.wheel
     if wheel is None or recipe.packages:
         return
-    if stack_wheel.installed(wheel.name, wheels) is None:
-        stack_wheel.install(wheel.name, wheels, indented(say))
+    if mpi_wheel.installed(wheel.name, wheels) is None:
+        mpi_wheel.install(wheel.name, wheels, indented(say))
     for stage in image_stacks.STAGES:
         (context / "mpi" / stage).mkdir(parents=True)
     _copy(wheels / wheel.folder, context / "mpi")

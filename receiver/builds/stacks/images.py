@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from buildpacks import image_stacks
-from buildpacks.image_stacks import Recipe
 from buildpacks.plan import Plan
-from buildpacks.stack import Stack
+from buildpacks.stacks import image_stacks
+from buildpacks.stacks.image_stacks import Recipe
+from buildpacks.stacks.stack import Stack
 from receiver.builds.images import push_pull
 from receiver.builds.images.push_pull import Shipping
 from receiver.builds.stacks import base

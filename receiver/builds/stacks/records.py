@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from buildpacks import image_stacks
-from buildpacks.image_stacks import Recipe
-from buildpacks.stack import Stack
+from buildpacks.stacks import image_stacks
+from buildpacks.stacks.image_stacks import Recipe
+from buildpacks.stacks.stack import Stack
 
 
 @dataclass(frozen=True)

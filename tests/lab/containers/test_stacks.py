@@ -17,7 +17,7 @@ from support.containers.image_registry import LabRegistry
 from support.nap_home import EXAMPLES
 
 from buildpacks.plan import Plan
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 from receiver.builds.stacks import base as base_image
 from receiver.builds.stacks.images import StackImages
 from receiver.builds.stacks.records import Built, StackRecords

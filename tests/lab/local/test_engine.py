@@ -18,7 +18,7 @@ from asyncinotify import Inotify, Mask
 from support.local_engine import MPICC, EngineLab
 from support.nap_home import ROOT
 
-from buildpacks.stack_wheel import install
+from buildpacks.stacks.mpi_wheel import install
 from units.capsule import kinds, process_tree
 from units.capsule.command import argv_inside
 from units.errors import UnitError

@@ -13,7 +13,7 @@ import pytest
 from support.local_engine import MPICC, EngineLab
 from support.nap_home import EXAMPLES
 
-from buildpacks.stack_wheel import install
+from buildpacks.stacks.mpi_wheel import install
 from units.capsule import kinds
 
 pytestmark = [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.nap_home import App, NapHome
 
-from buildpacks.stack_wheel import WHEELS
+from buildpacks.stacks.mpi_wheel import WHEELS
 
 pytestmark = pytest.mark.lab
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from buildpacks.image_stacks import Recipe
+from buildpacks.stacks.image_stacks import Recipe
 from receiver.builds.stacks import retire
 from receiver.builds.stacks.records import Built, StackRecords
 from receiver.builds.stacks.retire import Retiring

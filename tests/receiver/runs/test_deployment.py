@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from buildpacks.plan import Plan, Process, to_json
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 from receiver.home.paths import Home
 from receiver.ledger.ledger import Ledger, Run
 from receiver.runs import deployment as module

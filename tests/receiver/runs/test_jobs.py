@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from buildpacks.errors import BuildpackError
-from buildpacks.manifest import Manifest
+from buildpacks.mpi_xml.manifest import Manifest
 from buildpacks.plan import Plan, Process
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 from receiver.builds import mirrors, trees
 from receiver.errors import ReceiverError
 from receiver.home import settings

@@ -13,7 +13,7 @@ from typing import Any
 from support.containers.home import SharedStacks
 from support.local_engine import Ended, finished
 
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 from units import launching, names
 from units.containers.engine import ContainersEngine
 from units.job import Handle, Job, Mpi, Process

@@ -11,7 +11,7 @@ from support.containers.runtimes import forget_images
 from support.nap_home import NapHome
 
 from buildpacks.plan import Plan
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 from receiver.builds import image_registry
 from receiver.builds.stacks.images import StackImages
 from receiver.home import settings

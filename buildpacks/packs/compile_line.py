@@ -3,10 +3,10 @@
 import shlex
 from collections.abc import Sequence
 
-from buildpacks import sources
-from buildpacks.manifest import Manifest
+from buildpacks.mpi_xml import sources
+from buildpacks.mpi_xml.manifest import Manifest
+from buildpacks.mpi_xml.sources import CXX, FORTRAN, C
 from buildpacks.plan import Step
-from buildpacks.sources import CXX, FORTRAN, C
 
 WRAPPERS = {C: "mpicc", CXX: "mpicxx", FORTRAN: "mpifort"}
 _DEFAULT_FLAGS = ("-O2",)

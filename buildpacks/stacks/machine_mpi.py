@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from buildpacks import probe
-from buildpacks.stack import Stack
+from buildpacks.stacks import probe
+from buildpacks.stacks.stack import Stack
 
 _TITLES = {"openmpi": "Open MPI", "mpich": "MPICH"}
 _VERSIONS = {

@@ -12,11 +12,12 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from buildpacks import debian_base, sources, stack_machine
 from buildpacks.errors import BuildpackError
+from buildpacks.mpi_xml import sources
 from buildpacks.plan import Plan
-from buildpacks.stack import Stack
-from buildpacks.stack_wheel import WHEELS, Wheel
+from buildpacks.stacks import debian_base, machine_mpi
+from buildpacks.stacks.mpi_wheel import WHEELS, Wheel
+from buildpacks.stacks.stack import Stack
 
 FOLDER = Path(__file__).with_name("dockerfiles")
 STAGES = ("run", "build")
@@ -138,7 +139,7 @@ def stack(recipe: Recipe, build_image: str, run_image: str, told: str = "") -> S
     kind = recipe.kind
     title, flavour = kind.title, kind.flavour
     if not flavour:
-        title, flavour = stack_machine.identify(kind.mpi, told) or (kind.title, "plain")
+        title, flavour = machine_mpi.identify(kind.mpi, told) or (kind.title, "plain")
     return Stack(
         name=recipe.name,
         title=title,

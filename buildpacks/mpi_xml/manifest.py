@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from buildpacks import script_text, sources
 from buildpacks.errors import BuildpackError
-from buildpacks.manifest_schema import BY_NAME, MOST_RANKS, Key
-from buildpacks.values import Raw
+from buildpacks.mpi_xml import script_text, sources
+from buildpacks.mpi_xml.schema import BY_NAME, MOST_RANKS, Key
+from buildpacks.mpi_xml.values import Raw
 
 NAME = "mpi.xml"
 OPTIONS = ("hosts", "np", "slots", "args", "timeout")
@@ -47,7 +47,7 @@ def parse(data: bytes, compiles: bool = True) -> Manifest:
     Raises:
         BuildpackError: anything in it is not as the table of keys says.
     """
-    from buildpacks import yaml_text
+    from buildpacks.mpi_xml import yaml_text
 
     fields: dict[str, Any] = {}
     for name, entry in yaml_text.read(_text(data), NAME).items():
@@ -137,7 +137,7 @@ def _text(data: bytes) -> str:
 
 
 def _key(name: str, line: int) -> Key:
-    from buildpacks.yaml_text import shorten
+    from buildpacks.mpi_xml.yaml_text import shorten
 
     if name not in BY_NAME:
         raise BuildpackError(
@@ -161,7 +161,7 @@ def _read(key: Key, raw: Raw, where: str) -> object:
 
 
 def _found(raw: Raw) -> str:
-    from buildpacks.yaml_text import shorten
+    from buildpacks.mpi_xml.yaml_text import shorten
 
     if isinstance(raw, str):
         return f"is `{shorten(raw)}`" if raw else "has no value"

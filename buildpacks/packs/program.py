@@ -5,8 +5,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from buildpacks import python_step, script_text, sources
-from buildpacks.manifest import Manifest
+from buildpacks.mpi_xml import script_text, sources
+from buildpacks.mpi_xml.manifest import Manifest
+from buildpacks.packs import python_step
 from buildpacks.plan import Plan
 
 _INTERPRETERS = {".py": ("python3",), ".jar": ("java", "-jar")}

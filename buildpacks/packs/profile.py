@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from buildpacks import sources
 from buildpacks.errors import BuildpackError
+from buildpacks.mpi_xml import sources
 from buildpacks.plan import Process
 
 NAMES = ("profile", "Procfile")

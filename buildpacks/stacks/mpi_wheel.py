@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from buildpacks.errors import BuildpackError
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 
 Say = Callable[[str], None]
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
-from buildpacks import sources
 from buildpacks.errors import BuildpackError
-from buildpacks.kinds import HowToBuild, Released
-from buildpacks.manifest import Manifest
+from buildpacks.mpi_xml import sources
+from buildpacks.mpi_xml.manifest import Manifest
+from buildpacks.packs.contract import HowToBuild, Released
 from buildpacks.plan import WEB, Process
 
 _RUN = re.compile(r"\s*(?:ONBUILD\s+)?RUN\b", re.IGNORECASE)

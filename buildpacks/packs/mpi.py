@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from buildpacks import compile_line, manifest, python_step, sources
-from buildpacks.kinds import HowToBuild, HowToRun, Released
-from buildpacks.manifest import Manifest
+from buildpacks.mpi_xml import manifest, sources
+from buildpacks.mpi_xml.manifest import Manifest
+from buildpacks.packs import compile_line, python_step
+from buildpacks.packs.contract import HowToBuild, HowToRun, Released
 from buildpacks.plan import Step
 
 

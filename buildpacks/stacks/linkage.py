@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from buildpacks.errors import BuildpackError
-from buildpacks.stack import Stack
+from buildpacks.stacks.stack import Stack
 
 Ldd = Callable[[Path], str]
 """What `ldd` prints of a program of the tree, where the program is to run."""

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from buildpacks import line_ends, profile, values
 from buildpacks.errors import BuildpackError
-from buildpacks.kinds import HowToBuild, Released
-from buildpacks.manifest import Manifest
+from buildpacks.mpi_xml import values
+from buildpacks.mpi_xml.manifest import Manifest
+from buildpacks.packs import line_ends, profile
+from buildpacks.packs.contract import HowToBuild, Released
 from buildpacks.plan import Process, Step
 
 STACK = "heroku-24"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import yaml
 
 from buildpacks.errors import BuildpackError
-from buildpacks.values import Raw
+from buildpacks.mpi_xml.values import Raw
 
 _DEEPEST = 2
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from buildpacks import probe, sources, stack_machine, stack_wheel
 from buildpacks.errors import BuildpackError
-from buildpacks.stack import Stack
-from buildpacks.stack_wheel import Say, apt_line, install
+from buildpacks.mpi_xml import sources
+from buildpacks.stacks import machine_mpi, mpi_wheel, probe
+from buildpacks.stacks.mpi_wheel import Say, apt_line, install
+from buildpacks.stacks.stack import Stack
 
 __all__ = ["ORIGINS", "Stack", "find", "install"]
 
@@ -41,7 +42,7 @@ def find(
     """
     if name in ("plain", "maven"):
         stack = Stack(name, "this machine", "plain", "machine", key=name)
-    elif name in stack_wheel.WHEELS:
+    elif name in mpi_wheel.WHEELS:
         stack = _mpi(name, languages, folder, origin, say)
     else:
         raise BuildpackError(f"there is no stack `{name}` here", "There are openmpi, mpich, maven, plain.")
@@ -49,7 +50,7 @@ def find(
 
 
 def _mpi(name: str, languages: Sequence[str], folder: Path, origin: str, say: Say) -> Stack:
-    machine = stack_machine.find(name, folder) if origin != "wheel" else None
+    machine = machine_mpi.find(name, folder) if origin != "wheel" else None
     if sources.FORTRAN in languages:
         if origin == "wheel":
             raise BuildpackError(
@@ -63,7 +64,7 @@ def _mpi(name: str, languages: Sequence[str], folder: Path, origin: str, say: Sa
         return machine
     if origin == "machine":
         raise BuildpackError(f"there is no {name} on PATH", apt_line(name))
-    return stack_wheel.installed(name, folder) or install(name, folder, say)
+    return mpi_wheel.installed(name, folder) or install(name, folder, say)
 
 
 def _with_tools(stack: Stack, languages: Sequence[str], folder: Path) -> Stack:

@@ -4,8 +4,8 @@ import zipfile
 from pathlib import Path
 
 from buildpacks.errors import BuildpackError
-from buildpacks.kinds import HowToBuild, Released
-from buildpacks.manifest import Manifest
+from buildpacks.mpi_xml.manifest import Manifest
+from buildpacks.packs.contract import HowToBuild, Released
 from buildpacks.plan import Process, Step
 
 _COMMAND = ("mvn", "-B", "-q", "-Dstyle.color=never", "-DskipTests", "package")

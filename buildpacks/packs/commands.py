@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from buildpacks import line_ends, program, sources
 from buildpacks.errors import BuildpackError
+from buildpacks.mpi_xml import sources
+from buildpacks.packs import line_ends, program
 from buildpacks.plan import Plan
 
 Finds = Callable[[str], bool]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from buildpacks.manifest import Manifest
+from buildpacks.mpi_xml.manifest import Manifest
 from buildpacks.plan import Process, Step
 
 

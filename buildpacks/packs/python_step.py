@@ -4,7 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
-from buildpacks import sources
+from buildpacks.mpi_xml import sources
 from buildpacks.plan import Step
 
 FOLDER = ".python"

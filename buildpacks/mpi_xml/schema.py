@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from buildpacks import values
+from buildpacks.mpi_xml import values
 
 MOST_SLAVES = 10_000
 MOST_SLOTS = 1_024
