@@ -17,7 +17,7 @@ PACKAGES = ("receiver", "buildpacks", "units", "registry")
 # the settings of containers, which all engines with images have.
 MEANS_ANOTHER_THING = {
     ("receiver/nodes/facts.py", "systemd"),
-    ("receiver/nodes/checks.py", "systemd"),
+    ("receiver/nodes/membership/node_checks.py", "systemd"),
     ("units/render.py", "systemd"),
     ("buildpacks/packs/commands.py", "local"),
     ("receiver/home/settings.py", "containers"),

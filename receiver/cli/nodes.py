@@ -66,16 +66,16 @@ def add(target: str, name: str, slots: int | None, memory: int, address: str) ->
       nap nodes add ops@node1
       nap nodes add root@10.0.0.7:2222 --name node7 --slots 16 --memory 64G
     """
-    from receiver.nodes import adding
     from receiver.nodes import share as node_share
-    from receiver.nodes.checks import WantedNode
     from receiver.nodes.login import Target
-    from receiver.nodes.parts import parts
+    from receiver.nodes.membership import addition
+    from receiver.nodes.membership.node_checks import WantedNode
+    from receiver.nodes.reachable_parts import parts
 
     home, _ = _book()
     wanted = WantedNode(name, slots or 0, memory, address)
     share = node_share.named(home)
-    node = adding.add(home, Target.parse(target), wanted, parts(home), share, _show)
+    node = addition.add(home, Target.parse(target), wanted, parts(home), share, _show)
     _tell_receiver()
     click.echo(f"{node.name} is added: {_slots(node.slots)}, {_size(node.memory)}, {node.kind}, {node.arch}")
 
@@ -141,9 +141,9 @@ def remove(name: str, force: bool) -> None:
     Example:
       nap nodes remove node2
     """
-    from receiver.nodes import removing
+    from receiver.nodes.membership import removal
 
-    removing.remove(_book()[0], name, force, click.echo, _uses)
+    removal.remove(_book()[0], name, force, click.echo, _uses)
     _tell_receiver()
 
 
@@ -157,9 +157,10 @@ def _book() -> tuple[Home, NodeBook]:
 
 
 def _checked(names: Sequence[str]) -> Mapping[str, list[Finding] | UnitError]:
-    from receiver.nodes import rechecking, states
     from receiver.nodes import share as node_share
-    from receiver.nodes.parts import parts
+    from receiver.nodes import states
+    from receiver.nodes.membership import recheck
+    from receiver.nodes.reachable_parts import parts
     from units.nodes.link import Links
 
     home, book = _book()
@@ -169,7 +170,7 @@ def _checked(names: Sequence[str]) -> Mapping[str, list[Finding] | UnitError]:
     links = Links(book.identity, states.CONNECT_WITHIN)
     try:
         share = node_share.named(home)
-        return rechecking.check(records, links, parts(home), share, book.all())
+        return recheck.check(records, links, parts(home), share, book.all())
     finally:
         links.close()
 

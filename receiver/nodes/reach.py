@@ -10,7 +10,7 @@ from receiver.errors import ReceiverError
 from receiver.home.paths import Home
 from receiver.home.settings import EtcdNodeSettings, EtcdSettings, Settings
 from receiver.nodes.book import NodeBook
-from receiver.nodes.parts import own_registry
+from receiver.nodes.reachable_parts import own_registry
 from registry.etcd.endpoint import Endpoint, StoreSettings
 from registry.node_proxy import proxy as node_proxy
 from registry.node_proxy.access import NodeAccess, NodePull

@@ -9,9 +9,9 @@ from buildpacks.stacks.stack import Stack
 from receiver.builds.builder import Builder
 from receiver.home.paths import Home
 from receiver.home.settings import Settings
+from receiver.ledger import service_ports
 from receiver.ledger.ledger import Ledger
 from receiver.ledger.publisher import Publisher
-from receiver.runs import ports
 from receiver.runs.changes import StoryChanges
 from receiver.runs.cleanup import PendingCleanup
 from receiver.runs.jobs import Runnable
@@ -42,5 +42,5 @@ class Context:
     def runnable(self, app: str, plan: Plan, image: Image, stack: Stack) -> Runnable:
         """Return what a job of the app is made of, beside its run."""
         env = self.builder.environment(plan, stack, image)
-        port = ports.of(self.ledger, app) if plan.service else None
+        port = service_ports.of(self.ledger, app) if plan.service else None
         return Runnable(plan, image, stack, env, port)

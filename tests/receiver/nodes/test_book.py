@@ -21,12 +21,13 @@ from support.receiver import serving
 from receiver.cli.group import nap
 from receiver.errors import ReceiverError
 from receiver.findings import Finding
-from receiver.nodes import adding, checks, states
 from receiver.nodes import facts as node_facts
+from receiver.nodes import states
 from receiver.nodes.book import NodeBook, node_name
-from receiver.nodes.checks import Situation, WantedNode
 from receiver.nodes.facts import Facts, Part
 from receiver.nodes.login import Target, fingerprint
+from receiver.nodes.membership import addition, node_checks
+from receiver.nodes.membership.node_checks import Situation, WantedNode
 from receiver.nodes.share import Share, judge
 from units.errors import UnitError
 from units.nodes.link import Links
@@ -254,7 +255,7 @@ def situation(
 
 
 def findings(subject: Situation) -> Mapping[str, Finding]:
-    return {finding.name: finding for finding in checks.examine(subject)}
+    return {finding.name: finding for finding in node_checks.examine(subject)}
 
 
 def bad(subject: Situation) -> set[str]:
@@ -268,7 +269,7 @@ def doubtful(subject: Situation) -> set[str]:
 def test_a_debian_is_a_node_with_all_its_cores_and_most_of_its_memory() -> None:
     subject = situation(DEBIAN)
     assert (bad(subject), doubtful(subject)) == (set(), set())
-    made = checks.make(subject, LOGIN)
+    made = node_checks.make(subject, LOGIN)
     assert (made.name, made.slots, made.cores, made.arch) == ("node1", 16, 16, "amd64")
     assert made.memory == 65856084 * 1024 * 9 // 10 + 1
     assert (made.address, made.interface, made.subnet) == ("10.0.0.1", "eth0", "10.0.0.0/24")
@@ -277,7 +278,7 @@ def test_a_debian_is_a_node_with_all_its_cores_and_most_of_its_memory() -> None:
 
 def test_what_the_admin_says_goes_before_what_the_machine_has() -> None:
     subject = situation(DEBIAN, WantedNode("fast", 4, 1 << 30, "192.168.7.1"))
-    made = checks.make(subject, LOGIN)
+    made = node_checks.make(subject, LOGIN)
     assert (made.name, made.slots, made.memory) == ("fast", 4, 1 << 30)
     assert (made.address, made.interface, made.subnet) == ("192.168.7.1", "eth1", "192.168.0.0/16")
 
@@ -296,7 +297,7 @@ def test_docker_serves_where_podman_does_not_work_and_other_things_are_doubtful(
     subject = situation(UBUNTU)
     assert bad(subject) == set()
     assert doubtful(subject) == {"systemd", "runtime", "disk", "services", "processor"}
-    made = checks.make(subject, LOGIN)
+    made = node_checks.make(subject, LOGIN)
     assert (made.kind, made.runtime, made.rdma, made.arch) == ("docker", "/usr/bin/docker", True, "arm64")
     assert made.address == "172.16.3.7"  # it was reached over IPv6
     assert 'runtime "crun" not found' in findings(subject)["runtime"].hint
@@ -317,10 +318,10 @@ def test_whatever_is_wrong_says_what_to_do() -> None:
 
 def test_a_node_that_is_no_longer_what_it_was_is_told() -> None:
     facts = node_facts.parse(DEBIAN)
-    assert checks.differs(facts, node(), facts.machine) == []
-    (other,) = checks.differs(facts, node(), "afcb")
+    assert node_checks.differs(facts, node(), facts.machine) == []
+    (other,) = node_checks.differs(facts, node(), "afcb")
     assert (other.name, other.ok) == ("machine", False)
-    (gone,) = checks.differs(facts, node(runtime="/usr/bin/docker", kind="docker"), facts.machine)
+    (gone,) = node_checks.differs(facts, node(runtime="/usr/bin/docker", kind="docker"), facts.machine)
     assert (gone.name, gone.ok) == ("runtime", False)
 
 
@@ -342,7 +343,7 @@ def test_a_clock_that_may_have_been_right_when_it_was_read_is(
     monkeypatch: pytest.MonkeyPatch, asked: float, heard: float, clock: float, apart: float
 ) -> None:
     now = asked
-    monkeypatch.setattr(adding.time, "time", lambda: now)
+    monkeypatch.setattr(addition.time, "time", lambda: now)
 
     def pieces() -> Iterator[bytes]:
         nonlocal now
@@ -352,7 +353,7 @@ def test_a_clock_that_may_have_been_right_when_it_was_read_is(
         now += 50
         yield DEBIAN.partition("\n")[2].encode()
 
-    assert adding.listen(pieces()).apart == pytest.approx(apart)
+    assert addition.listen(pieces()).apart == pytest.approx(apart)
 
 
 def test_no_runtime_and_a_broken_one_are_told_apart() -> None:
@@ -402,7 +403,7 @@ def test_whatever_a_machine_says_is_facts_or_a_refusal(text: str) -> None:
         facts = node_facts.parse(text + "\nend=end\n")
     except ReceiverError:
         return
-    assert isinstance(checks.examine(Situation(facts, AS_IT_IS, 0.0, "amd64")), list)
+    assert isinstance(node_checks.examine(Situation(facts, AS_IT_IS, 0.0, "amd64")), list)
 
 
 @given(
@@ -414,7 +415,7 @@ def test_an_odd_answer_to_any_question_is_refused_or_counts_as_none(key: str, va
         facts = node_facts.parse(f"{key}={value}\nend=end\n")
     except ReceiverError:
         return
-    assert isinstance(checks.examine(Situation(facts, AS_IT_IS, 0.0, "amd64")), list)
+    assert isinstance(node_checks.examine(Situation(facts, AS_IT_IS, 0.0, "amd64")), list)
 
 
 def answers(script: str, path: str = os.environ["PATH"]) -> Facts:

@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from receiver.errors import ReceiverError
 from receiver.findings import Finding
 from receiver.home.paths import Home
-from receiver.nodes import checks, clearing
 from receiver.nodes import facts as node_facts
 from receiver.nodes import share as node_share
 from receiver.nodes.arch import own_arch
 from receiver.nodes.book import NodeBook, node_name
-from receiver.nodes.checks import Situation, WantedNode
 from receiver.nodes.facts import Facts, Part
 from receiver.nodes.login import Entered, Target, enter, fingerprint, let_out
+from receiver.nodes.membership import clearing, node_checks
+from receiver.nodes.membership.node_checks import Situation, WantedNode
 from receiver.nodes.share import Share
 from receiver.nodes.states import CONNECT_WITHIN
 from units.errors import UnitError
@@ -54,12 +54,12 @@ def _add(
     book = NodeBook(home.nodes)
     told = listen(inside.ask(node_facts.script(parts), ANSWERED_WITHIN))
     situation = Situation(told.facts, wanted, told.apart, own_arch(), tuple(parts))
-    findings = [*_greetings(inside), *checks.examine(situation)]
+    findings = [*_greetings(inside), *node_checks.examine(situation)]
     if share and not _useless(findings):
-        findings.append(_shared(share, book, checks.make(situation, inside.login)))
+        findings.append(_shared(share, book, node_checks.make(situation, inside.login)))
     show(findings)
     _refuse_useless(findings, wanted.name or inside.login.host)
-    node = checks.make(situation, inside.login)
+    node = node_checks.make(situation, inside.login)
     node_name(node.name)
     book.check(node.name, told.facts.machine)
     _clear_what_is_left(home, book, node, told.facts.machine)

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from receiver.errors import ReceiverError
 from receiver.home.paths import Home
-from receiver.nodes import clearing
 from receiver.nodes.book import NodeBook
+from receiver.nodes.membership import clearing
 from receiver.nodes.states import CONNECT_WITHIN, Uses
 from receiver.text.output import Say
 from units.errors import UnitError

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from receiver.home.paths import Home
-from receiver.nodes.parts import own_registry
+from receiver.nodes.reachable_parts import own_registry
 from units.nodes.link import Link
 from units.nodes.node import Node
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 from receiver.errors import ReceiverError
 from receiver.findings import Finding
-from receiver.nodes import checks
 from receiver.nodes import facts as node_facts
 from receiver.nodes import share as node_share
-from receiver.nodes.adding import ANSWERED_WITHIN, listen
 from receiver.nodes.arch import own_arch
 from receiver.nodes.book import Record
-from receiver.nodes.checks import Situation, WantedNode
 from receiver.nodes.facts import Part
 from receiver.nodes.login import tell
+from receiver.nodes.membership import node_checks
+from receiver.nodes.membership.addition import ANSWERED_WITHIN, listen
+from receiver.nodes.membership.node_checks import Situation, WantedNode
 from receiver.nodes.share import Share
 from units.errors import UnitError
 from units.nodes.link import Link, Links
@@ -56,5 +56,5 @@ def _look(node: Node, link: Link, parts: Sequence[Part], machine: str, arch: str
     # It is root that is asked; how one becomes it is known.
     facts = replace(told.facts, root="root" if node.login.user == "root" else "sudo")
     wanted = WantedNode(node.name, node.slots, node.memory, node.address)
-    found = checks.examine(Situation(facts, wanted, told.apart, arch, tuple(parts)))
-    return [*found, *checks.differs(facts, node, machine)]
+    found = node_checks.examine(Situation(facts, wanted, told.apart, arch, tuple(parts)))
+    return [*found, *node_checks.differs(facts, node, machine)]
