@@ -100,8 +100,8 @@ class ByHand:
         (folder / "Dockerfile").write_text(DOCKERFILE.format(build=stack.build_image, run=stack.run_image))
         self._make_keys()
         tuned = launching.environment(
-            Mpi("openmpi5", 4), SLAVES, launching.Machine.here(), f"ssh -F {KEYS}/ssh_config",
-            f"{KEYS}/hosts", "eth0",
+            Mpi("openmpi5", 4), SLAVES, launching.Machine.here(),
+            launching.Ways(f"ssh -F {KEYS}/ssh_config", f"{KEYS}/hosts", "eth0"),
         )  # fmt: skip
         self.tuned = self._script(dict(tuned))
         self.plain = self._script({"PRTE_MCA_plm_ssh_agent": f"ssh -F {KEYS}/ssh_config"})

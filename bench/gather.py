@@ -21,7 +21,7 @@ from typing import IO
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from registry import Endpoint, Keys, Member, Store, StoreSettings, gather, open_store
+from registry import Endpoint, Keys, Member, RunSlaves, Store, StoreSettings, gather, open_store
 from registry.etcd.server import start, stop
 
 APP, TTL, DEADLINE = "bench", 60, 60.0
@@ -66,7 +66,7 @@ def after_the_last(store: Store, announcer: Registrar, members: int, run: int) -
             announcer.tell("put", members, members, run)
 
     announcer.tell("put", 1, members - 1, run)
-    gather(store, KEYS, APP, run, members, DEADLINE, on_member)
+    gather(store, RunSlaves(KEYS, APP, run, members), DEADLINE, on_member)
     done = time.monotonic()
     announcer.answer()
     begun = announcer.answer()
@@ -77,7 +77,7 @@ def after_the_last(store: Store, announcer: Registrar, members: int, run: int) -
 
 def in_all(store: Store, announcer: Registrar, members: int, run: int) -> float:
     announcer.tell("put", 1, members, run)
-    gather(store, KEYS, APP, run, members, DEADLINE)
+    gather(store, RunSlaves(KEYS, APP, run, members), DEADLINE)
     done = time.monotonic()
     begun = announcer.answer()
     announcer.tell("remove", 1, members, run)

@@ -89,7 +89,7 @@ class ByHand:
         machine = launching.Machine(2 * len(nodes), False, ("eth0",), "eth0")
         agent = f"ssh -F {KEYS}/ssh_config"
         flags = launching.environment(
-            Mpi("openmpi5", count), tuple(slaves), machine, agent, f"{KEYS}/hosts", "eth0"
+            Mpi("openmpi5", count), tuple(slaves), machine, launching.Ways(agent, f"{KEYS}/hosts", "eth0")
         )  # fmt: skip
         self.plain = {"PRTE_MCA_plm_ssh_agent": agent}
         self.tuned = dict(flags)

@@ -95,9 +95,8 @@ class ByHand:
         agent = str(folder / "agent")
         self.plain = {**os.environ, **root, "PATH": path, origin.agent: agent}
         machine = launching.Machine.here()
-        self.tuned = {
-            **self.plain, **dict(launching.environment(mpi, SLAVES, machine, agent, str(folder / "hosts"))),
-        }  # fmt: skip
+        ways = launching.Ways(agent, str(folder / "hosts"))
+        self.tuned = {**self.plain, **dict(launching.environment(mpi, SLAVES, machine, ways))}
 
     def run(self, env: dict[str, str]) -> None:
         with tempfile.TemporaryDirectory(dir=self.folder) as temporary:

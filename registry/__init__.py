@@ -10,7 +10,7 @@ from registry.etcd.endpoint import Endpoint, Secret, StoreSettings
 from registry.etcd.open import choose_api, open_store
 from registry.etcd.store import Listing, Store
 from registry.keys import Keys
-from registry.services import Member, gather
+from registry.services import Member, RunSlaves, gather
 from registry.timing import Timing
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Listing",
     "Member",
     "RegistryError",
+    "RunSlaves",
     "Secret",
     "Store",
     "StoreSettings",

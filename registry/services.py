@@ -63,28 +63,34 @@ def _printable(value: object) -> str:
     return value
 
 
+@dataclass(frozen=True)
+class RunSlaves:
+    """The slaves 1 to `count` of a run, which announce themselves under the `keys` of its home."""
+
+    keys: Keys
+    app: str
+    run: int
+    count: int
+
+
 def gather(
     store: Store,
-    keys: Keys,
-    app: str,
-    run: int,
-    want: int,
-    deadline: float,
+    slaves: RunSlaves,
+    within: float,
     on_member: Callable[[Member], None] = lambda _: None,
     stopped: Callable[[], bool] = lambda: False,
-    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Member, ...]:
-    """Wait until slaves 1 to `want` of this run are members; return them in slave order.
+    """Wait until all slaves of a run are members; return them in slave order.
 
-    `deadline` is in seconds from now. `on_member` is called once for each member, as it appears;
-    `stopped` is asked at least each half second. While etcd is away, it is waited for.
+    `within` is in seconds. `on_member` is called once for each member, as it appears; `stopped` is asked
+    at least each half second. While etcd is away, it is waited for.
 
-    Raises RegistryError, with the names of the missing slaves in `missing`, when the deadline
-    passes or `stopped` says so, and when etcd refuses.
+    Raises RegistryError, with the names of the missing slaves in `missing`, when the time is over or
+    `stopped` says so, and when etcd refuses.
     """
-    end = clock() + deadline
-    roll = _Roll(run, want, on_member)
-    folder = keys.slaves(app)
+    end = time.monotonic() + within
+    roll = _Roll(slaves.run, slaves.count, on_member)
+    app, folder = slaves.app, slaves.keys.slaves(slaves.app)
     with store.watch(folder) as watch:
         while True:
             try:
@@ -92,13 +98,13 @@ def gather(
                 roll.call(listing)
                 if not roll.missing:
                     return roll.members
-                _check(app, roll, stopped, clock() < end)
-                watch.wait(listing.index, min(SLICE, end - clock()))
+                _check(app, roll, stopped, time.monotonic() < end)
+                watch.wait(listing.index, min(SLICE, end - time.monotonic()))
             except RegistryError as error:
                 if not error.retry:
                     raise
-                _check(app, roll, stopped, clock() < end, error)
-                threading.Event().wait(max(0.0, min(SLICE, end - clock())))
+                _check(app, roll, stopped, time.monotonic() < end, error)
+                threading.Event().wait(max(0.0, min(SLICE, end - time.monotonic())))
 
 
 class _Roll:

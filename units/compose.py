@@ -53,7 +53,7 @@ def _nodes(job: Job, mpi: Mpi) -> dict[str, object]:
 
 def _launch(mpi: Mpi, slaves: tuple[Slave, ...]) -> Pairs:
     """What makes a plain `mpirun` mean "over all slaves", through a plain `ssh`."""
-    pairs = launching.environment(mpi, slaves, _SOME, "ssh", _HOSTFILE)
+    pairs = launching.environment(mpi, slaves, _SOME, launching.Ways("ssh", _HOSTFILE))
     return tuple((name, value) for name, value in pairs if name not in _OF_PROCESSES)
 
 

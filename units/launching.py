@@ -142,14 +142,21 @@ def variables(given: Pairs, written: Pairs, places: Mapping[str, str]) -> Pairs:
     return (*given, *own.items())
 
 
-def environment(
-    mpi: Mpi, slaves: tuple[Slave, ...], machine: Machine, agent: str, hosts: str, over: str = ""
-) -> Pairs:
-    """What makes a plain `mpirun` mean "over this run's slaves".
+@dataclass(frozen=True)
+class Ways:
+    """How mpirun gets to slaves: the command `agent` in place of ssh, and the hostfile `hosts`.
 
-    Paths: nap's agent, the hostfile. `over` is the interface at which slaves reach each other that share
-    no memory.
+    `over` is the interface, or the network, at which slaves reach each other that share no memory.
     """
+
+    agent: str
+    hosts: str
+    over: str = ""
+
+
+def environment(mpi: Mpi, slaves: tuple[Slave, ...], machine: Machine, ways: Ways) -> Pairs:
+    """Return what makes a plain `mpirun` mean "over this run's slaves"."""
+    agent, hosts, over = ways.agent, ways.hosts, ways.over
     crowded = sum(slave.slots for slave in slaves) > machine.cores
     if mpi.flavour == "mpich":
         return _mpich(agent, hosts, crowded, over)

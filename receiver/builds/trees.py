@@ -21,7 +21,7 @@ from receiver.builds.builder import Work, remark
 from receiver.errors import ReceiverError
 from receiver.home.paths import Home, users_home
 from receiver.home.settings import Settings
-from receiver.text.output import Say, stream
+from receiver.text.output import Command, Limits, Say, stream
 from registry.images.trees import Image, Images
 from units import launching
 from units.capsule.command import argv_inside
@@ -99,8 +99,8 @@ class MachineBuilder:
 
             work.say(f"$ {step.shown}")
             capsule = argv_inside(home.root, (folders.tree, folders.cache, folders.env), visible, argv)
-            limit = self._settings.build_timeout
-            code = stream(capsule, folders.tree, env, say, limit, work.cancelled)
+            limits = Limits.of(self._settings.build_timeout, work.cancelled)
+            code = stream(Command(capsule, folders.tree, env), say, limits)
             if code != 0:
                 raise BuildpackError(f"`{step.shown}` ended with {code}", listener.hint)
 

@@ -124,6 +124,20 @@ def _damaged(path: Path, error: Exception) -> ReceiverError:
     )
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a new run comes from: who pushed it, and its commit's subject.
+
+    Its number is above `above` as well; `before` is done before it is recorded.
+    """
+
+    state: str = "accepted"
+    who: str = ""
+    subject: str = ""
+    above: int = 0
+    before: Callable[[Run], None] = lambda _: None
+
+
 class Ledger:
     """One connection, used by one thread at a time. A method is a transaction, on disk when it returns."""
 
@@ -227,26 +241,21 @@ class Ledger:
         commit_id: str,
         options: Mapping[str, str],
         release: int | None = None,
-        before: Callable[[Run], None] = lambda _: None,
-        *,
-        state: str = "accepted",
-        who: str = "",
-        subject: str = "",
-        above: int = 0,
+        origin: Origin = Origin(),
     ) -> Run:
-        """Record a new run: from here on it is the receiver's to carry out. `before` is done first.
+        """Record a new run: from here on it is the receiver's to carry out.
 
-        Its number is above all that the ledger knows, and above `above`. One that is `recording` is not
-        the receiver's yet: whoever pushed it has had no answer.
+        Its number is above all that the ledger knows. One that is `recording` is not the receiver's yet:
+        whoever pushed it has had no answer.
         """
         with self._transaction() as database:
             highest = database.execute("SELECT max(number) FROM run WHERE app = ?", (app,)).fetchone()[0]
-            number = max(highest or 0, above) + 1
+            number = max(highest or 0, origin.above) + 1
             run = Run(
-                app, number, commit_id, release, dict(options), state,
-                accepted=clock.now(), who=who, subject=subject,
+                app, number, commit_id, release, dict(options), origin.state,
+                accepted=clock.now(), who=origin.who, subject=origin.subject,
             )  # fmt: skip
-            before(run)
+            origin.before(run)
             marks = ", ".join("?" * len(fields(Run)))
             database.execute(f"INSERT INTO run ({_COLUMNS}) VALUES ({marks})", _values(run))
         return run

@@ -15,7 +15,7 @@ from receiver.runs.progress import Progress
 from receiver.text.format import counted
 from receiver.text.heartbeat import Silence
 from registry.errors import RegistryError
-from registry.services import Member, gather
+from registry.services import Member, RunSlaves, gather
 from units import launching
 from units.job import Handle, Job, Mpi, Outcome, Slave
 
@@ -174,9 +174,10 @@ class Deployment:
             return self._cancellation.is_cancelled() or not self._engine.running(self._handle)
 
         self._progress.say(f"-----> {counted(len(job.slaves), 'slave')}")
-        store, keys, within = self._context.store, self._context.keys, self._context.settings.gather_timeout
+        wanted = RunSlaves(self._context.keys, job.app, job.run, len(job.slaves))
+        within = self._context.settings.gather_timeout
         try:
-            return gather(store, keys, job.app, job.run, len(job.slaves), within, greet, is_over)
+            return gather(self._context.store, wanted, within, greet, is_over)
         except RegistryError as error:
             words = self._last_words()
             if is_over():

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from buildpacks.errors import BuildpackError
 from receiver import repository
 from receiver.errors import ReceiverError
-from receiver.ledger.ledger import Run
+from receiver.ledger.ledger import Origin, Run
 from receiver.runs import pruning, services, story
 from receiver.runs.acceptance import Acceptance
 from receiver.runs.app_queue import Turns
@@ -69,10 +69,8 @@ class Dispatcher:
         with self._lock:
             if app in self._closed:
                 raise ReceiverError(f"{app} is being destroyed", f"once it is gone: nap create {app}")
-            run = self._context.ledger.accept(
-                app, commit, options, release, self._acceptance.make_folder, state="recording",
-                who=prelude.who, subject=subject, above=above,
-            )  # fmt: skip
+            origin = Origin("recording", prelude.who, subject, above, self._acceptance.make_folder)
+            run = self._context.ledger.accept(app, commit, options, release, origin)
             self._turns.enter(app, run.number)
             self._tickets[app, run.number] = Cancellation()
         try:

@@ -37,7 +37,12 @@ class Limits:
     """
 
     deadline: float
-    cancelled: int | None
+    cancelled: int | None = None
+
+    @classmethod
+    def of(cls, seconds: float, cancelled: int | None = None) -> Limits:
+        """So many seconds from now."""
+        return cls(time.monotonic() + seconds, cancelled)
 
 
 def indented(say: Say) -> Say:
@@ -45,26 +50,28 @@ def indented(say: Say) -> Say:
     return lambda line: say(_INDENT + line)
 
 
-def stream(
-    argv: Sequence[str],
-    folder: Path,
-    env: Mapping[str, str],
-    say: Say,
-    seconds: float,
-    cancelled: int | None,
-    activity: Activity = BUILD,
-    patience: float = 0.0,
-) -> int:
-    """The exit code of `argv`; ReceiverError after `seconds`, or when `cancelled` becomes readable.
+@dataclass(frozen=True)
+class Command:
+    """What is run, in which folder and with which environment."""
 
-    `cancelled` is a file descriptor, None where nobody can cancel. Silent work shows a line after 10 s,
-    then at doubling intervals. What is given up has `patience` seconds to clean up after itself.
+    argv: Sequence[str]
+    folder: Path
+    env: Mapping[str, str]
+
+
+def stream(
+    command: Command, say: Say, limits: Limits, activity: Activity = BUILD, patience: float = 0.0
+) -> int:
+    """Return the exit code of a command; ReceiverError when it is given up.
+
+    Silent work shows a line after 10 s, then at doubling intervals. What is given up has `patience`
+    seconds to clean up after itself.
     """
     with subprocess.Popen(
-        argv, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as process:
+        command.argv, cwd=command.folder, env=command.env, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
         assert process.stdout is not None
-        limits = Limits(time.monotonic() + seconds, cancelled)
         try:
             for line in heard(process.stdout.fileno(), limits, say, activity):
                 say(line)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from support.etcd import PATIENCE, endpoint, etcd, finishes, guarded, keys, member, store, until, wait_once
 
-from registry import Endpoint, Keys, Member, RegistryError, Secret, Store, gather, open_store
+from registry import Endpoint, Keys, Member, RegistryError, RunSlaves, Secret, Store, gather, open_store
 from registry.etcd.endpoint import Api
 from registry.etcd.server import start, stop
 
@@ -177,7 +177,7 @@ def test_gather_gives_the_members_in_slave_order(store: Store, keys: Keys) -> No
     indices = list(range(1, 13))
     random.Random(5).shuffle(indices)
     put_members(store, keys, indices)
-    members = gather(store, keys, "heat", 1, 12, LONG)
+    members = gather(store, RunSlaves(keys, "heat", 1, 12), LONG)
     assert members == tuple(member(i) for i in range(1, 13))
 
 
@@ -192,14 +192,14 @@ def test_gather_ends_with_the_last_member(store: Store, endpoint: Endpoint, keys
             put_members(announcer, keys, [len(seen) + 1])
 
     put_members(announcer, keys, [1])
-    finishes(lambda: gather(store, keys, "heat", 1, 5, LONG, next_one))()
+    finishes(lambda: gather(store, RunSlaves(keys, "heat", 1, 5), LONG, next_one))()
     assert seen == [member(i) for i in range(1, 6)]
 
 
 def test_gather_knows_a_thousand_members_each_once(store: Store, keys: Keys) -> None:
     seen: list[Member] = []
     put_members(store, keys, list(range(1, 1001)))
-    members = gather(store, keys, "heat", 1, 1000, LONG, seen.append)
+    members = gather(store, RunSlaves(keys, "heat", 1, 1000), LONG, seen.append)
     assert members == tuple(seen) == tuple(member(i) for i in range(1, 1001))
 
 
@@ -207,13 +207,13 @@ def test_gather_takes_no_member_of_another_run(store: Store, keys: Keys) -> None
     put_members(store, keys, [1, 2], run=6)
     put_members(store, keys, [1], run=7)
     with pytest.raises(RegistryError) as refusal:
-        gather(store, keys, "heat", 7, 2, 0.05)
+        gather(store, RunSlaves(keys, "heat", 7, 2), 0.05)
     assert refusal.value.missing == ("slave2",)
 
 
 def test_gather_sees_a_slave_take_over_an_old_runs_key(store: Store, endpoint: Endpoint, keys: Keys) -> None:
     put_members(store, keys, [1, 2], run=6)
-    gathered = finishes(lambda: gather(store, keys, "heat", 7, 2, LONG))
+    gathered = finishes(lambda: gather(store, RunSlaves(keys, "heat", 7, 2), LONG))
     put_members(open_store(endpoint), keys, [1, 2], run=7)
     gathered()
 
@@ -221,7 +221,7 @@ def test_gather_sees_a_slave_take_over_an_old_runs_key(store: Store, endpoint: E
 def test_gather_says_at_its_deadline_who_is_missing(store: Store, keys: Keys) -> None:
     put_members(store, keys, [2])
     with pytest.raises(RegistryError, match="slave1, slave3") as refusal:
-        gather(store, keys, "heat", 1, 3, 0.05)
+        gather(store, RunSlaves(keys, "heat", 1, 3), 0.05)
     assert refusal.value.missing == ("slave1", "slave3")
 
 
@@ -236,7 +236,7 @@ def test_gather_does_not_count_a_member_that_left(store: Store, keys: Keys) -> N
     # It is looked for once more, and then given up.
     looks = iter([False])
     with pytest.raises(RegistryError) as refusal:
-        gather(store, keys, "heat", 1, 3, LONG, leaves, stopped=lambda: next(looks, True))
+        gather(store, RunSlaves(keys, "heat", 1, 3), LONG, leaves, stopped=lambda: next(looks, True))
     assert refusal.value.missing == ("slave1", "slave3")
 
 
@@ -244,14 +244,14 @@ def test_gather_passes_over_what_is_no_member(store: Store, keys: Keys) -> None:
     put_members(store, keys, [1])
     store.put(keys.slave("heat", 2), "[not json", 60)
     with pytest.raises(RegistryError) as refusal:
-        gather(store, keys, "heat", 1, 2, 0.05)
+        gather(store, RunSlaves(keys, "heat", 1, 2), 0.05)
     assert refusal.value.missing == ("slave2",)
 
 
 def test_gather_ends_when_it_is_stopped(store: Store, keys: Keys) -> None:
     answers = iter([False, False, True])
     with pytest.raises(RegistryError, match="stopped"):
-        gather(store, keys, "heat", 1, 1, LONG, stopped=lambda: next(answers))
+        gather(store, RunSlaves(keys, "heat", 1, 1), LONG, stopped=lambda: next(answers))
 
 
 def test_an_etcd_that_is_away_is_said_to_be_worth_another_try(endpoint: Endpoint, keys: Keys) -> None:
@@ -263,7 +263,7 @@ def test_an_etcd_that_is_away_is_said_to_be_worth_another_try(endpoint: Endpoint
             ask()
         assert refusal.value.retry
     with pytest.raises(RegistryError, match="cannot be reached"):
-        gather(store, keys, "heat", 1, 1, 0.05)
+        gather(store, RunSlaves(keys, "heat", 1, 1), 0.05)
 
 
 @pytest.mark.parametrize("api", ["v2", "v3"])
@@ -359,7 +359,8 @@ def test_gather_goes_on_after_etcd_was_away(endpoint: Endpoint, tmp_path: Path, 
     try:
         seen = threading.Event()
         put_members(open_store(own), keys, [1])
-        gathered = finishes(lambda: gather(open_store(own), keys, "heat", 1, 2, LONG, lambda _: seen.set()))
+        wanted = RunSlaves(keys, "heat", 1, 2)
+        gathered = finishes(lambda: gather(open_store(own), wanted, LONG, lambda _: seen.set()))
         assert seen.wait(PATIENCE)
         stop(tmp_path / "etcd")
         start(tmp_path / "etcd", lambda line: None)

@@ -67,7 +67,7 @@ def test_an_engine_is_not_changed_under_what_runs_on_it(home: Home) -> None:
     engine_choice.keep(home, "local")
     ledger = Ledger(home.ledger)
     ledger.add_app("hello")
-    run = ledger.accept("hello", "0" * 40, {}, None, lambda run: None)
+    run = ledger.accept("hello", "0" * 40, {})
     with pytest.raises(ReceiverError, match="hello run 1 has not ended on the engine local") as refusal:
         engine_choice.keep(home, "containers")
     assert "nap cancel hello 1" in refusal.value.hint

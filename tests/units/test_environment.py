@@ -42,7 +42,11 @@ HYDRA = {
 
 
 def environment(flavour: str, machine: Machine, slaves: tuple[Slave, ...] = TWO) -> dict[str, str]:
-    return dict(launching.environment(Mpi(flavour, 3), slaves, machine, "/nap/agent.sh", "/run/hostfile"))
+    return dict(
+        launching.environment(
+            Mpi(flavour, 3), slaves, machine, launching.Ways("/nap/agent.sh", "/run/hostfile")
+        )
+    )
 
 
 def transports(flavour: str) -> dict[str, str]:

@@ -55,17 +55,17 @@ def test_a_command_is_shown_as_one_may_type_it() -> None:
 @pytest.mark.parametrize(("flavour", "memory"), [("openmpi5", "sm"), ("openmpi4", "vader")])
 def test_shared_memory_has_the_name_this_open_mpi_knows(flavour: str, memory: str) -> None:
     machine = launching.Machine(cores=2, rdma=False, interfaces=("eth0",))
-    env = dict(launching.environment(Mpi(flavour, 4), TWO, machine, "/agent", "/hosts"))
+    env = dict(launching.environment(Mpi(flavour, 4), TWO, machine, launching.Ways("/agent", "/hosts")))
     assert env["OMPI_MCA_btl"] == f"self,{memory},tcp"
 
 
 def test_mpichs_slaves_on_one_machine_talk_through_its_memory() -> None:
     machine = launching.Machine(cores=2, rdma=False, interfaces=("eth0",))
-    env = dict(launching.environment(Mpi("mpich", 4), TWO, machine, "/agent", "/hosts"))
+    env = dict(launching.environment(Mpi("mpich", 4), TWO, machine, launching.Ways("/agent", "/hosts")))
     assert env["UCX_TLS"] == "^tcp"
 
 
 def test_open_mpi_4s_daemons_stay_with_the_slave_that_starts_them() -> None:
     machine = launching.Machine(cores=2, rdma=False, interfaces=("eth0",))
-    env = dict(launching.environment(Mpi("openmpi4", 4), TWO, machine, "/agent", "/hosts"))
+    env = dict(launching.environment(Mpi("openmpi4", 4), TWO, machine, launching.Ways("/agent", "/hosts")))
     assert env["OMPI_MCA_orte_leave_session_attached"] == "1"

@@ -38,7 +38,9 @@ def render_all(job: Job, place: Place, at: Conditions) -> tuple[UnitFile, ...]:
     """Slaves and master, or processes, each beside what announces it."""
     if job.mpi is None:
         return tuple(unit for process in job.processes for unit in _process_units(job, process, place, at))
-    launch = launching.environment(job.mpi, job.slaves, at.machine, AGENT, HOSTFILE, at.interface)
+    launch = launching.environment(
+        job.mpi, job.slaves, at.machine, launching.Ways(AGENT, HOSTFILE, at.interface)
+    )
     env = run_env(job, job.mpi.env, place.image_env)
     slaves = [unit for slave in job.slaves for unit in _slave_units(job, slave, env, place, at)]
     # Open MPI 5's launcher warns itself when a child of its was faster than it is.

@@ -21,7 +21,8 @@ def render_all(job: Job, folder: Path, machine: launching.Machine) -> tuple[Unit
     if job.mpi is None:
         return tuple(unit for process in job.processes for unit in _process_units(job, process, folder))
     hosts = str(folder / "hostfile")
-    launch = launching.environment(job.mpi, job.slaves, machine, str(folder / AGENT), hosts)
+    ways = launching.Ways(str(folder / AGENT), hosts)
+    launch = launching.environment(job.mpi, job.slaves, machine, ways)
     env = (*_run_env(job, folder), *launch, ("NAP_SLAVES", str(folder / SLAVES)))
     slaves = [unit for slave in job.slaves for unit in _slave_units(job, slave, env, folder)]
     return (*slaves, _master_unit(job, env))

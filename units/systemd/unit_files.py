@@ -198,7 +198,8 @@ def environments(job: Job, nodes: Iterable[Node], image_env: Pairs) -> dict[str,
     over = next(iter(placed))
     # Open MPI takes a network's address, which is the same on all nodes; interfaces may differ in name.
     where = over.interface if job.mpi.flavour == "mpich" else over.subnet
-    launch = launching.environment(job.mpi, job.slaves, _together(placed), AGENT, HOSTFILE, where)
+    ways = launching.Ways(AGENT, HOSTFILE, where)
+    launch = launching.environment(job.mpi, job.slaves, _together(placed), ways)
     aside = ("PMIX_OUTPUT_STDERR_FD", str(REMARKS))
     ranks = {slave.name: ssh_access.environment(env) for slave in job.slaves[1:]}
     return {**ranks, ssh_access.MASTER: ssh_access.environment((*env, *launch, aside))}

@@ -86,7 +86,7 @@ class ImageBuilder:
         return image.env
 
     def build(self, pack: Buildpack, plan: Plan, stack: Stack, work: Work) -> tuple[Image, Plan]:
-        limits = Limits(time.monotonic() + self._settings.build_timeout, work.cancelled)
+        limits = Limits.of(self._settings.build_timeout, work.cancelled)
         try:
             for folder in (work.folders.cache, work.folders.env):
                 folder.mkdir(parents=True, exist_ok=True)

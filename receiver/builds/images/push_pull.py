@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from receiver.errors import ReceiverError
-from receiver.text.output import Activity, Say, stream
+from receiver.text.output import Activity, Command, Limits, Say, stream
 from registry.errors import RegistryError
 from registry.images.address import ImageRegistry
 from units.oci.runtime import Runtime, last_line
@@ -160,7 +160,8 @@ def _run(via: Shipping, activity: Activity, verb: str, *words: str) -> list[str]
             raise _failure(via, verb, words[-1], "the registry failed in the middle of it")
 
     argv = runtime.command(verb, *words)
-    code = stream(argv, Path("/"), runtime.env, hear, via.seconds, via.cancelled, activity)
+    limits = Limits.of(via.seconds, via.cancelled)
+    code = stream(Command(argv, Path("/"), runtime.env), hear, limits, activity)
     if code == 0:
         return list(lines)
     said = _REQUEST.sub("", last_line("\n".join(lines)).removeprefix("Error: "))

@@ -11,7 +11,7 @@ from pathlib import Path
 from buildpacks.stacks import debian_base
 from receiver.errors import ReceiverError
 from receiver.text.heartbeat import told
-from receiver.text.output import Activity, Say, indented, stream
+from receiver.text.output import Activity, Command, Limits, Say, indented, stream
 from registry.images.address import ImageRegistry
 from units.oci.runtime import Runtime
 
@@ -70,7 +70,9 @@ def _bootstrap(archive: Path, say: Say, seconds: float) -> None:
             say(f"       {line}")
 
     argv = debian_base.command(mode, archive)
-    code = stream(argv, Path("/"), _environment(), hear, seconds, None, _MAKING, _CLEANS_UP_WITHIN)
+    code = stream(
+        Command(argv, Path("/"), _environment()), hear, Limits.of(seconds), _MAKING, _CLEANS_UP_WITHIN
+    )
     if code:
         for line in lines:
             say(f"       {line}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,7 +85,7 @@ class StackBuilder:
             lines.append(line)
             say(f"       {line}")
 
-        limits = Limits(time.monotonic() + self.seconds, None)
+        limits = Limits.of(self.seconds)
         if code := make(Making(self.runtime, {}, None, limits, say, _BUILDING), build, hear):
             raise self._refusal(recipe, code, "\n".join(lines))
 

@@ -129,7 +129,7 @@ def test_the_last_releases_are_kept_and_older_ones_go_everywhere(shop: Shop) -> 
 
 def test_what_runs_is_kept(shop: Shop) -> None:
     first = shop.release()
-    shop.ledger.accept("hello", f"{1:040x}", {}, 1, lambda run: None)
+    shop.ledger.accept("hello", f"{1:040x}", {}, 1)
     shop.release(), shop.release()
     pruning.prune(shop.context)
     assert shop.places(first) == EVERYWHERE

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from receiver.errors import ReceiverError
-from receiver.ledger.ledger import Ledger, Run, check, in_progress
+from receiver.ledger.ledger import Ledger, Origin, Run, check, in_progress
 
 # A ledger as nap 1 made it, with a run that has ended and one that has not.
 _OF_VERSION_1 = """
@@ -77,7 +77,7 @@ def test_an_old_ledger_is_taken_over_with_all_it_has(old: Path) -> None:
     )  # fmt: skip
     assert (new.started, new.ended, new.has_ended) == (None, None, False)
     ledger.update(new, started="2026-01-02T03:04:09.006+00:00", slots=(2, 1), command=("mpirun x",))
-    assert ledger.accept("old", "c2", {}, who="ada", subject="a change").number == 3
+    assert ledger.accept("old", "c2", {}, origin=Origin(who="ada", subject="a change")).number == 3
     ledger.close()
     assert [run.slots for run in Ledger(old).runs("old")] == [(), (2, 1), ()]
     assert pragma(old, "user_version") == 2
@@ -94,8 +94,8 @@ def test_what_has_not_ended_is_read_from_a_ledger_of_another_version_and_changes
 
 
 def test_a_number_is_above_all_that_is_known_elsewhere(ledger: Ledger) -> None:
-    assert ledger.accept("hello", "c1", {}, above=7).number == 8
-    assert ledger.accept("hello", "c1", {}, above=7).number == 9
+    assert ledger.accept("hello", "c1", {}, origin=Origin(above=7)).number == 8
+    assert ledger.accept("hello", "c1", {}, origin=Origin(above=7)).number == 9
 
 
 def test_a_newer_ledger_is_left_alone(ledger: Ledger, path: Path) -> None:

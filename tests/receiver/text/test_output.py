@@ -12,7 +12,7 @@ import pytest
 from receiver.errors import ReceiverError
 from receiver.runs.cancellation import Cancellation
 from receiver.text import heartbeat
-from receiver.text.output import stream
+from receiver.text.output import Command, Limits, stream
 from units.job import Outcome
 
 PATIENCE = 20.0
@@ -33,7 +33,8 @@ def cancellation() -> Cancellation:
 def run(tmp_path: Path, said: list[str], cancellation: Cancellation) -> Run:
     def call(program: str, seconds: float = PATIENCE, say: Callable[[str], None] = said.append) -> int:
         argv = [sys.executable, "-c", program]
-        return stream(argv, tmp_path, dict(os.environ), say, seconds, cancellation.descriptor)
+        limits = Limits.of(seconds, cancellation.descriptor)
+        return stream(Command(argv, tmp_path, dict(os.environ)), say, limits)
 
     return call
 
@@ -74,9 +75,11 @@ def test_what_is_given_up_may_clean_up_after_itself_first(tmp_path: Path, cancel
 
     with pytest.raises(ReceiverError, match="cancelled"):
         stream(
-            ["sh", "-c", program], tmp_path, dict(os.environ), give_up, PATIENCE, cancellation.descriptor,
+            Command(["sh", "-c", program], tmp_path, dict(os.environ)),
+            give_up,
+            Limits.of(PATIENCE, cancellation.descriptor),
             patience=PATIENCE,
-        )  # fmt: skip
+        )
     assert (tmp_path / "cleaned").exists()
 
 
@@ -99,4 +102,4 @@ def test_a_program_that_is_not_there_is_an_error_of_the_system(
     tmp_path: Path, cancellation: Cancellation
 ) -> None:
     with pytest.raises(FileNotFoundError):
-        stream(["/not/there"], tmp_path, {}, print, PATIENCE, cancellation.descriptor)
+        stream(Command(["/not/there"], tmp_path, {}), print, Limits.of(PATIENCE, cancellation.descriptor))
