@@ -19,7 +19,7 @@ import uvicorn
 
 from receiver import engine_choice
 from receiver.daemon import log
-from receiver.daemon.api import Api
+from receiver.daemon.api import application
 from receiver.home import settings as home_settings
 from receiver.home.paths import Home
 from receiver.ledger.ledger import Ledger
@@ -49,10 +49,11 @@ def main() -> None:
     context = _context(home, etcd)
     context.builder.sweep()
     dispatcher = Dispatcher(context)
-    api = Api(context, dispatcher, _uses(context, etcd))
-    application = api.application(lambda _: _at_work(home, context, dispatcher))
+    made = application(
+        context, dispatcher, _uses(context, etcd), lambda _: _at_work(home, context, dispatcher)
+    )
     config = uvicorn.Config(
-        application, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=1
+        made, log_config=None, access_log=False, lifespan="on", timeout_graceful_shutdown=1
     )  # fmt: skip
     uvicorn.Server(config).run(sockets=[_listen(home.api_socket.name)])
 

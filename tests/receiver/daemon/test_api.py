@@ -15,8 +15,11 @@ import pytest
 from starlette.requests import Request
 
 from buildpacks.plan import Plan, Process, to_json
-from receiver.daemon import api as module
-from receiver.daemon.api import Api
+from receiver.daemon import apps_api, responses, runs_api
+from receiver.daemon.apps_api import AppsApi
+from receiver.daemon.receiver_api import ReceiverApi
+from receiver.daemon.responses import Responses
+from receiver.daemon.runs_api import RunsApi
 from receiver.daemon.streaming import kept_alive
 from receiver.home.paths import Home
 from receiver.ledger.ledger import Ledger
@@ -29,6 +32,9 @@ from units.errors import UnitError
 
 PATIENCE = 20
 PLAN = Plan(built_by="", run_by="profile", stack="plain", processes=(Process("app", "true"),))
+
+
+Api = SimpleNamespace
 
 
 class Slow:
@@ -70,12 +76,20 @@ def context(tmp_path: Path, slow: Slow) -> Any:
 
 @pytest.fixture
 def api(context: Any, monkeypatch: pytest.MonkeyPatch, slow: Slow) -> Api:
-    monkeypatch.setattr(module.jobs, "make", lambda *_: None)
-    monkeypatch.setattr(module.apps, "destroy", slow)
-    monkeypatch.setattr(module, "kept_alive", partial(kept_alive, seconds=0.001))
+    monkeypatch.setattr(apps_api.jobs, "make", lambda *_: None)
+    monkeypatch.setattr(apps_api.apps, "destroy", slow)
+    for module in (responses, runs_api):
+        monkeypatch.setattr(module, "kept_alive", partial(kept_alive, seconds=0.001))
     dispatcher = Dispatcher(context)
     monkeypatch.setattr(dispatcher, "cancel", slow)
-    return Api(context, dispatcher, {})
+    answers = Responses(context.home.root, context.home.log)
+    return SimpleNamespace(
+        render=AppsApi(context, dispatcher, answers).render,
+        destroy=AppsApi(context, dispatcher, answers).destroy,
+        cancel=RunsApi(context, dispatcher, answers).cancel,
+        wait=RunsApi(context, dispatcher, answers).wait,
+        status=ReceiverApi(context, {}).status,
+    )
 
 
 def request(**params: str) -> Request:
@@ -150,7 +164,7 @@ def test_an_app_is_destroyed_to_the_end_though_nobody_waits_for_it(
     api: Api, slow: Slow, context: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     destroyed = threading.Event()
-    monkeypatch.setattr(module.apps, "destroy", lambda *_: destroyed.set())
+    monkeypatch.setattr(apps_api.apps, "destroy", lambda *_: destroyed.set())
     run = context.ledger.accept("hello", "c1", {})
     Story(context.home.run("hello", run.number)).end()
 
