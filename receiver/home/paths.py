@@ -16,11 +16,54 @@ def users_home() -> Path:
         return Path("/")
 
 
+class _Inside:
+    """A file or folder of the home, by its name in there."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, home: Home, _type: type[Home] | None = None) -> Path:
+        return home.root / self._name
+
+
 @dataclass(frozen=True)
 class Home:
     """`$NAP_HOME`: one folder that holds everything."""
 
     root: Path
+
+    settings = _Inside("settings.yaml")
+    ledger = _Inside("ledger.db")
+    lock = _Inside("daemon.lock")
+    """Held by the daemon for as long as it lives; its pid is inside."""
+    settings_read = _Inside("daemon.read")
+    """A digest of the settings that the daemon has read."""
+    api_socket = _Inside("nap.sock")
+    hook_socket = _Inside("hook.sock")
+    hooks = _Inside("hooks")
+    etcd = _Inside("etcd")
+    etcd_settings = _Inside("etcd.json")
+    engine = _Inside("engine")
+    """The name of the engine that this home was last up with."""
+    image_registry = _Inside("registry")
+    logins = _Inside("logins")
+    """How Podman and Docker log in to the registry of images: readable by their owner alone."""
+    stacks = _Inside("stacks")
+    images = _Inside("images")
+    image_records = _Inside("image-records")
+    """What is known of images of containers: one file an image."""
+    stack_records = _Inside("stack-records")
+    """What is known of the stacks' images: one file a stack."""
+    builds = _Inside("builds")
+    """What was built from what: one record an input."""
+    scratch = _Inside("scratch")
+    """Trees while they are checked out and built; empty when nothing is."""
+    buildpacks = _Inside("buildpacks")
+    nodes = _Inside("nodes")
+    """The book of nodes, and nap's own key to them."""
+    owed = _Inside("owed")
+    """What is to be removed from nodes still."""
+    log = _Inside("log")
 
     @property
     def id(self) -> str:
@@ -28,104 +71,6 @@ class Home:
         if self.root == users_home() / ".nap":
             return ""
         return "h" + hashlib.sha256(os.fsencode(self.root)).hexdigest()[:6]
-
-    @property
-    def settings(self) -> Path:
-        return self.root / "settings.yaml"
-
-    @property
-    def ledger(self) -> Path:
-        return self.root / "ledger.db"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the daemon for as long as it lives; its pid is inside."""
-        return self.root / "daemon.lock"
-
-    @property
-    def settings_read(self) -> Path:
-        """A digest of the settings that the daemon has read."""
-        return self.root / "daemon.read"
-
-    @property
-    def api_socket(self) -> Path:
-        return self.root / "nap.sock"
-
-    @property
-    def hook_socket(self) -> Path:
-        return self.root / "hook.sock"
-
-    @property
-    def hooks(self) -> Path:
-        return self.root / "hooks"
-
-    @property
-    def etcd(self) -> Path:
-        return self.root / "etcd"
-
-    @property
-    def etcd_settings(self) -> Path:
-        return self.root / "etcd.json"
-
-    @property
-    def engine(self) -> Path:
-        """The name of the engine that this home was last up with."""
-        return self.root / "engine"
-
-    @property
-    def image_registry(self) -> Path:
-        return self.root / "registry"
-
-    @property
-    def logins(self) -> Path:
-        """How Podman and Docker log in to the registry of images: readable by their owner alone."""
-        return self.root / "logins"
-
-    @property
-    def stacks(self) -> Path:
-        return self.root / "stacks"
-
-    @property
-    def images(self) -> Path:
-        return self.root / "images"
-
-    @property
-    def image_records(self) -> Path:
-        """What is known of images of containers: one file an image."""
-        return self.root / "image-records"
-
-    @property
-    def stack_records(self) -> Path:
-        """What is known of the stacks' images: one file a stack."""
-        return self.root / "stack-records"
-
-    @property
-    def builds(self) -> Path:
-        """What was built from what: one record an input."""
-        return self.root / "builds"
-
-    @property
-    def scratch(self) -> Path:
-        """Trees while they are checked out and built; empty when nothing is."""
-        return self.root / "scratch"
-
-    @property
-    def buildpacks(self) -> Path:
-        return self.root / "buildpacks"
-
-    @property
-    def nodes(self) -> Path:
-        """The book of nodes, and nap's own key to them."""
-        return self.root / "nodes"
-
-    @property
-    def owed(self) -> Path:
-        """What is to be removed from nodes still."""
-        return self.root / "owed"
-
-    @property
-    def log(self) -> Path:
-        return self.root / "log"
 
     def repository(self, app: str) -> Path:
         return self.root / "repos" / f"{app}.git"
