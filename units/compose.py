@@ -38,14 +38,14 @@ def units(job: Job) -> tuple[UnitFile]:
 
 def _nodes(job: Job, mpi: Mpi) -> dict[str, object]:
     slaves = job.slaves
-    env = {**dict(_environment(job, mpi.env)), **dict(_launch(mpi, slaves))}
+    env = {**dict(_environment(job)), **dict(_launch(mpi, slaves))}
     slots = [slave.slots for slave in slaves]
     return {
         "env": sorted(env.items()),
         "count": len(slots),
         "slots": slots,
         "even": len(set(slots)) == 1,
-        "form": ":" if mpi.flavour == "mpich" else " slots=",
+        "form": ":" if mpi.is_mpich else " slots=",
         "command": (*_limit(job), *_command(mpi, env)),
         "memory": max(slave.memory or 0 for slave in slaves),
     }
@@ -59,7 +59,7 @@ def _launch(mpi: Mpi, slaves: tuple[Slave, ...]) -> Pairs:
 
 def _command(mpi: Mpi, env: dict[str, str]) -> tuple[str, ...]:
     """Without a number of ranks: mpirun fills the slots it finds, of as many slaves as there are."""
-    known = {name: env[name] for name in ("NAP_APP", "NAP_SHARE", *dict(mpi.env))}
+    known = launching.known_words(mpi, tuple(env.items()))
     words = ("mpirun", *mpi.options, *mpi.program)
     return launching.script(mpi, known) or tuple(launching.expand(word, known) for word in words)
 
@@ -87,9 +87,5 @@ def _process(job: Job, process: Process) -> dict[str, object]:
     }
 
 
-def _environment(job: Job, written: Pairs = ()) -> Pairs:
-    """What the program finds: its own settings first, the manifest's next, nap's words last."""
-    places = {"NAP_APP": job.workdir, "NAP_SHARE": _SHARE}
-    given = {name: value.replace("{app}", job.workdir) for name, value in job.env}
-    given |= {name: launching.expand(value, places) for name, value in written}
-    return tuple({**given, **places}.items())
+def _environment(job: Job) -> Pairs:
+    return launching.program_environment(job, job.workdir, _SHARE)

@@ -65,6 +65,11 @@ class Mpi:
     options: tuple[str, ...] = ()
     env: Pairs = ()
 
+    @property
+    def is_mpich(self) -> bool:
+        """Its mpirun is Hydra; else it is one of Open MPI's."""
+        return self.flavour == "mpich"
+
 
 @dataclass(frozen=True)
 class Job:

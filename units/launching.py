@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from units.job import Mpi, Pairs, Slave
+from units.job import Job, Mpi, Pairs, Slave
 
 _REFERENCE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
 # Open MPI takes them for virtual machines', and does not use them.
@@ -85,7 +85,7 @@ def _carries(asked: socket.socket, name: str) -> bool:
 
 def hostfile(mpi: Mpi, slaves: Iterable[Slave]) -> str:
     """One line a slave, by name: Open MPI refuses one address on two lines, and the agent resolves."""
-    form = "{0.name}:{0.slots}\n" if mpi.flavour == "mpich" else "{0.name} slots={0.slots}\n"
+    form = "{0.name}:{0.slots}\n" if mpi.is_mpich else "{0.name} slots={0.slots}\n"
     return "".join(form.format(slave) for slave in slaves)
 
 
@@ -106,7 +106,7 @@ def script(mpi: Mpi, values: Mapping[str, str]) -> tuple[str, ...]:
 
 def _mpirun(mpi: Mpi, hosts: str) -> tuple[str, ...]:
     """As it was written."""
-    option = "-f" if mpi.flavour == "mpich" else "--hostfile"
+    option = "-f" if mpi.is_mpich else "--hostfile"
     return ("mpirun", option, hosts, "-np", str(mpi.np), *mpi.options, *mpi.program)
 
 
@@ -127,6 +127,22 @@ def _typed(word: str) -> str:
 def expand(word: str, values: Mapping[str, str]) -> str:
     """`word` with `$NAME` and `${NAME}` replaced where `values` has the name; no shell reads it."""
     return _REFERENCE.sub(lambda found: values.get(found[1] or found[2], found[0]), word)
+
+
+def known_words(mpi: Mpi, env: Pairs) -> dict[str, str]:
+    """Return what a `$NAME` in mpirun's words may stand for: nap's folders, and the manifest's variables."""
+    known = {"NAP_APP", "NAP_SHARE", *dict(mpi.env)}
+    return {name: value for name, value in env if name in known}
+
+
+def program_environment(job: Job, app: str, share: str, image_env: Pairs = ()) -> Pairs:
+    """Return what a program finds whose folders are `app` and `share`.
+
+    Its image's and its own settings come first, the manifest's next, nap's words last.
+    """
+    given = tuple((name, value.replace("{app}", app)) for name, value in job.env)
+    places = {"NAP_APP": app, "NAP_SHARE": share}
+    return (*variables((*image_env, *given), job.mpi.env if job.mpi else (), places), *places.items())
 
 
 def variables(given: Pairs, written: Pairs, places: Mapping[str, str]) -> Pairs:
@@ -158,7 +174,7 @@ def environment(mpi: Mpi, slaves: tuple[Slave, ...], machine: Machine, ways: Way
     """Return what makes a plain `mpirun` mean "over this run's slaves"."""
     agent, hosts, over = ways.agent, ways.hosts, ways.over
     crowded = sum(slave.slots for slave in slaves) > machine.cores
-    if mpi.flavour == "mpich":
+    if mpi.is_mpich:
         return _mpich(agent, hosts, crowded, over)
     daemons, memory = (_openmpi5, "sm") if mpi.flavour == "openmpi5" else (_openmpi4, "vader")
     return (*daemons(len(slaves), agent, hosts), *_openmpi_transports(machine, memory, crowded, over))

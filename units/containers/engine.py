@@ -129,7 +129,7 @@ class ContainersEngine(Runs):
         if job.mpi:
             at = "127.0.0.1" if self._at.host_network else ""
             slaves = [(slave.name, at, ports[slave.name]) for slave in job.slaves]
-            contents |= ssh_access.files(slaves, forgiving=job.mpi.flavour == "mpich")
+            contents |= ssh_access.files(slaves, forgiving=job.mpi.is_mpich)
         for unit in map(json.loads, (unit.content for unit in units)):
             if "env" in unit:
                 form = ssh_access.listed if is_own_image(job) else ssh_access.environment

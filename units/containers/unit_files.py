@@ -41,7 +41,7 @@ def render_all(job: Job, place: Place, at: Conditions) -> tuple[UnitFile, ...]:
     launch = launching.environment(
         job.mpi, job.slaves, at.machine, launching.Ways(AGENT, HOSTFILE, at.interface)
     )
-    env = run_env(job, job.mpi.env, place.image_env)
+    env = run_env(job, place.image_env)
     slaves = [unit for slave in job.slaves for unit in _slave_units(job, slave, env, place, at)]
     # Open MPI 5's launcher warns itself when a child of its was faster than it is.
     aside = ("PMIX_OUTPUT_STDERR_FD", str(REMARKS))
@@ -70,12 +70,11 @@ def _master_unit(job: Job, env: Pairs) -> UnitFile:
     """mpirun, or the script that calls it: where the first slave is, with what that has."""
     assert job.mpi is not None
     name, container = names.master_unit(job), names.slave_container(job, 1)
-    known = {"NAP_APP", "NAP_SHARE", *dict(job.mpi.env)}
-    words = {name: value for name, value in env if name in known}
+    words = launching.known_words(job.mpi, env)
     argv = ("exec", container, *MASTER, *launching.command(job.mpi, words, HOSTFILE))
     hostname = names.slave(job.app, 1)
     values = {"name": name, "hostname": hostname, "container": container, "argv": argv}
-    kind = {"mpich": job.mpi.flavour == "mpich", "script": bool(job.mpi.script)}
+    kind = {"mpich": job.mpi.is_mpich, "script": bool(job.mpi.script)}
     return render(name, "containers/templates/master.json.j2", {**values, **kind, "env": by_name(env)})
 
 

@@ -79,7 +79,7 @@ def check() -> None:
 
 
 def _is_openmpi(job: Job) -> bool:
-    return job.mpi is not None and job.mpi.flavour != "mpich"
+    return job.mpi is not None and not job.mpi.is_mpich
 
 
 def _hosts(job: Job) -> str:

@@ -62,29 +62,16 @@ def _master_unit(job: Job, env: Pairs) -> UnitFile:
         "name": name,
         "hostname": f"{job.app}-master",
         "place": job.slaves[0].name,
-        "mpich": job.mpi.flavour == "mpich",
+        "mpich": job.mpi.is_mpich,
         "script": bool(job.mpi.script),
-        "argv": launching.command(job.mpi, _words(job, env), HOSTFILE),
+        "argv": launching.command(job.mpi, launching.known_words(job.mpi, env), HOSTFILE),
         "env": by_name(env),
     }
     return render(name, "local/templates/master.json.j2", values)
 
 
 def _run_env(job: Job, folder: Path) -> Pairs:
-    """What a program of this engine finds: its own settings first, nap's words last."""
-    app = str(folder / "app")
-    given = tuple((key, value.replace("{app}", app)) for key, value in job.env)
-    places = {"NAP_APP": app, "NAP_SHARE": str(folder / "share")}
-    found = launching.variables(given, _written(job), places)
-    return (*found, *places.items(), ("PWD", app), ("TMPDIR", str(folder / "tmp")))
-
-
-def _written(job: Job) -> Pairs:
-    """The manifest's own variables."""
-    return job.mpi.env if job.mpi else ()
-
-
-def _words(job: Job, env: Pairs) -> dict[str, str]:
-    """What a `$NAME` in the master's argv may stand for."""
-    known = {"NAP_APP", "NAP_SHARE", *dict(_written(job))}
-    return {name: value for name, value in env if name in known}
+    """What a program of this engine finds."""
+    app, temporary = str(folder / "app"), str(folder / "tmp")
+    found = launching.program_environment(job, app, str(folder / "share"))
+    return (*found, ("PWD", app), ("TMPDIR", temporary))

@@ -110,12 +110,10 @@ def whatever(image: str) -> Words:
     return ("--entrypoint", "", image)
 
 
-def run_env(job: Job, written: Pairs = (), image_env: Pairs = ()) -> Pairs:
-    """What a program finds: its image's and its own settings first, nap's words last."""
-    given = tuple((key, value.replace("{app}", job.workdir)) for key, value in job.env)
-    places = {"NAP_APP": job.workdir, "NAP_SHARE": SHARE}
-    found = launching.variables((*image_env, *given), written, places)
-    return (*found, *places.items(), ("PWD", job.workdir))
+def run_env(job: Job, image_env: Pairs = ()) -> Pairs:
+    """Return what a program finds in a container."""
+    found = launching.program_environment(job, job.workdir, SHARE, image_env)
+    return (*found, ("PWD", job.workdir))
 
 
 def is_own_image(job: Job) -> bool:
@@ -140,4 +138,4 @@ def command(job: Job, process: Process) -> Words:
 
 def process_env(job: Job, image_env: Pairs, port: int | None) -> Pairs:
     """What a process finds, which listens on `port` if there is one."""
-    return (*run_env(job, image_env=image_env), *((("PORT", str(port)),) if port else ()))
+    return (*run_env(job, image_env), *((("PORT", str(port)),) if port else ()))

@@ -42,7 +42,7 @@ class Bundle:
         placed = unit_files.by_node(job.slaves, nodes)
         addresses = {slave.name: node.address for node, slaves in placed.items() for slave in slaves}
         ports = [(slave.name, addresses[slave.name], slave.port) for slave in job.slaves]
-        files = ssh_access.files(ports, forgiving=job.mpi.flavour == "mpich")
+        files = ssh_access.files(ports, forgiving=job.mpi.is_mpich)
         for name, text in unit_files.environments(job, placed, image_env).items():
             files[f"{name}/environment"] = text
         for node, slaves in placed.items():

@@ -145,8 +145,7 @@ def _master(job: Job, mpi: Mpi, node: Node, site: Site) -> UnitFile:
 
 def master_of(job: Job, mpi: Mpi) -> dict[str, object]:
     """What a template of the master is made of: mpirun runs in the first slave's container."""
-    own = dict(run_env(job, mpi.env))
-    known = {variable: own[variable] for variable in ("NAP_APP", "NAP_SHARE", *dict(mpi.env))}
+    known = launching.known_words(mpi, run_env(job))
     return {
         "container": names.slave_container(job, 1),
         "words": (*MASTER, *launching.command(mpi, known, HOSTFILE)),
@@ -193,11 +192,11 @@ def discovery_template(job: Job) -> str:
 def environments(job: Job, nodes: Iterable[Node], image_env: Pairs) -> dict[str, str]:
     """What ranks, and mpirun, find in their environment: files by slave's name, and `master`."""
     assert job.mpi is not None
-    env = run_env(job, job.mpi.env, image_env)
+    env = run_env(job, image_env)
     placed = by_node(job.slaves, nodes)
     over = next(iter(placed))
     # Open MPI takes a network's address, which is the same on all nodes; interfaces may differ in name.
-    where = over.interface if job.mpi.flavour == "mpich" else over.subnet
+    where = over.interface if job.mpi.is_mpich else over.subnet
     ways = launching.Ways(AGENT, HOSTFILE, where)
     launch = launching.environment(job.mpi, job.slaves, _together(placed), ways)
     aside = ("PMIX_OUTPUT_STDERR_FD", str(REMARKS))
