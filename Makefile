@@ -9,13 +9,16 @@ PYTHON := $(VENV)/bin/python
 # `make test SLOW=1` also runs what takes more than a few seconds each.
 MARKS := $(if $(SLOW),,-m "not slow")
 
+# Labs wait more than they work.
+WORKERS := $(if $(SLOW),4,3)
+
 .PHONY: demo test lint bench golden clean
 
 demo: $(VENV)/installed
 	@$(VENV)/bin/nap demo
 
 test: $(VENV)/tests-installed
-	@$(PYTHON) -m pytest -n 3 $(MARKS) $(TESTS)
+	@$(PYTHON) -m pytest -n $(WORKERS) $(MARKS) $(TESTS)
 	@$(if $(SLOW),,echo "left out were the slow tests (faults, networks, the machine's own MPI): make test SLOW=1")
 
 lint: $(VENV)/tests-installed

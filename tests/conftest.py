@@ -90,6 +90,8 @@ def containers_home(
     tmp_path_factory: pytest.TempPathFactory, image_stacks: SharedStacks, runtime: Runtime
 ) -> Iterator[NapHome]:
     """A home that is up with the engine `containers`, on each runtime in turn; shared like `home`."""
+    for stack in ("plain", "openmpi"):  # a push has less time than it takes to build one
+        image_stacks.of(runtime, stack)
     root = tmp_path_factory.mktemp("nap") / runtime.kind
     shared = containers.new_home(root, image_stacks, runtime)
     shared.up()

@@ -19,7 +19,7 @@ from support.services import ask, asked_all_the_time, service, where
 
 from units.oci.runtime import Runtime
 
-pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.lab, pytest.mark.slow, pytest.mark.timeout(600)]
 
 NewApp = Callable[..., App]
 # The first slave's rank waits until somebody writes into its pipe; then there is much to be said. It is not a

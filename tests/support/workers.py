@@ -1,4 +1,4 @@
-"""Which tests may run at once, where there are several workers: `pytest -n 3`."""
+"""Which tests may run at once, where there are several workers: `pytest -n 4`."""
 
 from __future__ import annotations
 

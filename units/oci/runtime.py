@@ -23,9 +23,12 @@ _SILENCE = 60.0
 _BLOCK = 1 << 16
 # Podman leaves a file `oom` where it was called from, unless nothing can be left there.
 _NOWHERE = "/proc"
-# A word of `info`, which a runtime that does not work has not; and what Podman has its networks made by,
-# which it tells from version 4 on.
-_ANY = {"podman": "{{.Host.OCIRuntime.Name}}", "docker": "{{.ServerVersion}}"}
+# What a runtime that does not work has no answer to; and what Podman has its networks made by, which it
+# tells from version 4 on.
+_ANY = {
+    "podman": ("info", "--format", "{{.Host.OCIRuntime.Name}}"),
+    "docker": ("version", "--format", "{{.Server.Version}}"),
+}
 _BACKEND = "{{.Host.NetworkBackend}}"
 _PASSED_ON = (
     "PATH", "HOME", "USER", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME",
@@ -195,10 +198,14 @@ def find(choice: str = "auto", logins: Path | None = None, flags: tuple[str, ...
     if not there:
         sentence = f"there is no {' and no '.join(names)} on this machine"
         raise UnitError(sentence, "apt-get install podman, or docker.io")
-    for name in there[:-1]:
-        with contextlib.suppress(UnitError):
+    failures = []
+    for name in there:
+        try:
             return _answering(name, logins, flags)
-    return _answering(there[-1], logins, flags)
+        except UnitError as error:
+            failures.append(error)
+    hints = [error.hint for error in failures if error.hint]
+    raise UnitError("; ".join(error.message for error in failures), "".join(hints[:1]))
 
 
 def _answering(kind: str, logins: Path | None, flags: tuple[str, ...]) -> Runtime:
@@ -219,5 +226,5 @@ def _isolates(kind: str, program: str) -> bool:
     runtime = Runtime(kind, program, rootless=False, uid=APP_ID)
     if kind == "podman" and (backend := runtime.run("info", "--format", _BACKEND)).returncode == 0:
         return backend.stdout.strip() == "netavark"
-    runtime.ask("info", "--format", _ANY[kind])
+    runtime.ask(*_ANY[kind])
     return kind == "docker"
