@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from receiver import engine_choice
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("receiver", "buildpacks", "units", "registry")
 
@@ -63,7 +65,7 @@ def test_no_folders_need_each_other_in_a_circle(needs: dict[str, set[str]]) -> N
 
 @pytest.mark.parametrize("shared", ["oci", "placement", "capsule", "nodes", "node_runs"])
 def test_what_engines_stand_on_imports_none_of_them(shared: str, needs: dict[str, set[str]]) -> None:
-    engines = ("units.local.", "units.containers.", "units.systemd.", "units.fleet.")
+    engines = tuple(f"units.{name}." for name in engine_choice.NAMES)
     own = [others for module, others in needs.items() if module.startswith(f"units.{shared}.")]
     assert own
     assert [other for others in own for other in others if other.startswith(engines)] == []
