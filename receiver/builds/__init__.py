@@ -1,4 +1,5 @@
-"""A tree and a plan come in; an image goes out, named by its digest.
+"""Builds: images made from trees and plans.
 
-Touched: the builds' folders, the runtime's containers and images that carry nap's labels, the registry.
+In: a tree and a plan. Out: an image, named by its digest. Touched: the builds' folders, the runtime's
+containers and images that carry nap's labels, the registry.
 """

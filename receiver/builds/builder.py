@@ -1,4 +1,4 @@
-"""What every builder answers to, whether it makes trees on this machine or images of containers."""
+"""The interface of all builders: those of trees on this machine and those of container images."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from units.job import Pairs
 
 @dataclass(frozen=True)
 class Work:
-    """One build: of which app, in what folders, who hears of it, and who may stop it (a file descriptor).
+    """The inputs of one build.
 
-    `name` is short and the same for the same inputs: what is made can be called so before it has a release.
+    `name` is short and the same for the same inputs: it names the result until that has a release. `say` gets
+    the build's lines. `cancelled` is a file descriptor that becomes readable on cancellation.
     """
 
     app: str
@@ -31,36 +32,36 @@ class Work:
 
 
 class Builder(Protocol):
-    """Makes images of trees; may be used by several threads at a time."""
+    """Makes images of trees. Safe for concurrent use by several threads."""
 
     @property
     def images(self) -> ImageStore:
-        """What was built and not pruned."""
+        """The images that were built and not pruned."""
 
     def stack(self, plan: Plan, say: Say, /) -> Stack:
-        """Where a plan is compiled and run; an error says what is missing for it."""
+        """Return the stack in which a plan is compiled and run. The error names what is missing for it."""
 
     def build(self, pack: Buildpack, plan: Plan, stack: Stack, work: Work, /) -> tuple[Image, Plan]:
-        """The image, and the plan completed by what was built. BuildpackError when a step fails."""
+        """Return the image, and the plan completed by what was built. BuildpackError when a step fails."""
 
     def find(self, digest: str, say: Say, /) -> Image | None:
-        """The image that was built before, when it can be run still; None when it is to be built again."""
+        """Return an image that was built before and can still run; None when it has to be built again."""
 
     def released(self, app: str, number: int, image: Image, /) -> None:
-        """Call the image what people call it now: by its release's number. A failure goes to the log."""
+        """Name the image by its release's number. A failure is only logged."""
 
     def dispose(self, images: Iterable[Image], /) -> None:
-        """Remove images that nobody needs any more; one that cannot be removed now stays on record."""
+        """Remove images that are no longer needed. One that cannot be removed now stays on record."""
 
     def sweep(self) -> None:
-        """End and remove what builds of a receiver that was killed have left."""
+        """End and remove what the builds of a killed receiver left behind."""
 
     def environment(self, plan: Plan, stack: Stack, image: Image, /) -> Pairs:
-        """What programs of the image find. In its values `{app}` stands for the app's folder."""
+        """Return the environment of the image's programs. In values, `{app}` stands for the app's folder."""
 
 
 def remark(plan: Plan, work: Work) -> None:
-    """What a student may not know of a program like this one."""
+    """Give advice on the built programs, such as on MPI-IO, that a student may not know."""
     if plan.manifest is None:
         return
     tree = work.folders.tree

@@ -1,4 +1,4 @@
-"""This home's registry of images: the one that settings name, or nap's own; and its logins in files."""
+"""This home's image registry, either the one in the settings or nap's own, and its login files."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from registry.images.address import ImageRegistry, parse
 from units.oci import runtime as runtimes
 from units.oci.runtime import Runtime
 
-# Whose name goes with a token where none is given: many registries look at the token alone.
+# The user name sent with a token when the settings give none: many registries read the token alone.
 _TOKENS_USER = "token"
 _NO_LOGINS = '{"auths": {}}'
 
 
 def have(home: Home, settings: RegistrySettings, say: Say) -> ImageRegistry:
-    """The registry, answering, and its login where Podman and Docker find it. Idempotent.
+    """Return the registry once it answers, with its login where Podman and Docker find it. Idempotent.
 
-    Raises RegistryError and ReceiverError when it is not there, or refuses the login.
+    nap's own is started when the settings name none. Raises RegistryError or ReceiverError when the registry
+    does not answer, or refuses the login.
     """
     from registry.images.client import RegistryClient
 
@@ -37,14 +38,14 @@ def have(home: Home, settings: RegistrySettings, say: Say) -> ImageRegistry:
 
 
 def stop(home: Home, say: Say) -> None:
-    """End nap's own registry, if it runs."""
+    """Stop nap's own registry, if it runs."""
     if image_server.pid(home.image_registry):
         image_server.stop(home.image_registry, _log(home))
         say("registry of images stopped")
 
 
 def of(home: Home, settings: RegistrySettings) -> ImageRegistry:
-    """The registry, whether it answers or not. ReceiverError when nap's own was never started."""
+    """Return the registry without contacting it. ReceiverError when nap's own was never started."""
     registry = configured(settings) if settings.url else image_server.known(home.image_registry)
     if registry is None:
         raise ReceiverError("there is no registry of images yet", "nap up --engine containers")
@@ -52,13 +53,13 @@ def of(home: Home, settings: RegistrySettings) -> ImageRegistry:
 
 
 def runtime(home: Home, settings: Settings) -> Runtime:
-    """The container runtime that settings name, with the logins and options for the registry."""
+    """Return the container runtime that the settings name, with the registry's logins and options."""
     registry = of(home, settings.registry)
     return runtimes.find(settings.containers.runtime, home.logins, flags(home.logins, registry))
 
 
 def configured(settings: RegistrySettings) -> ImageRegistry:
-    """What the settings say. RegistryError or ReceiverError naming the key that is wrong."""
+    """Return the registry that the settings name. RegistryError or ReceiverError names the wrong key."""
     host, path = parse(settings.url)
     if settings.ca and not Path(settings.ca).is_file():
         raise ReceiverError(f"registry.ca is {settings.ca!r}, where there is no file", "name a PEM file")
@@ -85,7 +86,10 @@ def _login(settings: RegistrySettings) -> tuple[str, Secret]:
 
 
 def secret(key: str, file: str) -> Secret:
-    """What is in the file that settings name by this key; nothing where they name none."""
+    """Return the content of `file`, which the setting `key` names; an empty Secret when `file` is empty.
+
+    ReceiverError when the file cannot be read or is empty.
+    """
     if not file:
         return Secret()
     try:
@@ -99,7 +103,7 @@ def secret(key: str, file: str) -> Secret:
 
 
 def write_logins(folder: Path, registry: ImageRegistry) -> None:
-    """`config.json`, and `certs/ca.crt` for Podman; files are left alone that say the same already."""
+    """Write `config.json`, and `certs/ca.crt` for Podman, to `folder`. Up-to-date files are not rewritten."""
     folder.mkdir(mode=0o700, exist_ok=True)
     _write_anew(folder / "config.json", (registry.logins() or _NO_LOGINS).encode())
     if registry.ca:
@@ -117,7 +121,7 @@ def _certificates(logins: Path) -> Path:
 
 
 def flags(logins: Path, registry: ImageRegistry) -> tuple[str, ...]:
-    """What Podman has to be told with each pull and push; Docker's daemon has settings of its own."""
+    """Return Podman's options for each pull and push. Docker's daemon reads its own settings instead."""
     if registry.insecure:
         return ("--tls-verify=false",)
     return ("--cert-dir", str(_certificates(logins))) if registry.ca else ()

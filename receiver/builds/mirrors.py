@@ -1,6 +1,6 @@
-"""How builds reach the network here: proxies, mirrors, and who vouches for them.
+"""How builds reach the network: the machine's proxies, mirrors, and certificate authorities.
 
-There may be passwords in it: it is for builds alone, and for no command line.
+The values can contain passwords: pass them to builds alone, and never in an argv.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _PIPS_OWN = Path("/etc/pip.conf")
 
 
 def variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """What pip, mvn and others read in their environment."""
+    """Return the variables in `environ` that pip, mvn and other tools read for this."""
     return {name: value for name, value in environ.items() if name in _PROXIES or name.startswith("PIP_")}
 
 
 def files(named: Mapping[str, str], settings: Path = _PIPS_OWN) -> tuple[Path, ...]:
-    """What a build elsewhere needs of this machine: pip's settings, and the files they and `named` name."""
+    """Return the files a build container needs: pip's settings, and the paths in those and in `named`."""
     words = [word for value in (*named.values(), *_settings(settings)) for word in value.split()]
     paths = (Path(word.removeprefix("file://")) for word in words if word.startswith(("/", "file:///")))
     own = [settings] if settings.is_file() else []
@@ -36,6 +36,6 @@ def _settings(path: Path) -> list[str]:
 
 
 def _outermost(paths: Iterable[Path]) -> list[Path]:
-    """Without what is in a folder that is among them; the root is nothing to be handed on."""
+    """Return `paths` without those inside another one of them, and without `/`, which is never shared."""
     found = {path for path in paths if path != Path("/")}
     return sorted(path for path in found if not found & set(path.parents))

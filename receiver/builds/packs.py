@@ -1,4 +1,4 @@
-"""The programs of folder packs, run in capsules: neither they nor the trees they look at are nap's."""
+"""Runs the programs of folder packs in capsules: neither the packs nor the trees are trusted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from units.capsule.command import argv_inside
 
 
 def enclosing(home: Home) -> folder.Enclose:
-    """Each call in a capsule of its own, on every engine: what it asks for is no more than a look."""
+    """Return what puts each call into a capsule of its own, on every engine: none needs a build's container.
+
+    The tree is writable only for a call that `writes`.
+    """
 
     def enclose(call: folder.Call) -> Sequence[str]:
         writable, readable = ((call.tree,), ()) if call.writes else ((), (call.tree,))

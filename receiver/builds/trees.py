@@ -1,4 +1,4 @@
-"""A plan and a tree come in, a compiled tree comes out: the steps are run in a capsule on this machine."""
+"""The builder of trees: it runs a plan's steps in capsules on this machine and keeps the compiled tree."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class MachineBuilder:
-    """Its images are trees, its stacks this machine's tools."""
+    """A builder whose images are trees and whose stacks are this machine's tools."""
 
     def __init__(self, home: Home, settings: Settings, images: Images) -> None:
         self._home = home
@@ -69,21 +69,21 @@ class MachineBuilder:
         return self.images.get(digest) if self.images.has(digest) else None
 
     def released(self, _app: str, _number: int, _image: Image) -> None:
-        """A tree has no other name than its digest."""
+        """Do nothing: a tree has no name but its digest."""
 
     def dispose(self, images: Iterable[Image]) -> None:
         for image in images:
             self.images.remove(image.digest)
 
     def sweep(self) -> None:
-        """Trees that were checked out, and built in part."""
+        """Remove trees that were checked out, or built in part."""
         remove(self._home.scratch)
 
     def environment(self, plan: Plan, stack: Stack, _image: Image) -> Pairs:
         return launching.variables(tuple(environment(stack, users_home()).items()), plan.env, {})
 
     def _executor(self, stack: Stack, work: Work) -> Execute:
-        """Runs a step in a capsule of its own, its lines shown as they come."""
+        """Return what runs a step in a capsule of its own and shows its lines at once."""
         home, folders = self._home, work.folders
         visible = tuple(path for path in (home.stacks, home.buildpacks) if path.is_dir())
         env = {**environment(stack, folders.cache), **mirrors.variables(os.environ)}
@@ -108,7 +108,7 @@ class MachineBuilder:
 
 
 def environment(stack: Stack, home: Path) -> dict[str, str]:
-    """What a build and a program find: small, clean, and with the stack's tools first on PATH."""
+    """Return the minimal environment of builds and programs, with the stack's tools first on PATH."""
     own = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     path = os.environ.get("PATH", _PATH)
     return with_stack(stack, {"LANG": "C.UTF-8", **own, "HOME": str(home), "PATH": path})

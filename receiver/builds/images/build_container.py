@@ -1,4 +1,4 @@
-"""A container of a stack's build image: steps are run in it one after another, for as long as it is open."""
+"""A container of a stack's build image, in which steps run one after another until it is closed."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ _BETWEEN_REMOVALS = 0.2
 
 @dataclass(frozen=True)
 class Order:
-    """What a build's container is made of.
+    """The parameters of a build's container.
 
-    `folders` are this machine's, `visible` is there too under its own names and read-only. `env` may be
-    read by anybody who lists processes, `secrets` not. `memory` is in bytes, None for all there is.
+    `folders` are paths on this machine, mounted at `INSIDE`. `visible` paths are mounted read-only under
+    their own names. The values of `env` appear in the argv, so any user can read them; those of `secrets`
+    do not. `memory` is in bytes, None for no limit.
     """
 
     name: str
@@ -50,7 +51,7 @@ class Order:
 
 
 def command(runtime: Runtime, order: Order) -> list[str]:
-    """The argv: a shell that reads commands from its standard input, and ends with it."""
+    """Return the argv of a shell that reads commands from its standard input until end of file."""
     options = ["--rm", "--interactive", "--name", order.name]
     for name, value in order.labels.items():
         options += ["--label", f"{name}={value}"]
@@ -72,14 +73,20 @@ def command(runtime: Runtime, order: Order) -> list[str]:
 
 
 def _user(runtime: Runtime) -> str:
-    """Whoever owns the tree outside: root inside, but for an ordinary user of Docker's."""
+    """Return the user inside that owns the tree outside.
+
+    That is root for root and for rootless Podman, and the receiver's own ids for an ordinary user of Docker.
+    """
     ordinary = os.geteuid() != 0 and not runtime.rootless
     return f"{os.getuid()}:{os.getgid()}" if ordinary else "0:0"
 
 
 @contextmanager
 def opened(runtime: Runtime, order: Order, limits: Limits, say: Say) -> Iterator[Shell]:
-    """The container's shell. However it is left, the container is gone then, and all that ran in it."""
+    """Open the container and give its shell.
+
+    When the context ends, also by an exception, the container and all its processes have ended.
+    """
     with subprocess.Popen(
         command(runtime, order), env={**runtime.env, **order.secrets},
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -92,17 +99,18 @@ def opened(runtime: Runtime, order: Order, limits: Limits, say: Say) -> Iterator
             raise
         finally:
             if runtime.rootless:
-                # What steps unpacked may belong to users of the container, whom only Podman can call back.
+                # Steps can unpack files as subordinate user ids. Only Podman can change their owner back.
                 runtime.take_back(order.folders.tree.parent)
 
 
 def _end(runtime: Runtime, client: subprocess.Popen[bytes], name: str) -> None:
     """Remove the container; its client ends with it.
 
-    The client is not killed first: an engine goes on making what one asked for that is no longer there.
+    The client is not killed first: the engine would still create the container for a client that has ended,
+    and the removal could come before that. So removal is repeated until the client ends.
     """
     assert client.stdout is not None
-    client.stdout.close()  # What it has to say must not hold it up.
+    client.stdout.close()  # Otherwise the client could block on a full pipe.
     deadline = time.monotonic() + _PATIENCE
     while client.poll() is None and time.monotonic() < deadline:
         with contextlib.suppress(UnitError):
@@ -114,7 +122,7 @@ def _end(runtime: Runtime, client: subprocess.Popen[bytes], name: str) -> None:
 
 
 def _leave(client: subprocess.Popen[bytes]) -> None:
-    """The shell ends at its input's end, and the container with it."""
+    """End the shell, and the container with it, by closing its input. ReceiverError after a timeout."""
     assert client.stdin is not None
     with contextlib.suppress(BrokenPipeError):
         client.stdin.close()
@@ -125,7 +133,7 @@ def _leave(client: subprocess.Popen[bytes]) -> None:
 
 
 class Shell:
-    """One command at a time. After each it prints a line that none of them can know of."""
+    """Runs one command at a time. A random mark, unknown to the commands, ends the output of each."""
 
     def __init__(self, client: subprocess.Popen[bytes], limits: Limits, say: Say) -> None:
         assert client.stdout is not None
@@ -133,12 +141,12 @@ class Shell:
         self._mark = os.urandom(16).hex()
         self._lines = heard(client.stdout.fileno(), limits, say)
         self._last = ""
-        # What the runtime itself says until then is none of the steps'.
+        # The lines before this mark are the runtime's own: they are no step's output.
         self._tell(f"exec 2>&1; echo {self._mark} 0")
         self._until_mark(lambda _: None)
 
     def run(self, argv: tuple[str, ...], hear: Say) -> int:
-        """The exit code of `argv`, whose lines `hear` gets. ReceiverError when the container is lost."""
+        """Run `argv`, pass its lines to `hear`, return its exit code. ReceiverError if the container ends."""
         self._tell(f"(exec {shlex.join(argv)}) </dev/null; echo {self._mark} $?")
         return self._until_mark(hear)
 
@@ -155,7 +163,7 @@ class Shell:
     def _tell(self, text: str) -> None:
         assert self._client.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            # Its output says what happened.
+            # The shell has ended: reading its output raises the error that says why.
             self._client.stdin.write(f"{text}\n".encode())
             self._client.stdin.flush()
 

@@ -1,4 +1,4 @@
-"""A plan and a tree come in, an image comes out, pushed and named by digest: where runs are containers."""
+"""The builder for engines that run containers: it makes an image of a tree, pushes it, and records it."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _OWN = Stack("dockerfile", "the Dockerfile's own", "plain", "image")
 
 
 class Stacks(Protocol):
-    """Where plans are compiled and run."""
+    """The source of stacks."""
 
     def have(self, plan: Plan, say: Say, /) -> Stack:
-        """The stack in images that the runtime has."""
+        """Return the plan's stack. Its images are in the runtime's store."""
 
 
 class ImageBuilder:
@@ -64,9 +64,10 @@ class ImageBuilder:
         return _OWN if plan.stack == _OWN.name else self._stacks.have(plan, say)
 
     def find(self, digest: str, say: Say) -> Image | None:
-        """A look into the runtime's store; what is not there may come from the registry again.
+        """Look in the runtime's store, and pull from the registry what is missing there.
 
-        One of a registry that settings named before is to be built again: this one has to have it too.
+        An image of another registry, which the settings named before, has to be built again: the present
+        registry needs it too. RegistryError when the pull failed but a retry can succeed.
         """
         if not self.images.has(digest):
             return None
@@ -111,7 +112,7 @@ class ImageBuilder:
     def _compiled(
         self, making: Making, pack: Buildpack, plan: Plan, stack: Stack, work: Work
     ) -> tuple[str, Image, Plan]:
-        """The plan's steps in the stack's build image, and what they leave on its run image."""
+        """Run the plan's steps in the stack's build image, then put the result on top of its run image."""
         tree = work.folders.tree
         before = layers.large_files(tree)
         workshop = Workshop(self._runtime, self._settings, self._home.buildpacks, self._labels(work.app))
@@ -124,11 +125,11 @@ class ImageBuilder:
         return self._made(making, text, context, settled), Image("", env=tuple(env.items())), completed
 
     def _made(self, making: Making, text: str, context: Path, settled: bool) -> str:
-        """The id of the image that nap's own Dockerfile makes. Its lines are for when it fails."""
+        """Make the image from nap's own Dockerfile and return its id. The output is used only on failure."""
         dockerfile = context.with_name("Dockerfile")
         dockerfile.write_text(text)
         recipe = ImageBuild(context, dockerfile, context.with_name("image"))
-        # Podman keeps an image of each instruction, which takes time, and a single COPY gains nothing by it.
+        # Podman stores an image of each instruction. That takes time and does not help a single COPY.
         options = ("--layers=false",) if self._runtime.kind == "podman" and not settled else ()
         lines: list[str] = []
         if image_build.make(making, recipe, lines.append, *options):
@@ -138,7 +139,7 @@ class ImageBuilder:
         return recipe.id_file.read_text().strip()
 
     def _shipped(self, limits: Limits, work: Work, image: Image, id_: str) -> Image:
-        """The image in the registry and on record, or nowhere."""
+        """Push the image and put it on record. When the push fails, also remove its local tag."""
         repository, tag = self._repository(work.app), f"build-{work.name[:12]}"
         left = limits.deadline - time.monotonic()
         via = Shipping(self._runtime, self._registry, work.say, work.cancelled, left)
@@ -153,7 +154,7 @@ class ImageBuilder:
         return pushed
 
     def released(self, app: str, number: int, image: Image) -> None:
-        """A tag here and in the registry. Run by its digest, an image without it only lacks a name."""
+        """Tag the image here and in the registry. Runs use its digest, so a missing tag does no harm."""
         from registry.images.client import RegistryClient
 
         repository, tag = self._repository(app), f"v{number}"
@@ -164,7 +165,7 @@ class ImageBuilder:
             print(f"{app}: {error.message}: the image is not called {tag}", file=sys.stderr)
 
     def dispose(self, images: Iterable[Image]) -> None:
-        """From the runtime and the registry; what builds have left goes as well."""
+        """Remove the images from the runtime and the registry, and the leftovers of builds as well."""
         push_pull.forget_leftovers(self._runtime, f"nap.home={self._home.root}")
         for image in images:
             push_pull.forget(self._runtime, image.reference)
@@ -172,7 +173,7 @@ class ImageBuilder:
             self.images.remove(image.digest)
 
     def _delete(self, image: Image) -> None:
-        """From the registry; one of another registry, as settings named it before, is left there."""
+        """Remove the image from the registry; not from another one that the settings named before."""
         from registry.images.client import RegistryClient
 
         if not self._registry.names(image.reference):
@@ -182,7 +183,7 @@ class ImageBuilder:
         except RegistryError as error:
             if error.retry:
                 raise
-            # It would be refused each time: the registry's own rules have to remove it.
+            # Every retry would be refused. Removal is left to the retention rules of the registry.
             print(f"{image.reference} stays in the registry: {error.message}", file=sys.stderr)
 
     def _repository(self, app: str) -> str:

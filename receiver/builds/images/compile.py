@@ -1,4 +1,4 @@
-"""A plan's steps are executed in a container of its stack's build image, on a tree of this machine."""
+"""Executes a plan's steps in a container of its stack's build image, on a tree of this machine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where trees are compiled. `packs` is the folder of folder packs; containers carry `labels`."""
+    """Compiles trees. `packs` is the folder of folder packs; build containers carry `labels`."""
 
     runtime: Runtime
     settings: Settings
@@ -39,7 +39,7 @@ class Workshop:
     labels: Mapping[str, str]
 
     def compile(self, pack: Buildpack, plan: Plan, stack: Stack, work: Work, limits: Limits) -> Plan:
-        """Builds the tree in place; the plan, completed. BuildpackError when a step fails."""
+        """Build the tree in place and return the completed plan. BuildpackError when a step fails."""
         tree = work.folders.tree
         order = self._order(plan, stack, work)
         opened = partial(build_container.opened, self.runtime, order, limits, work.say)
@@ -94,7 +94,10 @@ def _has(shell: Shell, command: str) -> bool:
 
 
 def _found_in(opened: Callable[[], AbstractContextManager[Shell]], command: str) -> bool:
-    """The same where nothing has to be compiled; few scripts start with what has to be looked for."""
+    """Return the same as `_has`, from a container opened for this one question.
+
+    It is for plans without a step: few of them need any question, so no container is opened in advance.
+    """
     with opened() as shell:
         return _has(shell, command)
 

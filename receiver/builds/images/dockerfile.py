@@ -1,4 +1,4 @@
-"""A user's own Dockerfile: built as it is, and looked at once for what mpi.xml needs in it."""
+"""A user's own Dockerfile: built unchanged, then inspected once for what mpi.xml needs in the image."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from units.oci.runtime import Runtime
 
 
 def build(making: Making, pack: Buildpack, plan: Plan, work: Work) -> tuple[str, Image, Plan]:
-    """The id of the image, what is known of it, and the plan, completed.
+    """Build the Dockerfile; return the image's id, the image without a digest, and the completed plan.
 
     Raises:
-        BuildpackError: a step fails, or MPI programs cannot run in what it makes.
+        BuildpackError: a step fails, or MPI programs cannot run in the image.
     """
     tree, story = work.folders.tree, DockerfileLog()
     _open_up(tree)
@@ -31,7 +31,7 @@ def build(making: Making, pack: Buildpack, plan: Plan, work: Work) -> tuple[str,
         if not story.is_label:
             work.say(line)
 
-    # HEALTHCHECK and SHELL are Docker's; the format that Podman takes by itself has no place for them.
+    # Podman's default format, OCI, cannot hold HEALTHCHECK and SHELL.
     options = ("--format", "docker") if making.runtime.kind == "podman" else ()
     recipe = ImageBuild(tree, tree / "Dockerfile", tree.with_name("image"))
     if image_build.make(making, recipe, hear, *options):
@@ -47,7 +47,7 @@ def build(making: Making, pack: Buildpack, plan: Plan, work: Work) -> tuple[str,
 
 
 def _open_up(tree: Path) -> None:
-    """Give it the modes of a clone, whatever the receiver's umask: whom the image runs as has to read it."""
+    """Make the tree readable to all, whatever the receiver's umask: the image's user has to read it."""
     for path in (tree, *tree.rglob("*")):
         if not path.is_symlink():
             mode = path.stat().st_mode

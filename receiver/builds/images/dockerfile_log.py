@@ -1,4 +1,4 @@
-"""What Podman's and Docker's builders say of a Dockerfile: which step they are at, and why it failed."""
+"""Parses the output of Podman's and Docker's builders: the current step, and why it failed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from receiver.builds.images.build_container import KILLED, NO_MEMORY
 _STEP = re.compile(r"^(?:\[\d+/\d+\] )?(?:STEP|Step) \d+/\d+ ?: (.*)$")
 _ENDED = re.compile(r"(?:exit status|returned a non-zero code:) (\d+)$")
 _LONGEST = 80
-# nap's own labels are steps too, after the user's.
+# The builder reports nap's own labels as further steps, after the user's.
 _LABEL = re.compile(r'^LABEL "?nap\.')
 _NO_IMAGE = (
     "Write its whole name, such as docker.io/library/debian:12; "
@@ -21,7 +21,7 @@ _NO_IMAGE = (
 
 
 class DockerfileLog:
-    """Hears a builder's lines."""
+    """Follows a builder through its output lines."""
 
     def __init__(self) -> None:
         self._listener = Listener()
@@ -39,11 +39,11 @@ class DockerfileLog:
 
     @property
     def is_label(self) -> bool:
-        """Whether the step is one of those that the Dockerfile does not have."""
+        """Whether the current step is a label that nap has added to the Dockerfile."""
         return bool(_LABEL.match(self._step))
 
     def failure(self) -> BuildpackError:
-        """The sentence about the step that the builder ended in."""
+        """Return the error for the step in which the builder ended."""
         reason = self._last.removeprefix("Error: ")
         if not self._step:
             return BuildpackError(f"the Dockerfile cannot be built: {reason}", "The line names the place.")
@@ -59,5 +59,5 @@ class DockerfileLog:
 
 
 def _image(step: str) -> str:
-    """What a FROM names, past its options."""
+    """Return the image that a FROM names, after its options."""
     return next((word for word in step.split()[1:] if not word.startswith("--")), "an image")

@@ -1,4 +1,4 @@
-"""A Dockerfile and its context come in, an image comes out; given up, its build leaves nothing behind."""
+"""Builds an image from a Dockerfile and its context. A cancelled build leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from units.oci import build as building
 from units.oci.build import ImageBuild
 from units.oci.runtime import Runtime
 
-# How long a builder has to clean up after itself, in seconds and in tries, and what is between two looks.
+# Limits for the builder's own cleanup, in seconds and in tries; and the seconds between two polls.
 _PATIENCE = 10.0
 _REMOVALS = 300
 _BETWEEN_LOOKS = 0.1
-# Docker's: that a step's container is being made, and which it is.
+# Docker's lines that announce a step, and the container in which it runs.
 _STEP = re.compile(r"Step \d+/\d+ : RUN ")
 _RUNNING = re.compile(r"^ ---> Running in ([0-9a-f]{12})$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Making:
-    """How an image is made: its labels, the memory in bytes (None for all there is), and until when.
+    """The parameters of an image's build. `memory` is in bytes, None for no limit.
 
-    `activity` is what silence is told of.
+    `say` gets the heartbeats, which name the `activity`.
     """
 
     runtime: Runtime
@@ -46,10 +46,9 @@ class Making:
 
 
 def make(making: Making, build: ImageBuild, hear: Say, *options: str) -> int:
-    """The builder's exit code; its lines go to `hear`, the image's id to the build's `id_file`.
+    """Run the builder and return its exit code; its lines go to `hear`, the image's id to `id_file`.
 
-    ReceiverError when it takes too long or nobody wants it any more: then the step that runs is killed,
-    and the builder ends with it.
+    ReceiverError on timeout or cancellation: the running step is killed, and the builder ends with it.
     """
     runtime = making.runtime
     limit = ("--memory", f"{making.memory}b") if making.memory else ()
@@ -76,10 +75,10 @@ def make(making: Making, build: ImageBuild, hear: Say, *options: str) -> int:
 
 @contextmanager
 def _started(argv: list[str], env: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The client, and what it says: from a pipe whose other end it has too.
+    """Start the client and give it with the read end of its output pipe, which the client inherits as well.
 
-    So it is not killed by its next line when its receiver was, which Podman could not clean up after:
-    it is there still when the next receiver looks for it.
+    If the receiver is killed, the client's next line therefore does not raise SIGPIPE, after which Podman
+    could not clean up. The client is still running when the next receiver looks for it.
     """
     output, its = os.pipe()
     try:
@@ -100,7 +99,10 @@ def _started(argv: list[str], env: Mapping[str, str]) -> Iterator[tuple[subproce
 
 
 def _next(output: int) -> str:
-    """What Docker says next. A container that it is making would be left when its client goes before that."""
+    """Return the client's next output, up to a line's end.
+
+    Docker would leave a container that it is creating if the client ended before this line.
+    """
     said, deadline = b"", time.monotonic() + _PATIENCE
     while b"\n" not in said and select.select([output], [], [], max(0.0, deadline - time.monotonic()))[0]:
         data = os.read(output, 65536)
@@ -111,10 +113,11 @@ def _next(output: int) -> str:
 
 
 def end(pid: int, kind: str, output: int | None = None) -> None:
-    """End a builder's client `pid` in a way that lets it clean up; `output` is what it writes to, if ours.
+    """End a builder's client `pid` so that it can clean up. `output` is its pipe's read end, if we have it.
 
-    Docker's engine ends what its client asked for once the client has gone. Podman is the builder itself,
-    and would leave the step running and its file systems mounted: the step is killed, so that it fails.
+    Docker's engine cancels the build once its client has ended, so the client is terminated. Podman is the
+    builder itself and would leave the step running and its file systems mounted: only the step is killed, and
+    Podman cleans up after the failure. After a timeout everything is killed.
     """
     try:
         watch = os.pidfd_open(pid)
@@ -130,6 +133,7 @@ def end(pid: int, kind: str, output: int | None = None) -> None:
         ready = select.select(watched, [], [], _BETWEEN_LOOKS)[0]
         if watch in ready:
             break
+        # The pipe is drained, so that the builder does not block on it.
         if ready and output is not None and not os.read(output, 65536):
             watched = [watch]
     else:
@@ -139,7 +143,7 @@ def end(pid: int, kind: str, output: int | None = None) -> None:
 
 
 def _remove(runtime: Runtime, step: str) -> None:
-    """The container of a step; the engine may be at removing it itself, and is given the time to."""
+    """Remove a step's container. Wait while the engine is removing it by itself."""
     with contextlib.suppress(UnitError):
         for _ in range(_REMOVALS):
             if "already in progress" not in runtime.run("rm", "--force", step).stderr:
@@ -148,13 +152,13 @@ def _remove(runtime: Runtime, step: str) -> None:
 
 
 def _steps_of(pid: int) -> list[int]:
-    """The processes below `pid` that are in a container: in a PID namespace of their own."""
+    """Return the descendants of `pid` that are in a container: in a nested PID namespace."""
     ours = _depth(os.getpid())
     return [process for process in process_tree.of(pid) if _depth(process) > ours]
 
 
 def _depth(pid: int) -> int:
-    """In how many PID namespaces a process has a number; 0 for one that has ended."""
+    """Return in how many nested PID namespaces a process has an id; 0 for one that has ended."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("NSpid:"):
@@ -168,7 +172,7 @@ def _kill(pid: int, number: signal.Signals) -> None:
 
 
 def orphans(runtime: Runtime, label: str) -> list[int]:
-    """Clients that build something with this label: `name=value`."""
+    """Return the pids of clients that build with this label, `name=value`, also of other receivers."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

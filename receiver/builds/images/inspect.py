@@ -1,4 +1,4 @@
-"""What is in an image that nap did not make: its configuration, and whether MPI programs can run in it."""
+"""Inspects an image that nap did not make: its configuration, and whether MPI programs can run in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from units.job import Pairs
 from units.oci.runtime import Runtime
 
 _PACKAGES = "apt-get install --no-install-recommends openssh-server openssh-client openmpi-bin"
-# Answers a line each: is there an ssh daemon, a client, the program; and what mpirun says of itself.
+# Prints a line for each that exists of sshd, ssh, mpirun and the program; then the version of mpirun.
 _LOOK = """\
 PATH=$PATH:/usr/sbin:/sbin
 command -v sshd >/dev/null && echo sshd
@@ -27,24 +27,24 @@ mpirun --version 2>&1
 
 @dataclass(frozen=True)
 class Config:
-    """An image's own settings; `workdir` is /app where it names none."""
+    """An image's own configuration. `workdir` is /app when the image sets none."""
 
     workdir: str
     env: Pairs
 
 
 def config(runtime: Runtime, image: str) -> Config:
-    """UnitError when there is no such image."""
+    """Read an image's configuration. UnitError when there is no such image."""
     found: dict[str, Any] = json.loads(runtime.ask("image", "inspect", image))[0]["Config"]
     pairs = (entry.partition("=") for entry in found.get("Env") or ())
     return Config(found.get("WorkingDir") or "/app", tuple((name, value) for name, _, value in pairs))
 
 
 def flavour(runtime: Runtime, image: str, workdir: str, manifest: Manifest) -> str:
-    """Which MPI an image has, as in `Stack`.
+    """Return the MPI that an image has, as in `Stack.flavour`.
 
     Raises:
-        BuildpackError: it lacks what slaves and a master need, or the program; the hint names packages.
+        BuildpackError: the image lacks ssh, an MPI or the program; the hint says how to add it.
     """
     name = "" if manifest.run else program.name_of(manifest)
     look = ("sh", "-c", _LOOK, "look", name)

@@ -1,7 +1,7 @@
-"""A compiled tree becomes a build context: what seldom changes apart, so that a push carries little else.
+"""Turns a compiled tree into a build context, in which files that seldom change have a layer of their own.
 
-A layer goes to the registry whole. Large files that came with the commit, and Python's libraries, are
-the same after a change of source: in a layer of their own, of equal bytes, they are there already.
+A layer is always pushed whole. Large files of the commit and Python's libraries stay the same when only the
+source changes. In their own layer, with equal bytes, they are already in the registry.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from buildpacks.packs.python_step import FOLDER as LIBRARIES
 Mark = tuple[int, int]
 PROGRAM, SETTLED, APP = "program", "settled", "app"
 _LARGE = 1 << 20
-# Times are in a layer's bytes. The first that zip files, and so wheels, can express.
+# File times are part of a layer's bytes, so all get this one: 1980, the first that zip files (wheels) have.
 _TIME = 315532800
 
 
 def large_files(tree: Path) -> set[Mark]:
-    """What marks the large files of a tree, wherever they are moved, for as long as they are not changed."""
+    """Return marks of the tree's large files (1 MiB and more). A mark survives a move, but not a change."""
     return {_mark(path) for path in _files(tree) if path.lstat().st_size >= _LARGE}
 
 
 def lay_out(tree: Path, before: set[Mark]) -> tuple[Path, bool]:
-    """Makes the context of `tree`, which is moved; and whether there is a settled part in it.
+    """Move `tree` into a new context; return that folder, and whether it has a settled part.
 
-    `before` are the marks of the large files that came with the commit.
+    `before` has the marks of the large files that came with the commit.
     """
     context = tree.with_name("context")
     program, settled = context / PROGRAM / APP, context / SETTLED / APP
@@ -46,7 +46,7 @@ def lay_out(tree: Path, before: set[Mark]) -> tuple[Path, bool]:
 
 
 def _settle(root: Path, program: Path) -> None:
-    """Give everything below `root` the same times, and its folders the modes they have in the program."""
+    """Set equal times on everything below `root`, and copy the modes of its folders from the program."""
     for folder, folders, files in os.walk(root, topdown=False):
         for name in (*files, *folders):
             os.utime(Path(folder, name), (_TIME, _TIME), follow_symlinks=False)
@@ -63,7 +63,7 @@ def _mark(path: Path) -> Mark:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Of links none, nor what is in `.git`."""
+    """Yield all regular files below `folder`. Symbolic links are neither yielded nor followed."""
     for entry in os.scandir(folder):
         if entry.is_dir(follow_symlinks=False):
             yield from _files(Path(entry.path))

@@ -1,6 +1,6 @@
-"""Images go to the registry and come from it, with some patience; only nap's names are taken away again.
+"""Pushes images to the registry and pulls them from it, with retries; removes only nap's names of images.
 
-How much a push has sent is what nap's own registry stores more than before: `registry.images.server.stored`.
+To measure what a push adds to nap's own registry, call `registry.images.server.stored` before and after it.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from units.oci.runtime import Runtime, last_line
 
 _PUSH = Activity("the push of the image", "still pushing the image")
 _PULL = Activity("the pull of the image", "still pulling the image")
-# Seconds before the second try, and those after it.
+# Seconds before each retry.
 WAITS = (1, 3, 9)
-# Docker would try again for a minute by itself, without a look at what is wrong.
+# Docker prints this when it retries by itself, for a minute and whatever the reason: nap decides instead.
 _PATIENCE_OF_DOCKER = "Retrying in"
 _SECONDS = 1800.0
-# After these words the same try would end the same way.
+# Errors after which a retry would fail in the same way.
 _FINAL = re.compile(
     r"unauthorized|authentication required|denied|x509|certificate|no space left|manifest unknown|not found"
     r"|HTTP response to HTTPS client|invalid reference",
     re.IGNORECASE,
 )
-# The request that failed, as Podman quotes it: some hundred characters that nobody can use.
+# The failed request, as Podman quotes it: some hundred characters without use to the reader.
 _REQUEST = re.compile(r'\w+ "https?://[^"]*": ')
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Shipping:
-    """Between which two an image goes, and who hears of it.
+    """The two ends of a transfer, and its limits.
 
-    `cancelled` is a file descriptor that becomes readable when nobody wants the image any more, None
-    where nobody can say so; `seconds` the longest that one try may take.
+    `cancelled` is a file descriptor that becomes readable on cancellation, None when nothing can cancel.
+    `seconds` is the timeout of one try.
     """
 
     runtime: Runtime
@@ -55,32 +55,32 @@ class Shipping:
 
 
 def push(via: Shipping, image: str, repository: str, tag: str) -> str:
-    """Put the local `image` into the registry as `repository:tag`; its digest there, `sha256:...`.
+    """Push the local `image` as `repository:tag`; return its digest in the registry, `sha256:...`.
 
-    When this returns `registry.reference(repository, digest)` is runnable from the local store.
-    Raises RegistryError or ReceiverError in a sentence; what the registry held before is untouched.
+    Afterwards `registry.reference(repository, digest)` can run from the local store. Raises RegistryError or
+    ReceiverError, and UnitError when the image cannot be tagged; the registry keeps what it held before.
     """
     target = via.registry.tagged(repository, tag)
     via.runtime.ask("tag", image, target)
     digest = _patiently(via, lambda: _push(via, target))
     if via.runtime.kind == "podman":
-        # It knows the image by the digest of its own manifest, which is not the one in the registry.
+        # Podman knows the image by the digest of its local manifest, which differs from the pushed one.
         _patiently(via, lambda: _pull(via, via.registry.reference(repository, digest)))
     return digest
 
 
 def pull(via: Shipping, reference: str) -> None:
-    """Have the image of this reference in the local store: quick, when it is there already."""
+    """Pull the image of this reference, unless the local store has it. RegistryError or ReceiverError."""
     if not via.runtime.has(reference):
         via.say(f"pulling {reference}")
         _patiently(via, lambda: _pull(via, reference, ask=True))
 
 
 def forget(runtime: Runtime, reference: str) -> None:
-    """Take away what nap calls an image of the local store, by `NAME@sha256:...` and by tags of NAME.
+    """Remove nap's names of an image from the local store: `NAME@sha256:...` and the tags of NAME.
 
-    It goes with its last name. One that a container uses stays, and so does one that others gave a
-    name of theirs: hence no `--force`, with which Podman would remove the container too.
+    The image is removed with its last name. It stays while a container uses it or others have named it.
+    Hence no `--force`, with which Podman would remove the container too.
     """
     told = runtime.run("image", "inspect", "--format", "{{json .RepoTags}}", reference)
     if told.returncode:
@@ -92,15 +92,15 @@ def forget(runtime: Runtime, reference: str) -> None:
 
 
 def forget_leftovers(runtime: Runtime, label: str, age: str = "1h") -> None:
-    """Remove images without a name that carry `label`, as builds leave them. Nobody is asked whether.
+    """Remove, without a prompt, the unnamed images with `label` that builds have left.
 
-    Not those younger than `age`: a build that is under way may go on from them.
+    Images younger than `age` stay: a running build can still use them.
     """
     runtime.run("image", "prune", "--force", "--filter", f"label={label}", "--filter", f"until={age}")
 
 
 def _patiently(via: Shipping, attempt: Callable[[], T]) -> T:
-    """What `attempt` gives; when it fails in a way that may pass, it is tried again."""
+    """Return the result of `attempt`. Retry it, after each of `WAITS`, when its RegistryError allows that."""
     for wait in WAITS:
         try:
             return attempt()
@@ -120,7 +120,7 @@ def _pause(via: Shipping, seconds: float) -> None:
 
 
 def _push(via: Shipping, target: str) -> str:
-    """One try."""
+    """Push once and return the digest."""
     _ask(via.registry)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "digest"
@@ -135,21 +135,24 @@ def _push(via: Shipping, target: str) -> str:
 
 
 def _pull(via: Shipping, reference: str, ask: bool = False) -> None:
-    """One try."""
+    """Pull once, after a ping of the registry if `ask`."""
     if ask:
         _ask(via.registry)
     _run(via, _PULL, "pull", "--quiet", *via.runtime.registry_flags, reference)
 
 
 def _ask(registry: ImageRegistry) -> None:
-    """The registry says best what is wrong with it, and at once."""
+    """Ping the registry first: its own error is clearer than the runtime's, and comes at once."""
     from registry.images.client import RegistryClient
 
     RegistryClient(registry).ping()
 
 
 def _run(via: Shipping, activity: Activity, verb: str, *words: str) -> list[str]:
-    """The client's last lines. RegistryError with the very last one when it fails."""
+    """Run the client and return its last 20 lines.
+
+    RegistryError, with the very last line, when it fails; ReceiverError on timeout or cancellation.
+    """
     runtime, lines = via.runtime, deque[str](maxlen=20)
 
     def hear(line: str) -> None:
@@ -177,7 +180,7 @@ def _failure(via: Shipping, verb: str, image: str, said: str) -> RegistryError:
 
 
 def _hint(via: Shipping, said: str) -> str:
-    """What Docker's daemon has to be told: it reads neither nap's settings nor its client's options."""
+    """Return how to configure Docker's daemon, which reads neither nap's settings nor client options."""
     host = via.registry.host
     if via.runtime.kind == "docker" and "x509" in said:
         return f"Docker wants the authority's certificate in /etc/docker/certs.d/{host}/ca.crt"

@@ -1,4 +1,4 @@
-"""The image that stacks are built from: one that settings name, or one made from Debian's packages."""
+"""The base image of stacks: one that the settings name, or one made from Debian's packages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from registry.images.address import ImageRegistry
 from units.oci.runtime import Runtime
 
 _LABEL = "nap.stack=base"
-# mmdebstrap has file systems mounted while it is at work.
+# Seconds: mmdebstrap has file systems mounted while it works, and unmounts them when it is terminated.
 _CLEANS_UP_WITHIN = 20.0
 _MAKING = Activity("the base image", "still making the base image from Debian's packages")
 _IMPORT_SECONDS = 600.0
@@ -24,7 +24,7 @@ _FAILED = "try it by hand, or name a Debian image in the settings: containers.ba
 
 
 def name(base: str) -> str:
-    """What Dockerfiles call it."""
+    """Return the name of the base image for a Dockerfile's FROM. `base` is the setting."""
     return base or f"localhost/nap_base:{debian_base.key()}"
 
 
@@ -33,15 +33,17 @@ def is_there(runtime: Runtime, base: str) -> bool:
 
 
 def make(runtime: Runtime, registry: ImageRegistry, base: str, say: Say, seconds: float) -> None:
-    """Have today's: pulled where settings name it, else made from packages, in half a minute.
+    """Pull the base image that the settings name, or make one from today's packages (in half a minute).
+
+    Each command has `seconds` at most, the import 600 s.
 
     Raises:
-        ReceiverError: mmdebstrap is missing, or fails: its own lines were said.
-        UnitError: the runtime cannot pull or import it.
+        ReceiverError: mmdebstrap is missing, or fails; `say` then got its last lines.
+        UnitError: the runtime cannot pull or import the image.
     """
     if base:
         say(f"       pulling {base}")
-        # What holds for nap's registry, such as no TLS, is not said of others.
+        # The flags for nap's registry, such as no TLS, must not apply to other registries.
         flags = runtime.registry_flags if registry.names(base) else ()
         with told(indented(say), "still pulling it"):
             runtime.ask("pull", "--quiet", *flags, base, seconds=seconds)
@@ -60,7 +62,7 @@ def make(runtime: Runtime, registry: ImageRegistry, base: str, say: Say, seconds
 
 
 def _bootstrap(archive: Path, say: Say, seconds: float) -> None:
-    """What mmdebstrap says is of interest when it fails."""
+    """Run mmdebstrap. Its heartbeats are shown, but its own lines only when it fails."""
     mode = "root" if os.geteuid() == 0 else "unshare"
     lines = deque[str](maxlen=30)
 
@@ -80,6 +82,6 @@ def _bootstrap(archive: Path, say: Say, seconds: float) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """An ordinary user's PATH lacks the tools of /usr/sbin, which run inside."""
+    """Return this environment with /usr/sbin on PATH: mmdebstrap runs tools that are there."""
     path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
     return {**os.environ, "PATH": path}

@@ -1,4 +1,4 @@
-"""Build the two images of a stack and push them, stage by stage."""
+"""Builds the two images of a stack and pushes them, stage by stage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _AGAIN = "its own lines above say why; to try again: nap stack build"
 
 @dataclass(frozen=True)
 class Made:
-    """One image: its reference by digest, its local id, and its size unpacked, in bytes."""
+    """One image: its reference by digest, its local id, and its unpacked size in bytes."""
 
     reference: str
     id: str
@@ -40,7 +40,7 @@ class Made:
 
 @dataclass(frozen=True)
 class StackBuilder:
-    """`wheels` is the folder MPI's wheels are kept in, `seconds` the longest one image may take."""
+    """Builds stacks. `wheels` is the folder of MPI's wheels, `seconds` the timeout of one image's build."""
 
     runtime: Runtime
     registry: ImageRegistry
@@ -48,12 +48,13 @@ class StackBuilder:
     seconds: float
 
     def build(self, recipe: Recipe, stages: Mapping[str, str], made: str, say: Say) -> Built:
-        """`stages` are the images that each stage starts from: the base, or those that packages go on.
+        """Build and push both images. `stages` maps each stage to the image that it starts from.
 
-        Another `made` than before uses nothing that the builder has in its cache.
+        That is the base, or the stack's image without packages. A new value of `made` bypasses the builder's
+        cache.
 
         Raises:
-            ReceiverError: the build fails, for want of a package or otherwise.
+            ReceiverError: the build fails, for example because a package does not exist.
             RegistryError: the images cannot be pushed.
         """
         with tempfile.TemporaryDirectory(prefix="nap-stack-") as folder:
@@ -101,7 +102,7 @@ class StackBuilder:
         return ReceiverError(sentence, self.runtime.hint(said) or _AGAIN)
 
     def _told(self, recipe: Recipe, run: Made) -> str:
-        """Debian's MPI is the base's: only the image knows which."""
+        """Ask the image for its MPI where the recipe does not know it: Debian's MPI depends on the base."""
         if recipe.kind.flavour:
             return ""
         return self.runtime.ask("run", "--rm", "--network=none", run.id, "mpirun", "--version")

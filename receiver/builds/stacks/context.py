@@ -1,4 +1,4 @@
-"""The folder a stack's Dockerfile is built in: what is installed with, and the wheel's files by stage."""
+"""The build context of a stack's Dockerfile: the installer script, and the wheel's files by stage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from receiver.text.output import Say, indented
 
 
 def fill(context: Path, recipe: Recipe, wheels: Path, say: Say) -> None:
-    """Everything the recipe's Dockerfile copies. The wheel is fetched here: no image knows from where."""
+    """Put everything that the recipe's Dockerfile copies into `context`. A missing wheel is fetched here."""
     installer = context / image_stacks.INSTALLER
     shutil.copyfile(image_stacks.FOLDER / image_stacks.INSTALLER, installer)
     installer.chmod(0o755)
@@ -27,7 +27,7 @@ def fill(context: Path, recipe: Recipe, wheels: Path, say: Say) -> None:
 
 
 def _copy(prefix: Path, target: Path) -> None:
-    """Each file to its stage, readable by everybody whatever the receiver's umask was."""
+    """Copy each file to its stage, readable by all users, whatever the receiver's umask."""
     for folder, _, names in os.walk(prefix):
         for source in (Path(folder, name) for name in names):
             inner = source.relative_to(prefix)

@@ -1,4 +1,4 @@
-"""Stacks as images: built once, pushed to the registry, and named by digest from then on."""
+"""Stacks as images: built once, pushed to the registry, and then named by digest."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from units.oci.runtime import Runtime
 
 
 class StackImages:
-    """The stacks of one home and one runtime. May be used by several threads and processes at a time."""
+    """The stacks of one home and one runtime. Safe for concurrent use by threads and processes."""
 
     def __init__(self, home: Home, settings: Settings, registry: ImageRegistry, runtime: Runtime) -> None:
         self._records = StackRecords(home.stack_records)
@@ -41,18 +41,18 @@ class StackImages:
         self._builder = StackBuilder(runtime, registry, home.stacks, self._seconds)
 
     def have(self, plan: Plan, say: Say) -> Stack:
-        """The stack of a plan, in images that the runtime has; built when they never were.
+        """Return the plan's stack with its images in the runtime's store. Pull or build them if missing.
 
-        Starts one process when they are there. Two who ask at once build once.
+        When they are there, this starts one process. Concurrent callers build a stack only once.
 
         Raises:
             BuildpackError: there is no such stack.
-            ReceiverError, RegistryError, UnitError: it cannot be built or pushed, in a sentence.
+            ReceiverError, RegistryError, UnitError: the stack cannot be built or pushed.
         """
         return self._have(image_stacks.recipe(plan, self._base), say).stack
 
     def build(self, name: str, say: Say, anew: bool = False) -> Built:
-        """The stack of this name without packages; `anew` with today's Debian packages."""
+        """Return the stack of this name without packages. `anew` rebuilds it with today's Debian packages."""
         recipe = image_stacks.named(name, self._base)
         if not anew:
             return self._have(recipe, say)
@@ -62,11 +62,12 @@ class StackImages:
     def _have(self, recipe: Recipe, say: Say) -> Built:
         if found := self._found(recipe, say, may_pull=False):
             return found
+        # Look again under the lock: another process may have built it meanwhile.
         with self._turn(recipe.key, say):
             return self._found(recipe, say, may_pull=True) or self._make(recipe, say)
 
     def _found(self, recipe: Recipe, say: Say, may_pull: bool) -> Built | None:
-        """What is known and there, or comes from the registry."""
+        """Return the recorded stack if its images are in the store or, with `may_pull`, can be pulled."""
         built = self._records.find(recipe)
         if built is None or not built.build.startswith(f"{self._registry.name}/"):
             return None
@@ -77,7 +78,7 @@ class StackImages:
         return None
 
     def _below(self, recipe: Recipe) -> str:
-        """The build image that packages go on today; it is another one when that stack was built anew."""
+        """Return the build image below packages; it changes when the stack without packages is rebuilt."""
         below = self._records.find(recipe.plain)
         return below.build if below else ""
 
@@ -93,7 +94,7 @@ class StackImages:
 
     @contextmanager
     def _turn(self, key: str, say: Say) -> Iterator[None]:
-        """One at a time; the kernel drops the lock with its process."""
+        """Hold the lock of `key`, waiting for its owner. The kernel releases it when the process ends."""
         with closing(PidLock(self._records.lock(key))) as lock:
             if not lock.take():
                 say(f"       process {lock.owner()} builds the same already")
@@ -114,7 +115,7 @@ class StackImages:
         return built
 
     def _stages(self, recipe: Recipe, say: Say, made: str) -> dict[str, str]:
-        """What the images start from: those of the stack without packages, or the base."""
+        """Return the image each stage starts from: that of the stack without packages, or the base."""
         if recipe.packages:
             below = self._have(recipe.plain, say)
             return {"run": below.run, "build": below.build}

@@ -1,4 +1,4 @@
-"""What is known of the stacks' images that were built: one JSON file each, named by the recipe's key."""
+"""Records of the stack images that were built: one JSON file for each recipe, named by its key."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from buildpacks.stacks.stack import Stack
 
 @dataclass(frozen=True)
 class Built:
-    """The two images of a recipe: references by digest, and their sizes unpacked, in bytes.
+    """The two images of a recipe: references by digest, and their unpacked sizes in bytes.
 
-    `told` is what `mpirun --version` says in them, where the recipe does not know it. `below` is the
-    build image that packages were put on, empty without packages.
+    `told` is the output of `mpirun --version` in the run image, empty where the recipe knows the MPI.
+    `below` is the build image to which packages were added, empty without packages. `created` is an ISO time
+    in UTC.
     """
 
     key: str
@@ -47,23 +48,24 @@ class Built:
 
     @property
     def is_current(self) -> bool:
-        """Whether the same recipe would be followed today."""
+        """Whether the recipe of this name still has the same key."""
         return self.recipe.key == self.key
 
 
 class StackRecords:
-    """The records in `folder`."""
+    """The records in `folder`, which is created by the first write or lock."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def find(self, recipe: Recipe) -> Built | None:
-        """What was built by this recipe."""
+        """Return what was built by this recipe; None without a usable record."""
         return _read(self._file(recipe.key))
 
     def keep(self, built: Built) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         file = self._file(built.key)
+        # Written aside and renamed, so that readers see a whole record.
         unfinished = file.with_suffix(f".{os.getpid()}.new")
         unfinished.write_text(json.dumps(asdict(built), indent=1))
         unfinished.replace(file)
@@ -72,12 +74,12 @@ class StackRecords:
         self._file(built.key).unlink(missing_ok=True)
 
     def all(self) -> list[Built]:
-        """What was built, oldest first."""
+        """Return all records, oldest first."""
         found = [built for file in self._folder.glob("*.json") if (built := _read(file))]
         return sorted(found, key=lambda built: (built.created, built.key))
 
     def lock(self, key: str) -> Path:
-        """The file that who builds by this key holds locked."""
+        """Return the file that a builder of this key locks."""
         self._folder.mkdir(parents=True, exist_ok=True)
         return self._folder / f"{key}.lock"
 
@@ -86,12 +88,12 @@ class StackRecords:
 
 
 def now() -> str:
-    """As records have it."""
+    """Return the time as records have it: ISO, UTC, whole seconds."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def _read(file: Path) -> Built | None:
-    """None where there is none, or one of another version of nap."""
+    """Read a record. None without one, or when it was written by an incompatible version of nap."""
     try:
         found = json.loads(file.read_text())
         built = Built(**{**found, "packages": tuple(found["packages"])})

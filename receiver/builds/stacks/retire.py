@@ -1,4 +1,4 @@
-"""Take away the stacks' images that a newer recipe, or a newer build, has taken the place of."""
+"""Removes stack images that a newer recipe or a newer build has replaced."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from units.oci.runtime import Runtime
 
 @dataclass(frozen=True)
 class Retiring:
-    """Where images are taken away from; of a `shared` registry other homes may still use them."""
+    """Removes images. They stay in a `shared` registry, where other homes can still use them."""
 
     records: StackRecords
     runtime: Runtime
@@ -22,7 +22,10 @@ class Retiring:
     shared: bool
 
     def retire(self, replaced: set[str], say: Say) -> None:
-        """Those of the references `replaced`, and of records whose recipe is no more, that nothing names."""
+        """Drop outdated records; remove their images, and those in `replaced`, unless a record names them.
+
+        A record is outdated when its recipe has changed.
+        """
         outdated = [built for built in self.records.all() if not built.is_current]
         for built in outdated:
             self.records.drop(built)
