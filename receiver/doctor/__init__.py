@@ -1,4 +1,4 @@
-"""What is missing on this machine, and which package brings it.
+"""Finds what is missing on this machine, and the package that has it.
 
 In: the machine and the home. Out: findings. Nothing is touched.
 """

@@ -1,6 +1,6 @@
-"""What this machine can do for nap, and the package to install for what it can't.
+"""Checks what this machine provides for nap, and names the packages that are missing.
 
-Each check is a small function from a Machine to a Finding; it looks and changes nothing.
+Each check is a small function from an ExaminedMachine to a Finding. It only reads, and changes nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def examine(machine: ExaminedMachine) -> list[Finding]:
 
 
 def report(findings: Sequence[Finding], sudo: bool) -> str:
-    """The findings as lines for people; at the end one line that installs what is missing."""
+    """Format the findings, with a final command, under `sudo` if asked, that installs what is missing."""
     width = max(len(finding.name) for finding in findings)
     lines = []
     for finding in findings:
@@ -150,7 +150,7 @@ def check_ssh_server(machine: ExaminedMachine) -> Finding:
 
 
 def check_settings(machine: ExaminedMachine) -> Finding | None:
-    """Nothing is said of them where there are none."""
+    """Return a finding when the settings are wrong or there is a settings file, else None."""
     from receiver import engine_choice
     from receiver.home import settings
     from receiver.home.paths import Home
@@ -164,7 +164,7 @@ def check_settings(machine: ExaminedMachine) -> Finding | None:
 
 
 def check_engines(machine: ExaminedMachine) -> list[Finding]:
-    """What each engine has to say of itself."""
+    """Return the findings of all engines about themselves."""
     from receiver import engine_choice
     from receiver.home.paths import Home
 
@@ -230,7 +230,7 @@ CHECKS: tuple[Callable[[ExaminedMachine], Finding | None], ...] = (
 
 
 def _how_to_allow() -> str:
-    """The kernel's setting that forbids user namespaces, where it can be read."""
+    """Return how to allow user namespaces: the kernel setting that forbids them, where it is known."""
     for name, allowed in (
         ("kernel.apparmor_restrict_unprivileged_userns", "0"),
         ("kernel.unprivileged_userns_clone", "1"),
@@ -242,5 +242,5 @@ def _how_to_allow() -> str:
 
 
 def _existing(path: Path) -> Path:
-    """The path itself, or the nearest one above it that is there."""
+    """Return the path itself if it exists, else its nearest existing parent."""
     return next(place for place in (path, *path.parents) if os.access(place, os.F_OK))

@@ -1,4 +1,4 @@
-"""What the engine `containers` needs: a runtime, a registry of images, and where stacks come from."""
+"""Checks what the engine `containers` needs: a runtime, an image registry, and a base for stacks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from receiver.errors import ReceiverError
 from receiver.findings import ExaminedMachine, Finding, settings_of, version_in
 
 _ENGINE = "the engine containers"
-# Where a few bytes are put and read back.
+# The repository to which the check of the registry writes a few bytes.
 _CHECKED = "nap_check"
 
 
@@ -49,7 +49,7 @@ def check_mmdebstrap(machine: ExaminedMachine) -> Finding:
 
 
 def check_registry(machine: ExaminedMachine) -> Finding | None:
-    """A few bytes there and back, where settings name a registry or nap's own is running."""
+    """Write a few bytes to the registry and read them back, if the settings name one or nap's own runs."""
     from receiver.builds import image_registry
     from receiver.home.paths import Home
     from registry.errors import RegistryError
@@ -71,7 +71,7 @@ def check_registry(machine: ExaminedMachine) -> Finding | None:
 
 
 def _without_runtime(machine: ExaminedMachine, name: str, package: str) -> Finding:
-    """One of the two is enough; where there is none, the first is to be installed."""
+    """Return the finding for a missing runtime. One of the two is enough; with none, suggest Podman."""
     other = "docker" if name == "podman" else "podman"
     if machine.which(other):
         return Finding(name, None, "not found", f"{_ENGINE} can do with {other}")
@@ -80,7 +80,10 @@ def _without_runtime(machine: ExaminedMachine, name: str, package: str) -> Findi
 
 
 def _lacking(machine: ExaminedMachine) -> bool | None:
-    """How bad it is: nothing works without it where the engine is the one that needs it."""
+    """Return the `ok` of a finding about a missing part.
+
+    It is False (nap does not work) when the current engine runs images, else None.
+    """
     from receiver import engine_choice
     from receiver.home.paths import Home
 

@@ -1,4 +1,4 @@
-"""The engine `containers`: containers of this machine's Podman or Docker."""
+"""The engine `containers`: units are containers of this machine's Podman or Docker."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from units.launching import Machine
 
 
 class Containers(Support):
-    """Needs a container runtime, and a registry of images."""
+    """Sets up the engine, which needs a container runtime and an image registry."""
 
     engine = ContainersEngine
 

@@ -1,4 +1,4 @@
-"""What turns a job into units to look at: the engine that is up, or a form that goes elsewhere."""
+"""Renders a job's units for display or export, by the current engine or another one, or for Compose."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ Render = Callable[[Job], tuple[UnitFile, ...]]
 
 
 def renderer(context: Context, name: str) -> Render:
-    """What renders for the engine `name`; ReceiverError when nothing does now."""
+    """Return the function that renders a job's units for the engine `name`, or for Compose.
+
+    ReceiverError when there is no such engine. The function raises it when the engine renders only when it is
+    up, and another one is.
+    """
     ours = context.engine
     if name == ours.name:
         return ours.units

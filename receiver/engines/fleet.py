@@ -1,4 +1,4 @@
-"""The engine `fleet`: units of nodes, which a fleet places and starts."""
+"""The engine `fleet`: units run on nodes, and a fleet places and starts them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from units.oci.runtime import APP_ID
 
 @dataclass(frozen=True)
 class FleetSettings:
-    """Where fleet is, and the seconds it has for an answer, and for finding machines."""
+    """The URLs of fleet, and the timeout in seconds for its answers and for its choice of machines."""
 
     urls: tuple[str, ...]
     within: int
@@ -38,14 +38,14 @@ class FleetSettings:
         return cls(tuple(block["url"]), block["within"])
 
     def client(self, patience: float = 0.0) -> FleetClient:
-        """ReceiverError when no fleet is named. `patience` is for how many seconds it is asked again."""
+        """Return a client that retries for `patience` seconds. ReceiverError when settings name no fleet."""
         if not self.urls:
             raise ReceiverError("settings name no fleet", "write there: fleet: {url: http://HOST:PORT}")
         return FleetClient(self.urls, patience)
 
 
 class Fleet(Support):
-    """Needs a fleet, and each of its machines as a node."""
+    """Sets up the engine, which needs a fleet, with each of its machines added as a node."""
 
     engine = FleetEngine
 
@@ -61,7 +61,7 @@ class Fleet(Support):
         super().prepare(home, settings, say)
 
     def findings(self, machine: ExaminedMachine, is_current: bool) -> list[Finding]:
-        """Nothing where nobody asked for a fleet."""
+        """Return nothing unless fleet is the current engine, or the settings name a fleet."""
         settings = settings_of(machine)
         if settings is None or not (is_current or FleetSettings.of(settings).urls):
             return []
@@ -72,7 +72,10 @@ class Fleet(Support):
 
 
 def say_who_is_no_node(home: Home, settings: Settings, say: Say) -> None:
-    """Name the machines that nap cannot use. ReceiverError or UnitError when the fleet does not answer."""
+    """Name the fleet's machines that are no nodes, which nap cannot use.
+
+    ReceiverError when the settings name no fleet; UnitError when the fleet does not answer.
+    """
     for machine in _strangers(home, FleetSettings.of(settings).client().machines()):
         say(f"fleet's machine {machine.address} is no node yet: nap nodes add USER@{machine.address}")
 
@@ -89,7 +92,7 @@ def _finding(home: Home, fleet: FleetSettings) -> Finding:
 
 
 def _strangers(home: Home, machines: tuple[FleetMachine, ...]) -> list[FleetMachine]:
-    """Those that are no nodes."""
+    """Return the machines that are not nodes of this home."""
     known = {node.address for node in NodeBook(home.nodes).all()}
     return [machine for machine in machines if machine.address not in known]
 

@@ -1,4 +1,4 @@
-"""The engine `local`: processes of this machine."""
+"""The engine `local`: units are processes of this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from units.local import engine as local
 
 
 class Local(Support):
-    """Needs nothing but what the machine has."""
+    """Sets up the engine, which needs only what the machine has."""
 
     engine = local.LocalEngine
 

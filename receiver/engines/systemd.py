@@ -1,4 +1,4 @@
-"""The engine `systemd`: units of the nodes' systemd, in containers of their Podman or Docker."""
+"""The engine `systemd`: units of the nodes' systemd that run containers of their Podman or Docker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from units.systemd.unit_files import Site
 
 
 class Systemd(Support):
-    """Needs nodes, and what they reach at this machine: etcd and images."""
+    """Sets up the engine, which needs nodes, and etcd and an image registry that the nodes can reach."""
 
     engine = SystemdEngine
 
@@ -30,7 +30,7 @@ class Systemd(Support):
 
 
 def tools(home: Home, settings: Settings) -> Tools:
-    """Return what every engine on nodes works with."""
+    """Return the parts that all engines on nodes share."""
     book, timing, away = NodeBook(home.nodes), settings.etcd.timing, settings.nodes.away
     links = Links(book.identity)
     cleanup = NodeCleanup(home.owed, links, book.all, away / 2)
@@ -49,7 +49,7 @@ def tools(home: Home, settings: Settings) -> Tools:
 
 
 def site(home: Home, settings: Settings, uid: int) -> Site:
-    """Return what all units of one home have in common."""
+    """Return the values that all units of one home have in common."""
     return Site(str(home.root), home.id, uid, settings.containers.pids, settings.share)
 
 

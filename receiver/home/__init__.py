@@ -1,4 +1,4 @@
-"""The home: where its files are, what its settings say, what is wrong with it.
+"""The home: its paths, its settings, and the checks of its folder.
 
-In: `$NAP_HOME`. Out: paths and settings as frozen values. Touched: the folder itself, when it is made.
+In: `$NAP_HOME`. Out: paths and settings as frozen values. Touched: the folder itself, when it is created.
 """

@@ -1,4 +1,4 @@
-"""The folder that is to be a home: refused where it cannot be one, else made."""
+"""Checks the folder of a home, and creates it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from receiver.home.paths import Home
 
 
 def refuse_odd(root: Path) -> None:
-    """MPI's compilers and launchers hand paths to a shell, and cut them at commas, colons and spaces."""
+    """Raise ReceiverError when the home's path has characters that MPI's tools cannot handle.
+
+    MPI's compilers and launchers pass paths to a shell, and split them at commas, colons and spaces.
+    """
     odd = dict.fromkeys(re.findall(r"[^\w/.+@%=#~^-]", str(root)))
     if odd:
         raise ReceiverError(
@@ -22,7 +25,11 @@ def refuse_odd(root: Path) -> None:
 
 
 def refuse_anothers(root: Path) -> None:
-    """Root may write where others live, whom files of root's would lock out of their own home."""
+    """Raise ReceiverError when the home belongs to another user.
+
+    For a new home, root also needs to own the nearest existing parent. Root can write anywhere, but its files
+    would lock other users out of their own home.
+    """
     nearest = next(folder for folder in (root, *root.parents) if os.path.lexists(folder))
     try:
         owner, own = nearest.stat().st_uid, os.geteuid()
@@ -45,6 +52,7 @@ def _name(uid: int) -> str:
 
 
 def make(home: Home) -> None:
+    """Create the home, readable by its owner alone, and its folders. ReceiverError when that fails."""
     try:
         home.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         home.root.chmod(0o700)

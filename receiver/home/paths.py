@@ -1,4 +1,4 @@
-"""Where things are under nap's home."""
+"""The paths of nap's home."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def users_home() -> Path:
-    """The user's own home; `/` for one without any, as in a container that was given a number alone."""
+    """Return the user's home; `/` without one, as for a bare uid in a container."""
     try:
         return Path.home()
     except RuntimeError:
@@ -17,7 +17,7 @@ def users_home() -> Path:
 
 
 class _Inside:
-    """A file or folder of the home, by its name in there."""
+    """A descriptor: the path of a file or folder in the home."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -35,39 +35,39 @@ class Home:
     settings = _Inside("settings.yaml")
     ledger = _Inside("ledger.db")
     lock = _Inside("daemon.lock")
-    """Held by the daemon for as long as it lives; its pid is inside."""
+    """Locked by the daemon for its whole life; contains its pid."""
     settings_read = _Inside("daemon.read")
-    """A digest of the settings that the daemon has read."""
+    """A digest of the settings that the daemon last read."""
     api_socket = _Inside("nap.sock")
     hook_socket = _Inside("hook.sock")
     hooks = _Inside("hooks")
     etcd = _Inside("etcd")
     etcd_settings = _Inside("etcd.json")
     engine = _Inside("engine")
-    """The name of the engine that this home was last up with."""
+    """The name of the engine with which this home was last up."""
     image_registry = _Inside("registry")
     logins = _Inside("logins")
-    """How Podman and Docker log in to the registry of images: readable by their owner alone."""
+    """Logins of Podman and Docker to the image registry, readable by the owner alone."""
     stacks = _Inside("stacks")
     images = _Inside("images")
     image_records = _Inside("image-records")
-    """What is known of images of containers: one file an image."""
+    """Records of container images: one file for each image."""
     stack_records = _Inside("stack-records")
-    """What is known of the stacks' images: one file a stack."""
+    """Records of stack images: one file for each stack."""
     builds = _Inside("builds")
-    """What was built from what: one record an input."""
+    """Records of builds: one for each input, with what was built from it."""
     scratch = _Inside("scratch")
-    """Trees while they are checked out and built; empty when nothing is."""
+    """Trees during checkout and build; empty otherwise."""
     buildpacks = _Inside("buildpacks")
     nodes = _Inside("nodes")
-    """The book of nodes, and nap's own key to them."""
+    """The book of nodes, and nap's own SSH key for them."""
     owed = _Inside("owed")
-    """What is to be removed from nodes still."""
+    """Records of pending cleanups on nodes."""
     log = _Inside("log")
 
     @property
     def id(self) -> str:
-        """Empty for the default home, else short: two homes may share a machine or an etcd."""
+        """Empty for the default home, else a short hash of its path: homes can share a machine or an etcd."""
         if self.root == users_home() / ".nap":
             return ""
         return "h" + hashlib.sha256(os.fsencode(self.root)).hexdigest()[:6]
@@ -82,5 +82,5 @@ class Home:
         return self.runs(app) / str(number)
 
     def cache(self, app: str) -> Path:
-        """What an app's builds keep from one to the next."""
+        """Return the cache folder that an app's builds share."""
         return self.root / "cache" / app

@@ -1,4 +1,4 @@
-"""The home's settings: a YAML file over commented defaults, which are also the schema."""
+"""The home's settings: a YAML file merged over commented defaults, which are also the schema."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SIZES = ("push_limit", "containers.build_memory")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _LAST_PORT = 65_535
 _LONGEST = 80
-# Of bytes or seconds: more than any machine has.
+# In bytes or seconds: more than any machine needs.
 _LARGEST = 10**15
 _CHOICES = {
     "mpi": ("auto", "machine", "wheel"),
@@ -28,7 +28,7 @@ _CHOICES = {
     "containers.network": ("app", "host"),
     "nodes.policy": ("pack", "spread"),
 }
-# Where 0 would mean that nothing ever works, or that nothing is ever removed.
+# Settings where 0 would mean that nothing works, or that nothing is ever removed.
 _AT_LEAST_ONE = (
     "keep", "build_timeout", "gather_timeout", "answer_timeout", "containers.pids", "nodes.away",
     "nodes.first_port",
@@ -38,9 +38,10 @@ _KINDS = {str: "a text", int: "a whole number", bool: "true or false", dict: "a 
 
 @dataclass(frozen=True)
 class EtcdNodeSettings:
-    """Who nodes are to an etcd that is not nap's own; what is empty is as the receiver's.
+    """How nodes authenticate to an etcd that is not nap's own. An empty field means the receiver's own value.
 
-    `port` is where they announce before the one that is nap's own.
+    `port` is the proxy port to which nodes announce when etcd is nap's own; 0 is any free one,
+    which stays the same.
     """
 
     cert: str
@@ -52,7 +53,7 @@ class EtcdNodeSettings:
 
 @dataclass(frozen=True)
 class EtcdSettings:
-    """Where etcd is; without a `url` nap starts one of its own."""
+    """How to reach etcd. With an empty `url`, nap starts its own."""
 
     url: str
     api: Literal["auto", "v2", "v3"]
@@ -68,7 +69,7 @@ class EtcdSettings:
 
 @dataclass(frozen=True)
 class ContainerSettings:
-    """How containers are run and built; `build_memory` is in bytes, None for all there is."""
+    """How containers are run and built. `build_memory` is in bytes, None for no limit."""
 
     runtime: Literal["auto", "podman", "docker"]
     network: Literal["app", "host"]
@@ -79,7 +80,10 @@ class ContainerSettings:
 
 @dataclass(frozen=True)
 class NodeSettings:
-    """How nodes reach this machine, and slaves are placed on them."""
+    """How nodes reach this machine, and how slaves are placed on them.
+
+    `away` is in seconds: a node that does not answer for that long is given up.
+    """
 
     address: str
     policy: Literal["pack", "spread"]
@@ -89,7 +93,7 @@ class NodeSettings:
 
 @dataclass(frozen=True)
 class RegistrySettings:
-    """Where images are kept; without a `url` nap starts a registry of its own."""
+    """The image registry. With an empty `url`, nap starts its own."""
 
     url: str
     user: str
@@ -102,7 +106,7 @@ class RegistrySettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Times are in seconds, sizes in bytes. `engines` has the blocks of single engines, by their names."""
+    """All settings. Times are in seconds, sizes in bytes. `engines` maps engine names to their own blocks."""
 
     engine: str
     mpi: str
@@ -121,7 +125,7 @@ class Settings:
 
 
 def load(path: Path) -> Settings:
-    """The settings in `path`, over the defaults; an error names the key that is wrong."""
+    """Return the settings in `path`, merged over the defaults. ReceiverError names the wrong key."""
     given = _read(path) if os.path.lexists(path) else {}
     merged = _merge(_read(_DEFAULTS), given, str(path))
     etcd = merged["etcd"]
@@ -151,7 +155,7 @@ def _read(path: Path) -> dict[str, Any]:
 
     try:
         data = yaml.safe_load(path.read_text())
-    # A ValueError is a date that there is not, or a number that is too long.
+    # PyYAML raises ValueError for a date that does not exist, and for a number with too many digits.
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         said = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split())
         raise ReceiverError(f"{path} cannot be read: {said}", f"see {_DEFAULTS}") from error
@@ -200,7 +204,7 @@ def _checked(default: Any, value: Any, name: str, path: str) -> Any:
 
 
 def _texts(value: object, name: str, path: str) -> list[str]:
-    """Those of a list, or one; empty ones are none."""
+    """Return the texts of a list, or a single text as a list, without empty ones."""
     given = value if isinstance(value, list) else [value]
     texts = [text for text in given if isinstance(text, str)]
     if texts != given:
@@ -210,7 +214,7 @@ def _texts(value: object, name: str, path: str) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    """As it was written, but short: it may be as long as its writer liked."""
+    """Return a value for an error message, cut to a bounded length."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):
@@ -219,7 +223,7 @@ def _shown(value: object) -> str:
 
 
 def _folder(name: str, value: str, path: str) -> str:
-    """A folder of nodes, which container runtimes are told of as FROM:TO; empty for none."""
+    """Check a folder of nodes, empty for none. Container runtimes get it as FROM:TO, so it has no colon."""
     if value and not re.fullmatch(r"/[^:,\s]+", value):
         hint = "write a path such as /srv/share, without colons, commas and spaces"
         raise ReceiverError(f"{path}: {name} is {value!r}", hint)

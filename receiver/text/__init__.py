@@ -1,4 +1,4 @@
-"""Words for people: tables and times, output line by line, heartbeats, control characters escaped.
+"""Text for people: tables and times, output line by line, heartbeats; control characters are escaped.
 
 In: values and bytes. Out: lines. Nothing is touched.
 """

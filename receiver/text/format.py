@@ -1,4 +1,4 @@
-"""How values look to people: tables, times, sizes, a run's end."""
+"""Formats values for people: tables, times, sizes, a run's end."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def pairs(values: Mapping[str, object]) -> str:
-    """One `name  value` line each, the values under each other."""
+    """Return one `name  value` line for each pair, with the values aligned."""
     width = max((len(name) for name in values), default=0)
     return "\n".join(f"{name.ljust(width)}  {_cell(value)}" for name, value in values.items())
 
 
 def ago(created: str | None, now: datetime | None = None) -> str | None:
-    """How long ago an ISO time was: `2 min ago`. A time without zone is UTC."""
+    """Return how long ago an ISO time was, such as `2 min ago`. A time without a zone is UTC."""
     if created is None:
         return None
     passed = _since(created, now)
@@ -45,7 +45,7 @@ def ago(created: str | None, now: datetime | None = None) -> str | None:
 
 
 def age(started: str | None, now: datetime | None = None) -> str | None:
-    """For how long it has been since then, as a duration."""
+    """Return the time since the ISO time `started`, formatted by `duration`."""
     return None if started is None else duration(max(0.0, _since(started, now)))
 
 
@@ -54,7 +54,7 @@ def _since(then: str, now: datetime | None) -> float:
 
 
 def duration(seconds: float) -> str:
-    """`0.15 s`, `1.3 s`, `42 s`, `3 min 05 s`, `2 h 07 min`."""
+    """Format seconds: `0.15 s`, `1.3 s`, `42 s`, `3 min 05 s`, `2 h 07 min`."""
     for below, digits in ((0.995, 2), (9.95, 1), (59.5, 0)):
         if seconds < below:
             return f"{seconds:.{digits}f} s"
@@ -65,12 +65,12 @@ def duration(seconds: float) -> str:
 
 
 def counted(number: int, word: str) -> str:
-    """`1 slave`, `4 slaves`."""
+    """Return a number with its noun: `1 slave`, `4 slaves`."""
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def size(count: int) -> str:
-    """A number of bytes in the decimal unit that keeps it short: `814 B`, `1.3 MB`."""
+    """Format a number of bytes in the decimal unit that keeps it short: `814 B`, `1.3 MB`."""
     amount = float(count)
     unit = _SIZES[0]
     for unit in _SIZES:
@@ -82,7 +82,7 @@ def size(count: int) -> str:
 
 
 def shortened(text: str) -> str:
-    """A line that leaves room for others in a table."""
+    """Cut a text to 40 characters, so that a table has room for other columns."""
     return text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
 
 
@@ -91,7 +91,7 @@ def release_name(number: int | None) -> str | None:
 
 
 def ending(app: str, run: Mapping[str, Any]) -> str:
-    """How a run ended, in one line: `hello run 3: failed, exit 2, after 1.3 s (a rank died)`."""
+    """Describe a run's end in one line: `hello run 3: failed, exit 2, after 1.3 s (a rank died)`."""
     line = f"{app} run {run['number']}: {run['state']}"
     if run["exit_code"] is not None:
         line += f", exit {run['exit_code']}"
@@ -101,14 +101,14 @@ def ending(app: str, run: Mapping[str, Any]) -> str:
 
 
 def has_ended(run: Mapping[str, Any]) -> bool:
-    """Only an ended run has an exit code."""
+    """Return whether a run has ended: only then does it have an exit code."""
     return run["exit_code"] is not None
 
 
 def exit_status(run: Mapping[str, Any]) -> int:
-    """What `nap wait` exits with: the run's own exit code, and never 0 for one that failed.
+    """Return the exit code of `nap wait`: the run's own, but never 0 for a run that failed.
 
-    A service that is up is well.
+    A service that is up counts as success.
     """
     if run["state"] in ("succeeded", "running"):
         return 0

@@ -1,4 +1,4 @@
-"""Work that has nothing to say shows a line at 10 s, then at doubling intervals."""
+"""Heartbeats of silent work: a line after 10 s, then at doubling intervals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FIRST = 10.0
 
 
 class Silence:
-    """`what` is being done, for the line `... what, 20 s`."""
+    """The timer of one work's heartbeats: lines such as `... what, 20 s`. `clock` gives seconds."""
 
     def __init__(
         self, say: Callable[[str], None], what: str, clock: Callable[[], float] = time.monotonic
@@ -24,7 +24,7 @@ class Silence:
         self._end = self._started + FIRST
 
     def patience(self) -> float:
-        """Seconds until a line is due."""
+        """Return the seconds until a line is due."""
         return max(0.0, self._end - self._clock())
 
     def broken(self) -> None:
@@ -36,14 +36,14 @@ class Silence:
             self._end = now + self._length
 
     def ended(self) -> None:
-        """There was something to hear."""
+        """Start the intervals again, since the work has shown a line of its own."""
         self._length = FIRST
         self._end = self._clock() + FIRST
 
 
 @contextmanager
 def told(say: Callable[[str], None], what: str) -> Iterator[None]:
-    """Say these lines while the caller does something that neither ends soon nor says a word."""
+    """Say heartbeats, from a thread, while the caller does long and silent work."""
     ended, silence = threading.Event(), Silence(say, what)
 
     def tell() -> None:

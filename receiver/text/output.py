@@ -1,4 +1,4 @@
-"""Run a command and hand its output over line by line; when it is silent, say so."""
+"""Runs a command and passes on its output line by line, with heartbeats while it is silent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INDENT = " " * len("-----> ")
 
 @dataclass(frozen=True)
 class Activity:
-    """What a command is run for, as messages call it."""
+    """The purpose of a command, as messages name it: `still` is for heartbeats, `name` for errors."""
 
     name: str
     still: str
@@ -31,9 +31,9 @@ BUILD = Activity("the build", "still building")
 
 @dataclass(frozen=True)
 class Limits:
-    """When a command is given up: at `deadline` of the monotonic clock, or once `cancelled` is readable.
+    """When to give up a command: at `deadline` (monotonic clock, seconds), or once `cancelled` is readable.
 
-    `cancelled` is a file descriptor, None where nobody can cancel.
+    `cancelled` is a file descriptor, None when nothing can cancel.
     """
 
     deadline: float
@@ -41,18 +41,18 @@ class Limits:
 
     @classmethod
     def of(cls, seconds: float, cancelled: int | None = None) -> Limits:
-        """So many seconds from now."""
+        """Return limits with a deadline that many seconds from now."""
         return cls(time.monotonic() + seconds, cancelled)
 
 
 def indented(say: Say) -> Say:
-    """Says lines below the last `-----> ` one."""
+    """Return a `say` that indents lines to the text of the last `-----> ` line."""
     return lambda line: say(_INDENT + line)
 
 
 @dataclass(frozen=True)
 class Command:
-    """What is run, in which folder and with which environment."""
+    """A command with its working folder and environment."""
 
     argv: Sequence[str]
     folder: Path
@@ -62,10 +62,10 @@ class Command:
 def stream(
     command: Command, say: Say, limits: Limits, activity: Activity = BUILD, patience: float = 0.0
 ) -> int:
-    """Return the exit code of a command; ReceiverError when it is given up.
+    """Run a command, pass its lines to `say`, return its exit code. ReceiverError when it is given up.
 
-    Silent work shows a line after 10 s, then at doubling intervals. What is given up has `patience`
-    seconds to clean up after itself.
+    `say` also gets heartbeats: after 10 s of silence, then at doubling intervals. A command that is given up
+    gets SIGTERM and has `patience` seconds to clean up before SIGKILL.
     """
     with subprocess.Popen(
         command.argv, cwd=command.folder, env=command.env, stdin=subprocess.DEVNULL,
@@ -85,9 +85,9 @@ def stream(
 
 
 def heard(output: int, limits: Limits, say: Say, activity: Activity = BUILD) -> Iterator[str]:
-    """The lines that come out of the file descriptor `output`, until its end; `say` hears of silence.
+    """Yield the lines read from the file descriptor `output`, until its end; `say` gets heartbeats.
 
-    ReceiverError at the deadline, or when nobody wants them any more.
+    ReceiverError at the deadline, or on cancellation.
     """
     watched = [output] if limits.cancelled is None else [output, limits.cancelled]
     rest, silence = b"", Silence(say, activity.still)
@@ -104,7 +104,7 @@ def heard(output: int, limits: Limits, say: Say, activity: Activity = BUILD) -> 
         data = os.read(output, 65536)
         *lines, rest = (rest + data).split(b"\n")
         for line in lines if data else [*lines, rest] if rest else lines:
-            # Of a line that was written over, such as one of progress, what it came to in the end.
+            # Keep only the last state of a line overwritten with carriage returns, such as a progress bar.
             yield line.decode(errors="replace").rstrip("\r").rpartition("\r")[2]
         if not data:
             return

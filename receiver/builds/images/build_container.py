@@ -83,7 +83,7 @@ def _user(runtime: Runtime) -> str:
 
 @contextmanager
 def opened(runtime: Runtime, order: Order, limits: Limits, say: Say) -> Iterator[Shell]:
-    """Open the container and give its shell.
+    """Open the container and yield its shell.
 
     When the context ends, also by an exception, the container and all its processes have ended.
     """

@@ -75,7 +75,7 @@ def make(making: Making, build: ImageBuild, hear: Say, *options: str) -> int:
 
 @contextmanager
 def _started(argv: list[str], env: Mapping[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Start the client and give it with the read end of its output pipe, which the client inherits as well.
+    """Start the client; yield it and the read end of its output pipe, which the client inherits as well.
 
     If the receiver is killed, the client's next line therefore does not raise SIGPIPE, after which Podman
     could not clean up. The client is still running when the next receiver looks for it.
@@ -172,7 +172,7 @@ def _kill(pid: int, number: signal.Signals) -> None:
 
 
 def orphans(runtime: Runtime, label: str) -> list[int]:
-    """Return the pids of clients that build with this label, `name=value`, also of other receivers."""
+    """Return the pids of clients that build with this label, `name=value`, whoever started them."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
