@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from receiver.errors import ReceiverError
@@ -61,8 +62,9 @@ def runtime(home: Home, settings: Settings) -> Runtime:
 def configured(settings: RegistrySettings) -> ImageRegistry:
     """Return the registry that the settings name. RegistryError or ReceiverError names the wrong key."""
     host, path = parse(settings.url)
-    if settings.ca and not Path(settings.ca).is_file():
-        raise ReceiverError(f"registry.ca is {settings.ca!r}, where there is no file", "name a PEM file")
+    if settings.ca and not (Path(settings.ca).is_file() and os.access(settings.ca, os.R_OK)):
+        sentence = f"registry.ca is {settings.ca!r}, where there is no file to be read"
+        raise ReceiverError(sentence, "name a PEM file")
     user, password = _login(settings)
     return ImageRegistry(host, path, settings.ca, settings.insecure, user, password)
 

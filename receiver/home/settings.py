@@ -242,4 +242,6 @@ def _size(name: str, value: object, path: str) -> int:
     match = re.fullmatch(r"(\d{1,12})([KMG]?)", str(value))
     if not match:
         raise ReceiverError(f"{path}: {name} is {value!r}", "write a size such as 200M or 2G")
-    return int(match[1]) * _UNITS[match[2]]
+    if size := int(match[1]) * _UNITS[match[2]]:
+        return size
+    raise ReceiverError(f"{path}: {name} is 0", "the least is 1")

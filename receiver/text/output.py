@@ -14,6 +14,7 @@ from pathlib import Path
 from receiver.errors import ReceiverError
 from receiver.text.heartbeat import Silence
 
+_LONGEST = 1 << 16  # bytes of a line
 Say = Callable[[str], None]
 _INDENT = " " * len("-----> ")
 
@@ -103,6 +104,9 @@ def heard(output: int, limits: Limits, say: Say, activity: Activity = BUILD) -> 
             continue
         data = os.read(output, 65536)
         *lines, rest = (rest + data).split(b"\n")
+        if len(rest) > _LONGEST:
+            # Output without an end of line would fill the receiver's memory.
+            lines, rest = [*lines, rest], b""
         for line in lines if data else [*lines, rest] if rest else lines:
             # Keep only the last state of a line overwritten with carriage returns, such as a progress bar.
             yield line.decode(errors="replace").rstrip("\r").rpartition("\r")[2]

@@ -123,23 +123,25 @@ def end(pid: int, kind: str, output: int | None = None) -> None:
         watch = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    if kind == "docker":
-        _kill(pid, signal.SIGTERM)
-    watched = [watch] if output is None else [watch, output]
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        for process in _steps_of(pid):
-            _kill(process, signal.SIGKILL)
-        ready = select.select(watched, [], [], _BETWEEN_LOOKS)[0]
-        if watch in ready:
-            break
-        # The pipe is drained, so that the builder does not block on it.
-        if ready and output is not None and not os.read(output, 65536):
-            watched = [watch]
-    else:
-        for process in (*process_tree.of(pid), pid):
-            _kill(process, signal.SIGKILL)
-    os.close(watch)
+    try:
+        if kind == "docker":
+            _kill(pid, signal.SIGTERM)
+        watched = [watch] if output is None else [watch, output]
+        deadline = time.monotonic() + _PATIENCE
+        while time.monotonic() < deadline:
+            for process in _steps_of(pid):
+                _kill(process, signal.SIGKILL)
+            ready = select.select(watched, [], [], _BETWEEN_LOOKS)[0]
+            if watch in ready:
+                break
+            # The pipe is drained, so that the builder does not block on it.
+            if ready and output is not None and not os.read(output, 65536):
+                watched = [watch]
+        else:
+            for process in (*process_tree.of(pid), pid):
+                _kill(process, signal.SIGKILL)
+    finally:
+        os.close(watch)
 
 
 def _remove(runtime: Runtime, step: str) -> None:

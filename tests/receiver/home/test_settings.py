@@ -81,6 +81,8 @@ def test_a_size_may_be_a_plain_number(path: Path) -> None:
         ("fleet: {url: [3]}", "fleet.url is [3], which is not a text", ""),
         ("etcd: {api: v1}", "etcd.api is 'v1'", "auto, v2, v3"),
         ("push_limit: -1", "push_limit is -1", ""),
+        ("push_limit: 0", "push_limit is 0", "the least is 1"),
+        ("containers: {build_memory: 0M}", "containers.build_memory is 0", "the least is 1"),
         ("push_limit: 1T", "push_limit is '1T'", "200M"),
         ("3: 4", "does not know: 3", "the keys are"),
         (f"keep: {'9' * 5000}", "cannot be read", "see "),

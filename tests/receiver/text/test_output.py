@@ -50,6 +50,12 @@ def test_a_last_line_without_an_end_is_a_line(run: Run, said: list[str]) -> None
     assert said == ["a", "", "b\ufffd"]
 
 
+def test_a_line_that_does_not_end_is_handed_over_in_parts(run: Run, said: list[str]) -> None:
+    assert run("import sys; sys.stdout.write('x' * 1_000_000)") == 0
+    assert "".join(said) == "x" * 1_000_000
+    assert max(map(len, said)) < 1 << 18
+
+
 def test_what_takes_too_long_is_killed_and_said(run: Run, said: list[str]) -> None:
     with pytest.raises(ReceiverError, match="the build took longer than it may") as caught:
         run("import os, time; print(os.getpid(), flush=True); time.sleep(1000)", seconds=0.5)
