@@ -1,8 +1,8 @@
-"""Start a process of nap: `python -I -S -X utf8 nap_start.py MODULE ARGUMENT...` calls the module's `main`.
+"""Start a nap process: `python -I -S -X utf8 nap_start.py MODULE ARGUMENT...` calls the module's `main`.
 
-Modules come from the standard library, then from where nap is, then from the site that nap is installed
-in; never from the current folder, PYTHONPATH or the user's own site. So nobody's random.py is imported,
-and nobody's package `units` is found before nap's. The name of this file is nap's alone for that reason.
+Modules are searched in the standard library, then in nap's own folder, then in the site-packages nap is
+installed in; never in the current folder, PYTHONPATH or the user site. So a stray random.py is not imported,
+and another `units` package does not shadow nap's. For the same reason this file's name is specific to nap.
 """
 
 from __future__ import annotations
@@ -10,26 +10,27 @@ from __future__ import annotations
 import os
 import sys
 
-# The standard library alone, whatever the locale says about text and file names.
+# Only the standard library (-I -S), and UTF-8 text and file names in any locale (-X utf8).
 BARE = (sys.executable, "-I", "-S", "-X", "utf8")
 
 
 def argv(module: str, *arguments: str) -> list[str]:
-    """The command line of a process of nap."""
+    """Return the command line of a nap process that calls `main` of `module`."""
     return [*BARE, os.path.abspath(__file__), module, *arguments]
 
 
 def main() -> None:
-    """The `nap` command."""
+    """Run the `nap` command."""
     again("receiver.__main__")
 
 
 def again(module: str) -> None:
-    """Go on as a process of nap: what this one was told to import from is not known."""
+    """Replace this process, whose import path is unknown, by a nap process that runs `module`."""
     os.execv(sys.executable, argv(module, *sys.argv[1:]))
 
 
 def _start(module: str, *arguments: str) -> None:
+    # Before site.main(), which appends site-packages: nap's own modules are found first.
     sys.path.append(os.path.dirname(os.path.abspath(__file__)))
     import site
 

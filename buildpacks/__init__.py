@@ -1,5 +1,4 @@
-"""A tree comes in, a plan comes out: detect, plan, release; and the stacks it names.
+"""Detect how a tree is built and run, plan it, release it; and provide the stacks that plans name.
 
-Nothing in a tree is touched before its plan is carried out; stacks are kept in a folder the
-caller names.
+In: a tree. Out: a plan. Touched: the caller's stack folder, and the tree only while its plan is carried out.
 """

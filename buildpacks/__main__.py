@@ -1,4 +1,4 @@
-"""`python -m buildpacks detect|compile|release`: the built-in kinds in Heroku's form."""
+"""`python -m buildpacks detect|compile|release`: the built-in packs as a Heroku buildpack."""
 
 if __name__ == "__main__":
     import nap_start
@@ -23,7 +23,7 @@ _USAGE = "usage: python -m buildpacks detect DIR | compile DIR CACHE_DIR ENV_DIR
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one verb; 0, or 1 for "not mine", a refused tree or a wrong call."""
+    """Run one verb. Return 0, or 1 for an unknown kind of tree, a refused tree or wrong usage."""
     verbs: dict[tuple[str, int], Callable[..., None]] = {
         ("detect", 1): _detect,
         ("compile", 3): _compile,
@@ -87,7 +87,7 @@ def _processes(plan: Plan) -> dict[str, str]:
 
 
 def _variables(env_dir: Path) -> dict[str, str]:
-    """Heroku's form: a file for each variable, its content the value."""
+    """Return the variables in Heroku's form: a file is named as the variable and holds its value."""
     if not env_dir.is_dir():
         return {}
     files = (path for path in env_dir.iterdir() if path.is_file())

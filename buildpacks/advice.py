@@ -1,4 +1,4 @@
-"""What to do about what compilers and make say most often, and about files that ranks open together."""
+"""Hints for frequent compiler and make errors, for programs without MPI and for shared files of MPI-IO."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _UNSAID = "The lines above say why."
 
 @dataclass(frozen=True)
 class Advice:
-    """A line that says what is wrong, and what to do; `\\1` is what the pattern's group matched."""
+    """A pattern for an output line, and the hint for it; `\\1` in the hint is the pattern's first group."""
 
     pattern: re.Pattern[str]
     hint: str
@@ -69,14 +69,14 @@ _KNOWN = (
 
 
 class Listener:
-    """Hears a build's lines, and has advice when one of them is known."""
+    """The best hint for the output lines of one build."""
 
     def __init__(self) -> None:
         self._best = len(_KNOWN)
         self._hint = _UNSAID
 
     def hear(self, line: str) -> None:
-        """Of several known lines the one earliest in the table counts."""
+        """Read one output line. Of several matches, the earliest entry of the table wins."""
         for rank, known in enumerate(_KNOWN[: self._best]):
             if found := known.pattern.search(line):
                 self._best, self._hint = rank, found.expand(known.hint)
@@ -84,18 +84,21 @@ class Listener:
 
     @property
     def hint(self) -> str:
-        """What to do, or where to look."""
+        """The hint; without a match, a pointer to the output itself."""
         return self._hint
 
 
-# What is in a program, or a library of its own, that finds the other ranks by itself or by what launched it;
-# also in one that has its MPI linked into it.
+# Names found in a program or library that connects to other ranks, through MPI or through its launcher. A
+# program with MPI linked statically contains them too.
 _KNOWS_OTHERS = re.compile(rb"MPI_|mpi_|MPIR|OMPI|libmpi|PMI_|PMIx|shmem_")
 _COMPILED = b"\x7fELF"
 
 
 def of_ranks(program: Path, tree: Path, manifest: Manifest) -> str:
-    """A sentence about a compiled program of several ranks without any MPI: each is the only one it knows."""
+    """Return a warning when a compiled program of several ranks contains no MPI, else "".
+
+    Without MPI, each rank sees only itself. The libraries in `tree` are searched as well.
+    """
     ranks = sum(layout(manifest))
     content = program.read_bytes()
     if manifest.run or ranks < 2 or not content.startswith(_COMPILED):
@@ -110,9 +113,9 @@ def of_ranks(program: Path, tree: Path, manifest: Manifest) -> str:
 
 
 def of_program(program: Path, manifest: Manifest) -> str:
-    """A sentence about a program that opens files with MPI-IO and has not heard of the shared folder.
+    """Return a warning when a program uses MPI-IO and nothing mentions NAP_SHARE, else "".
 
-    Each slave's folder is its own, so the ranks of the others would wait for a file that is not theirs.
+    Each slave has a folder of its own, so ranks on other slaves would wait for a file that they do not have.
     """
     content = program.read_bytes()
     opens = b"MPI_File_open" in content or b"mpi_file_open_" in content

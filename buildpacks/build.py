@@ -1,4 +1,4 @@
-"""A plan carried out in a tree; who executes its steps, and in what enclosure, is the caller's."""
+"""Carry out a plan in a tree; the caller decides how and in which enclosure its steps are executed."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ Execute = Callable[[Step, tuple[str, ...]], None]
 
 @dataclass(frozen=True)
 class Folders:
-    """Where a build happens, what it may keep for the next one, and Heroku's folder of variables."""
+    """The folders of a build: its tree, the cache kept for the next build, and Heroku's variables."""
 
     tree: Path
     cache: Path
@@ -29,9 +29,9 @@ class Folders:
 
 @dataclass(frozen=True)
 class BuildSite:
-    """Where steps are executed: this machine, or a container that has the same folders under other names.
+    """The place where steps are executed: this machine, or a container with the same folders at other paths.
 
-    `folders` and `python` are given as the steps there see them. `finds` looks for a command there.
+    `folders` and `python` are paths as the steps see them. `finds` returns whether a command exists there.
     """
 
     folders: Folders
@@ -42,10 +42,10 @@ class BuildSite:
 
 
 def carry_out(pack: Buildpack, plan: Plan, stack: Stack, tree: Path, site: BuildSite) -> Plan:
-    """Builds the tree in place; the plan, completed by what was built.
+    """Build the tree in place and return the plan, completed from the build's result.
 
     Raises:
-        BuildpackError: a step fails, or the program is not there, or of another MPI.
+        BuildpackError: a step fails, or the program is missing, cannot start or is linked to another MPI.
     """
     if plan.lands_first:
         layout.land(tree)
@@ -61,7 +61,7 @@ def carry_out(pack: Buildpack, plan: Plan, stack: Stack, tree: Path, site: Build
 
 
 def _execute(step: Step, tree: Path, site: BuildSite) -> None:
-    """A script that a step could not start for its line ends is said to be gone by whoever starts it."""
+    """Execute a step. On failure, blame a script with CRLF line ends: the kernel reports it as missing."""
     try:
         site.execute(step, command(step, site))
     except BuildpackError as error:
@@ -72,7 +72,7 @@ def _execute(step: Step, tree: Path, site: BuildSite) -> None:
 
 
 def command(step: Step, site: BuildSite) -> tuple[str, ...]:
-    """The argv of a step, with its placeholders filled in."""
+    """Return the argv of a step, with its placeholders replaced."""
     places = {
         "{tree}": str(site.folders.tree.absolute()),
         "{cache}": str(site.folders.cache.absolute()),
@@ -83,14 +83,14 @@ def command(step: Step, site: BuildSite) -> tuple[str, ...]:
 
 
 def environment(stack: Stack, base: Mapping[str, str]) -> dict[str, str]:
-    """`base` with the stack's variables, and its tools first on PATH."""
+    """Return `base` with the stack's variables added and its tools first on PATH."""
     path = base.get("PATH", os.defpath)
     first = f"{stack.bin}{os.pathsep}{path}" if stack.bin else path
     return {**base, **dict(stack.env), "PATH": first}
 
 
 def in_the_open(tree: Path, env: Mapping[str, str], say: Callable[[str], None]) -> Execute:
-    """Executes steps as they are; the commands' output goes where this process's goes."""
+    """Return an `Execute` that runs steps in `tree` without enclosure; they inherit this process's output."""
 
     def execute(step: Step, argv: tuple[str, ...]) -> None:
         say(step.shown)

@@ -1,4 +1,4 @@
-"""What builds a tree, what runs it: two questions, each answered by the first that can."""
+"""Choose what builds a tree and what runs it: in each case the first in the list that can."""
 
 import difflib
 from collections.abc import Sequence
@@ -22,28 +22,28 @@ _FILES = "Dockerfile, pom.xml, mpi.xml, profile (or Procfile)"
 
 
 class Buildpack(Protocol):
-    """Knows one kind of tree."""
+    """The builder and runner of one kind of tree."""
 
     @property
     def name(self) -> str:
-        """The file or pack that decides."""
+        """The name of the file or pack that was recognized."""
 
     def plan(self, tree: Path) -> Plan:
-        """How `tree` is built and run; raises BuildpackError when something in it is wrong."""
+        """Return how `tree` is built and run. Raise BuildpackError when something in it is wrong."""
 
     def release(self, tree: Path, plan: Plan) -> Plan:
-        """The plan completed with what only the built `tree` tells."""
+        """Return the plan, completed with what is known only from the built `tree`."""
 
 
 class Profile:
     """The running half of a profile."""
 
     def runs(self, tree: Path) -> bool:
-        """A tree with a profile."""
+        """Return whether `tree` has a profile."""
         return profile.find(tree) is not None
 
     def run(self, tree: Path, _compiles: bool) -> HowToRun:
-        """The profile's processes."""
+        """Return the profile's processes."""
         name = profile.find(tree) or profile.NAMES[0]
         return HowToRun(name, processes=profile.read(tree, name))
 
@@ -53,18 +53,18 @@ RUNNERS: tuple[RunSide, ...] = (Mpi(), Profile())
 
 @dataclass(frozen=True)
 class Composed:
-    """A buildpack made of what builds and what runs; either may be missing, not both."""
+    """A buildpack made of a builder and a runner; at most one of them is None."""
 
     builder: BuildSide | None
     runner: RunSide | None
 
     @property
     def name(self) -> str:
-        """The builder's name; a profile alone has none."""
+        """The builder's name, or `profile` without a builder."""
         return self.builder.name if self.builder else profile.NAMES[0]
 
     def plan(self, tree: Path) -> Plan:
-        """How `tree` is built and run."""
+        """Return how `tree` is built and run. Raise BuildpackError when something in it is wrong."""
         layout.check(tree)
         run = self.runner.run(tree, self._compiles) if self.runner else HowToRun()
         build = self.builder.build(tree, run.manifest) if self.builder else HowToBuild()
@@ -85,11 +85,11 @@ class Composed:
 
     @property
     def _compiles(self) -> bool:
-        """Whether the file that says how to run says how to build too."""
+        """Whether the file that describes the run describes the build as well."""
         return self.builder is None or self.builder.name == Mpi.name
 
     def release(self, tree: Path, plan: Plan) -> Plan:
-        """The plan completed with what the builder finds in the built `tree`."""
+        """Return the plan, completed with what the builder finds in the built `tree`."""
         if self.builder is None:
             return plan
         released = self.builder.release(tree, not plan.run_by)
@@ -106,14 +106,14 @@ def detect(
     chosen: str | None = None,
     enclose: folder.Enclose = folder.in_the_open,
 ) -> Buildpack:
-    """The buildpack of `tree`; `folders` holds folder packs, `chosen` names the one of all asked first.
+    """Return the buildpack of `tree`.
 
-    The programs of folder packs are run as `enclose` says.
-
-    Folder packs build what no built-in one does: they are asked before "nothing has to be built".
+    `folders` are candidate folder packs; `enclose` wraps their programs. `chosen` is the name of the built-in
+    or folder pack that is asked first. The built-in builders are asked next, then the folder packs. Only when
+    none of them builds the tree, nothing has to be built.
 
     Raises:
-        BuildpackError: nothing in the tree says how to build and run it, or no pack is so named.
+        BuildpackError: nothing in the tree describes how to build or run it, or no pack is named `chosen`.
     """
     packs: tuple[BuildSide, ...] = folder.packs(folders, enclose)
     first = (_chosen((*BUILDERS, *packs), chosen),) if chosen else ()
@@ -125,7 +125,7 @@ def detect(
 
 
 def describe(plan: Plan) -> str:
-    """One line of the push's output: which builds and which runs."""
+    """Return one line for the push's output: what builds and what runs."""
     kinds = ", ".join((plan.stack, *plan.languages))
     runs = f"{plan.run_by or _own_command(plan)} runs"
     if plan.built_by:
@@ -166,7 +166,7 @@ def _nothing_found(tree: Path) -> BuildpackError:
 
 
 def _meant(name: str) -> str:
-    """The file that says how to build or run whose name is nearly this one; empty where none is."""
+    """Return the known file name that `name` is probably a misspelling of, or ""."""
     known = {each.lower(): each for each in _NAMES}
     near = difflib.get_close_matches(name.lower().removesuffix(".txt"), known, n=1, cutoff=_NEAR)
     return known[near[0]] if near else ""

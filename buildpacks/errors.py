@@ -1,8 +1,8 @@
-"""The one error a tree, a manifest or a stack can end in."""
+"""The error raised for a faulty tree, manifest or stack."""
 
 
 class BuildpackError(Exception):
-    """What was found and where (one sentence), and what to do about it (the hint)."""
+    """One sentence about what was found and where (`message`), and what to do about it (`hint`)."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""The Dockerfile of an app that nap compiled: a plan and its stack come in, text comes out."""
+"""The Dockerfile of an app that nap compiled, rendered from a plan and its stack."""
 
 from __future__ import annotations
 
@@ -20,9 +20,13 @@ _TEMPLATES = Path(__file__).parent / "templates"
 
 
 def dockerfile(plan: Plan, stack: Stack, uid: int, settled: bool) -> str:
-    """Its context has the compiled tree in `program/app`; with `settled`, a part of it in `settled/app`.
+    """Return the Dockerfile's text. The same arguments give the same bytes.
 
-    The program's files belong to `uid`, who also runs it. The same plan and stack give the same bytes.
+    The build context has the compiled tree in `program/app`; with `settled`, a part of it in `settled/app`.
+    The program's files belong to the user `uid`, which also runs it.
+
+    Raises:
+        BuildpackError: a variable's value has a line break.
     """
     return _template().render(
         title=plan.built_by or plan.run_by,
@@ -35,12 +39,12 @@ def dockerfile(plan: Plan, stack: Stack, uid: int, settled: bool) -> str:
 
 
 def environment(plan: Plan) -> tuple[tuple[str, str], ...]:
-    """The plan's own variables, as they are in the image."""
+    """Return the plan's variables with the app's folder in the image filled in."""
     return tuple((name, value.replace("{app}", APP)) for name, value in plan.env)
 
 
 def _command(plan: Plan) -> tuple[str, ...]:
-    """What the image runs by itself: `web`, else the first process; an MPI program needs its slaves."""
+    """Return the image's default command: `web`, else the first process; none for an MPI program."""
     ordered = sorted(plan.processes, key=lambda process: process.name != WEB)
     return folder.command(ordered[0], plan.pack) if ordered else ()
 
@@ -63,7 +67,7 @@ def _template() -> Template:
 
 
 def _quoted(value: str) -> str:
-    """A value as an ENV line reads it. BuildpackError for one of several lines, which none can hold."""
+    """Quote a value for an ENV line. Raise BuildpackError for a line break, which ENV cannot hold."""
     if "\n" in value or "\r" in value:
         sentence = f"a variable's value has a line break in it: {value.splitlines()[0][:40]}"
         raise BuildpackError(sentence, "An image's variables are of one line each.")

@@ -1,4 +1,4 @@
-"""Where files land: what is in `src/` beside everything else, in the app's one folder."""
+"""The layout of the app's folder: the files of `src/` move up beside everything else."""
 
 import difflib
 import os
@@ -7,7 +7,8 @@ from pathlib import Path
 from buildpacks.errors import BuildpackError
 
 _SOURCES = "src"
-# Of these the one beside src/ lands: people and build tools read them, programs don't.
+# When one of these is both in src/ and beside it, the one beside it is kept: people and build tools read
+# these files, programs do not.
 _NOTES = (
     "Makefile", "makefile", "GNUmakefile", "CMakeLists.txt", "meson.build",
     ".gitignore", ".gitattributes", ".gitkeep",
@@ -16,12 +17,12 @@ _NOTES = (
 
 
 def land(tree: Path) -> None:
-    """Moves what is in `src/` up into the root of `tree`; `src` stays as a link to it.
+    """Move the contents of `src/` up into the root of `tree` and replace `src` by a link to the root.
 
-    So `src/x.c` still names the file. Done twice, the second time does nothing.
+    So `src/x.c` still names the file. A second call does nothing.
 
     Raises:
-        BuildpackError: a file of `src/` has the name of one beside it.
+        BuildpackError: a file in `src/` has the same name as a file beside it.
     """
     folder = tree / _SOURCES
     if folder.is_symlink() or not folder.is_dir():
@@ -38,7 +39,7 @@ def land(tree: Path) -> None:
 
 
 def check(tree: Path) -> None:
-    """Raises BuildpackError when `land` would have two files for one name."""
+    """Raise BuildpackError when `land` would have two files for one name."""
     folder = tree / _SOURCES
     if folder.is_symlink() or not folder.is_dir():
         return
@@ -53,7 +54,7 @@ def check(tree: Path) -> None:
 
 
 def _mend_links(tree: Path) -> None:
-    """Points the relative links inside `src/` where they lead once they are one level higher."""
+    """Rewrite the relative links inside `src/` so that they keep their targets one level higher."""
     sources = tree.absolute() / _SOURCES
     for folder, folders, files in os.walk(sources):
         for link in (Path(folder) / name for name in folders + files):
@@ -69,10 +70,10 @@ def _landed(path: Path, sources: Path) -> Path:
 
 
 def find_product(tree: Path, name: str) -> Path:
-    """The program `name` in the root of `tree`; one built elsewhere in it gets a link there.
+    """Return the program `name` in the root of `tree`; link it there when it was built elsewhere in the tree.
 
     Raises:
-        BuildpackError: the build left no such program, or several.
+        BuildpackError: the build left no such program or several, or `name` in the root is something else.
     """
     program = tree / name
     if _is_program(program):
@@ -111,12 +112,12 @@ def _missing(tree: Path, name: str) -> BuildpackError:
 
 
 def _is_program(path: Path) -> bool:
-    """An executable file, or one an interpreter takes."""
+    """Return whether `path` is an executable file or one for an interpreter."""
     return path.is_file() and (os.access(path, os.X_OK) or path.suffix in (".py", ".jar"))
 
 
 def _programs(tree: Path) -> list[Path]:
-    """The executable files of a tree, in order; hidden folders and links are passed over."""
+    """Return the programs of a tree in a fixed order, without hidden folders and symlinks."""
     found = []
     for folder, folders, files in os.walk(tree):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

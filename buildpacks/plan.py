@@ -1,4 +1,4 @@
-"""The plan: how a tree is built and how it is run. Data only; the ledger keeps it as JSON."""
+"""The plan: how a tree is built and how it is run. Data only; the ledger stores it as JSON."""
 
 import json
 from dataclasses import asdict, dataclass, replace
@@ -11,10 +11,10 @@ WEB = "web"
 
 @dataclass(frozen=True)
 class Step:
-    """One build command, run with the tree as working directory.
+    """One build command, run in the tree's root; `shown` is its text in messages.
 
     An element of `argv` that is exactly `{tree}`, `{cache}` or `{env}` stands for that absolute
-    folder, `{python}` for the interpreter nap itself runs on (the one that surely has pip).
+    folder, `{python}` for the build site's Python with pip: on the machine itself, nap's own interpreter.
     """
 
     argv: tuple[str, ...]
@@ -23,7 +23,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Process:
-    """A line of a profile: `command` is shell text the user wrote, "" for the image's own command."""
+    """A line of a profile. `command` is the user's shell text, or "" for the image's own command."""
 
     name: str
     command: str
@@ -31,14 +31,15 @@ class Process:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a buildpack answers.
+    """How a tree is built and run.
 
     `built_by` is `mpi.xml`, `pom.xml`, `Dockerfile`, a pack's name, or "" when nothing has to be
-    built. `manifest` or `processes` says how to run; both are empty for a Dockerfile's own
-    command, and before `release` has looked at what was built. In the values of `env`, `{app}`
-    stands for the app's folder where it runs. `pack` names a folder pack with a digest of its
-    files, so that a changed pack is a changed plan. `module` is the Python module that runs a Python
-    program on the ranks, "" where Python does it alone.
+    built. `manifest` or `processes` describes the run; before `release`, both are empty when the
+    builder supplies the processes. With `lands_first`, `src/` is moved up before the steps, else after
+    them. `products` are the programs that the build has to leave. In the values of `env`, `{app}`
+    stands for the app's folder at run time. `pack` names a folder pack with a digest of its files,
+    so that a changed pack changes the plan. `module` is the Python module that starts a Python
+    program on the ranks, or "" when Python runs it directly.
     """
 
     built_by: str
@@ -57,17 +58,17 @@ class Plan:
 
     @property
     def service(self) -> bool:
-        """A profile with a web line stays up; one without runs to its end."""
+        """Whether the app stays up, as with a `web` line in its profile; without one it runs to its end."""
         return any(process.name == WEB for process in self.processes)
 
 
 def to_json(plan: Plan) -> str:
-    """The canonical text of a plan: equal plans have equal bytes."""
+    """Return the plan as canonical JSON: equal plans give equal bytes."""
     return json.dumps(asdict(plan), sort_keys=True, separators=(",", ":"))
 
 
 def from_json(text: str) -> Plan:
-    """The plan `to_json` wrote."""
+    """Return the plan from the text of `to_json`."""
     plan = Plan(**{name: _frozen(value) for name, value in json.loads(text).items()})
     return replace(
         plan,
@@ -78,7 +79,7 @@ def from_json(text: str) -> Plan:
 
 
 def _frozen(value: Any) -> Any:
-    """Every list of a plan is a tuple: JSON knows no difference."""
+    """Return `value` with every list turned back into a tuple: JSON does not distinguish them."""
     if isinstance(value, list):
         return tuple(_frozen(item) for item in value)
     if isinstance(value, dict):

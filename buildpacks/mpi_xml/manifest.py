@@ -1,4 +1,4 @@
-"""mpi.xml: what is compiled, into what, and over how many slaves it runs."""
+"""mpi.xml: the sources, the program they compile to, and the slaves it runs on."""
 
 import difflib
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _FORM = "from: hello.c\nto: hello\nhosts: 4"
 
 @dataclass(frozen=True)
 class Manifest:
-    """A checked mpi.xml; `None` is a key that was not written. Memory in bytes, timeout in seconds."""
+    """A checked mpi.xml. `None` stands for an absent key. Memory is in bytes, the timeout in seconds."""
 
     source: tuple[str, ...] = ()
     to: str = ""
@@ -42,10 +42,10 @@ class Manifest:
 
 
 def parse(data: bytes, compiles: bool = True) -> Manifest:
-    """The manifest in `data`; `compiles` is False when another file of the tree builds it.
+    """Return the manifest in `data`. `compiles` is False when another file of the tree builds it.
 
     Raises:
-        BuildpackError: anything in it is not as the table of keys says.
+        BuildpackError: it breaks the table of keys, lacks a key, or its counts or arguments do not fit.
     """
     from buildpacks.mpi_xml import yaml_text
 
@@ -61,10 +61,10 @@ def parse(data: bytes, compiles: bool = True) -> Manifest:
 
 
 def read(tree: Path, compiles: bool = True) -> Manifest:
-    """The manifest of `tree`, with the files it names checked to be there.
+    """Return the manifest of `tree` after a check that its sources exist; `compiles` as for `parse`.
 
     Raises:
-        BuildpackError: it is not as it should be, or a file is missing or outside of the tree.
+        BuildpackError: the manifest is faulty, or a file is missing or outside the tree.
     """
     path = tree / NAME
     sources.refuse_link(tree, NAME)
@@ -76,10 +76,13 @@ def read(tree: Path, compiles: bool = True) -> Manifest:
 
 
 def override(manifest: Manifest, options: Mapping[str, str]) -> Manifest:
-    """The manifest with the push options `hosts`, `np`, `slots`, `args`, `timeout` put over it.
+    """Return the manifest with the push options `hosts`, `np`, `slots`, `args`, `timeout` replaced.
 
-    A new `np` spreads anew: slots are counted again unless they are given too, and fewer ranks
-    than slaves take that many slaves.
+    A new `np` drops the manifest's `slots`, and lowers its `hosts` to `np` when there are fewer ranks
+    than slaves; `slots` and `hosts` given as options are kept.
+
+    Raises:
+        BuildpackError: an option is unknown, or its value is invalid or does not fit the others.
     """
     given: dict[str, Any] = {}
     for name, value in options.items():
@@ -97,9 +100,9 @@ def override(manifest: Manifest, options: Mapping[str, str]) -> Manifest:
 
 
 def layout(manifest: Manifest) -> tuple[int, ...]:
-    """Ranks of each slave, in slave order: `hosts: 4, np: 10` gives 3, 3, 2, 2.
+    """Return the number of ranks of each slave, in slave order: `hosts: 4, np: 10` gives 3, 3, 2, 2.
 
-    An `np` alone is one slave: see `may_be_split`.
+    `np` alone gives one slave: see `may_be_split`.
     """
     if manifest.np is None:
         return (manifest.slots or 1,) * (manifest.hosts or 1)
@@ -109,7 +112,7 @@ def layout(manifest: Manifest) -> tuple[int, ...]:
 
 
 def may_be_split(manifest: Manifest) -> bool:
-    """Whether nothing but the number of ranks is given: they go to whatever slaves there is room for."""
+    """Return whether only `np` is given: the ranks can then be split over as many slaves as have room."""
     return manifest.np is not None and manifest.hosts is None and manifest.slots is None
 
 

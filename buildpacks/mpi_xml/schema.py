@@ -1,4 +1,4 @@
-"""The keys of mpi.xml: this table is the schema."""
+"""The schema of mpi.xml: the table of its keys."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ MOST_RANKS = 1_000_000
 
 @dataclass(frozen=True)
 class Key:
-    """A key as it is written, the Manifest's field it fills, its reader, and what it takes."""
+    """A key's name in mpi.xml, its reader, what it takes (for errors), and its field in the Manifest."""
 
     name: str
     read: values.Reader
@@ -20,7 +20,7 @@ class Key:
 
     @property
     def attribute(self) -> str:
-        """The field of the Manifest."""
+        """The field of the Manifest; by default the key's name."""
         return self.field or self.name
 
 

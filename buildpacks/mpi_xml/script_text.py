@@ -1,24 +1,24 @@
-"""The text of `run:`, and the place that arguments have in it."""
+"""The script of `run:`, and the place of arguments in it."""
 
 import re
 
 _QUOTED = re.compile(r"'[^']*'")
-# `$1`, `$@`, `$*`, `$#`, in braces too.
+# `$1`, `$@`, `$*`, `$#`, with or without braces.
 _USES = re.compile(r"\$\{?[@*#1-9]")
-# What makes more than one command of a line, or hides its end.
+# Characters that can separate commands or hide the end of the line.
 _MORE = re.compile(r"[\n|&;<>()`#\\{}]")
 
 
 def takes_arguments(text: str) -> bool:
-    """Whether the text says where arguments belong, or is one command, at whose end they do."""
+    """Return whether the text uses its arguments, or is a single command that they can be appended to."""
     return _uses(text) or not _MORE.search(_QUOTED.sub("", text.strip()))
 
 
 def with_arguments(text: str) -> str:
-    """The text that hands on the arguments it is given."""
+    """Return the text with `"$@"` appended, unless it uses its arguments already."""
     return text if _uses(text) else f'{text.strip()} "$@"'
 
 
 def _uses(text: str) -> bool:
-    """What is in single quotes is not the shell's: `awk '{ print $1 }'`."""
+    """Ignore single-quoted parts, which the shell does not expand: `awk '{ print $1 }'`."""
     return bool(_USES.search(_QUOTED.sub("", text)))

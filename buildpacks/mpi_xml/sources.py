@@ -1,4 +1,4 @@
-"""Source files: their languages by ending, and where in the tree they are."""
+"""Source files: their languages by file ending, and their places in the tree."""
 
 import difflib
 import os
@@ -21,23 +21,23 @@ _LANGUAGE = {ending: language for language, endings in ENDINGS.items() for endin
 
 
 def language(name: str) -> str | None:
-    """The language of a file, by its ending."""
+    """Return the language of a file by its ending, or None."""
     return _LANGUAGE.get(PurePosixPath(name).suffix)
 
 
 def languages(names: Sequence[str]) -> tuple[str, ...]:
-    """The languages of some files, each once, in the table's order."""
+    """Return the known languages of some files, each once, in the order of `ENDINGS`."""
     found = {language(name) for name in names}
     return tuple(known for known in ENDINGS if known in found)
 
 
 def is_python(name: str) -> bool:
-    """A file that is run as it is."""
+    """Return whether a file is run without being compiled."""
     return language(name) == PYTHON
 
 
 def refuse_unknown(names: Sequence[str]) -> None:
-    """Raises BuildpackError for a file no compiler takes, or for Python among compiled ones."""
+    """Raise BuildpackError for a file without a known compiler, or for Python among files to compile."""
     for name in names:
         if language(name) is None:
             raise BuildpackError(f"mpi.xml: `from` names {name}, and {_why_not(name)}", _allowed())
@@ -61,7 +61,7 @@ def _allowed() -> str:
 
 
 def find(tree: Path, name: str) -> Path | None:
-    """Where `name` is now: sources are given relative to `src/`, if there is one."""
+    """Return the path of `name`, looked up in `src/` first and then in the root; None when it is missing."""
     for path in (tree / "src" / name, tree / name):
         if path.exists():
             return path
@@ -69,7 +69,7 @@ def find(tree: Path, name: str) -> Path | None:
 
 
 def check(tree: Path, wanted: Sequence[str], program: str) -> None:
-    """Raises BuildpackError unless each file is a regular file inside of the tree."""
+    """Raise BuildpackError for a missing or irregular source, or a `program` named as a source or folder."""
     for name in wanted:
         path = find(tree, name)
         if path is None:
@@ -92,7 +92,7 @@ def check(tree: Path, wanted: Sequence[str], program: str) -> None:
 
 
 def refuse_link(tree: Path, name: str) -> None:
-    """Raises BuildpackError when `name` leads out of the tree through a symlink, or nowhere."""
+    """Raise BuildpackError when `name` leads out of the tree through a symlink, or to nothing."""
     try:
         (tree / name).resolve(strict=True).relative_to(tree.resolve())
     except ValueError:
@@ -107,7 +107,7 @@ def refuse_link(tree: Path, name: str) -> None:
 
 
 def names(tree: Path) -> list[str]:
-    """The tree's files, as `from` would name them."""
+    """Return the tree's files, sorted and named as in `from`: without a leading `src/`."""
     found = (
         os.path.relpath(Path(folder) / name, tree) for folder, _, files in os.walk(tree) for name in files
     )

@@ -1,6 +1,6 @@
-"""Readers of single values: text a user wrote goes in, a checked value comes out, or a ValueError.
+"""Readers of single values: each returns the checked value of a user's text, or raises ValueError.
 
-A ValueError's text, when there is one, says more than the key's own "takes" sentence.
+A ValueError's text, when there is one, is more specific than the key's own "takes" sentence.
 """
 
 import posixpath
@@ -9,20 +9,20 @@ import shlex
 import unicodedata
 from collections.abc import Callable, Mapping
 
-# What a YAML value can be once scalars are left as the text that was written.
+# A YAML value whose scalars are still the text that was written.
 Raw = str | tuple[str, ...] | Mapping[str, str]
 Reader = Callable[[Raw], object]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _POWERS = {"K": 1, "M": 2, "G": 3, "T": 4}
-# Some shells end at one of these, or take it for an order to themselves.
+# Some shells exit when one of these is set, or change their behaviour.
 _SHELLS = {"BASHOPTS", "EUID", "IFS", "OLDPWD", "OPTIND", "PPID", "PWD", "SHELLOPTS", "UID"}
 _LONGEST_TEXT = 16_384
 _LONGEST_PATH = 1_024
 
 
 def text(raw: Raw) -> str:
-    """One string without control characters other than tabs and line ends."""
+    """Return one string of at most 16384 characters; tabs and newlines are its only control characters."""
     if not isinstance(raw, str):
         raise ValueError("one value belongs here")
     if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\t\n" for char in raw):
@@ -33,7 +33,7 @@ def text(raw: Raw) -> str:
 
 
 def required_text(raw: Raw) -> str:
-    """A string that is not empty."""
+    """Return a string that is not blank."""
     value = text(raw)
     if not value.strip():
         raise ValueError
@@ -41,7 +41,7 @@ def required_text(raw: Raw) -> str:
 
 
 def texts(raw: Raw) -> tuple[str, ...]:
-    """A string or a list of strings, none of them empty."""
+    """Return a string or a list of strings as a tuple; none is blank and there is at least one."""
     if isinstance(raw, Mapping):
         raise ValueError("a value or a list belongs here")
     items = (raw,) if isinstance(raw, str) else raw
@@ -51,7 +51,7 @@ def texts(raw: Raw) -> tuple[str, ...]:
 
 
 def words(raw: Raw) -> tuple[str, ...]:
-    """A list as it is, a string split as a shell splits it (nothing is expanded)."""
+    """Return a list as a tuple; split a string as a shell does, without any expansion."""
     if isinstance(raw, Mapping):
         raise ValueError("a line or a list belongs here")
     if not isinstance(raw, str):
@@ -63,7 +63,7 @@ def words(raw: Raw) -> tuple[str, ...]:
 
 
 def whole(low: int, high: int) -> Reader:
-    """A whole number from `low` to `high` in plain digits."""
+    """Return a reader for whole numbers from `low` to `high` in plain digits."""
 
     def read(raw: Raw) -> int:
         if not re.fullmatch(r"0|[1-9][0-9]{0,11}", text(raw), re.ASCII):
@@ -76,7 +76,7 @@ def whole(low: int, high: int) -> Reader:
 
 
 def choice(*allowed: str) -> Reader:
-    """One of a few words."""
+    """Return a reader for one of the words `allowed`."""
 
     def read(raw: Raw) -> str:
         if raw not in allowed:
@@ -87,7 +87,7 @@ def choice(*allowed: str) -> Reader:
 
 
 def duration(raw: Raw) -> int:
-    """`90s`, `2h`, `1h30m` in seconds, from 1 second to 30 days."""
+    """Return `90s`, `2h` or `1h30m` in seconds, from 1 second to 30 days."""
     value = text(raw)
     parts = re.findall(r"([0-9]{1,9})([smhd])", value, re.ASCII)
     units = [unit for _, unit in parts]
@@ -100,7 +100,7 @@ def duration(raw: Raw) -> int:
 
 
 def size(raw: Raw) -> int:
-    """`512M`, `2G` in bytes (powers of 1024), from 1M to 64T."""
+    """Return `512M` or `2G` in bytes (powers of 1024), from 1M to 64T."""
     match = re.fullmatch(r"([1-9][0-9]{0,9})([KMGT])(i?B)?", text(raw), re.ASCII)
     if not match:
         raise ValueError
@@ -111,14 +111,14 @@ def size(raw: Raw) -> int:
 
 
 def file_name(raw: Raw) -> str:
-    """A plain file name."""
+    """Return a file name of up to 100 letters, digits, `.`, `_` and `-`, the first not `.` or `-`."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", text(raw), re.ASCII):
         raise ValueError
     return str(raw)
 
 
 def inside(path: str) -> str:
-    """A relative path that stays inside the tree, in its shortest form."""
+    """Return a relative path in normal form. Raise ValueError when it cannot be a path inside the tree."""
     if path.startswith("/"):
         raise ValueError("it is an absolute path")
     if path.startswith("-"):
@@ -132,7 +132,7 @@ def inside(path: str) -> str:
 
 
 def paths(raw: Raw) -> tuple[str, ...]:
-    """A path or a list of paths inside the tree, none of them twice."""
+    """Return a path or a list of paths inside the tree as a tuple without duplicates."""
     found = tuple(inside(item) for item in texts(raw))
     if len(set(found)) < len(found):
         raise ValueError("the same file is named twice")
@@ -140,12 +140,12 @@ def paths(raw: Raw) -> tuple[str, ...]:
 
 
 def globs(raw: Raw) -> tuple[str, ...]:
-    """Patterns for files inside the app's folder; a string is split at blanks."""
+    """Return patterns for files inside the app's folder; split a string as `words` does."""
     return tuple(inside(item) for item in texts(words(raw) if isinstance(raw, str) else raw))
 
 
 def debian_packages(raw: Raw) -> tuple[str, ...]:
-    """Names of Debian packages; a string is split at blanks."""
+    """Return names of Debian packages; split a string at whitespace."""
     names = texts(tuple(raw.split()) if isinstance(raw, str) else raw)
     for name in names:
         if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]{1,99}", name, re.ASCII):
@@ -154,7 +154,7 @@ def debian_packages(raw: Raw) -> tuple[str, ...]:
 
 
 def environment(raw: Raw) -> tuple[tuple[str, str], ...]:
-    """Pairs of variable and value, sorted by name."""
+    """Return pairs of variable and value, sorted by name. Names that nap or shells reserve are refused."""
     if not isinstance(raw, Mapping):
         raise ValueError
     for name in raw:

@@ -1,7 +1,7 @@
-"""Plain YAML read with every scalar left as the text that was written.
+"""A reader of plain YAML that keeps every scalar as the text that was written.
 
-So `no`, `010` and `1e9` are what the user typed, and the reader of each key decides. Anchors,
-aliases and tags are refused, which leaves no bombs and no loops; so is a key given twice.
+So `no`, `010` and `1e9` stay what the user typed, and the reader of each key interprets them. Anchors,
+aliases and tags are refused, which rules out expansion bombs and loops. Duplicate keys are refused too.
 """
 
 import re
@@ -18,7 +18,7 @@ _DEEPEST = 2
 
 @dataclass(frozen=True)
 class Entry:
-    """A key's value and the line (from 1) its key stands on."""
+    """A key's value and the number of the key's line (from 1)."""
 
     value: Raw
     line: int
@@ -26,7 +26,11 @@ class Entry:
 
 @dataclass
 class _Open:
-    """A list or mapping that is being read."""
+    """A list or mapping that is being read.
+
+    The items of a mapping are its keys and values in turn. `lines` starts with the collection's own line,
+    followed by the line of each item.
+    """
 
     mapping: bool
     items: list[str | tuple[str, ...] | dict[str, str]] = field(default_factory=list)
@@ -34,10 +38,10 @@ class _Open:
 
 
 def read(text: str, name: str) -> dict[str, Entry]:
-    """The `key: value` lines of `text`, which errors call `name`.
+    """Return the `key: value` lines of `text`, a file that errors call `name`.
 
     Raises:
-        BuildpackError: it is no mapping of plain values, lists and blocks one level deep.
+        BuildpackError: it is not a mapping of plain values, lists and blocks one level deep.
     """
     try:
         return _document(yaml.parse(text, Loader=yaml.SafeLoader), name)
@@ -89,6 +93,7 @@ def _check_depth(stack: list[_Open], event: yaml.Event, name: str) -> None:
             f"{name}, line {line}: it is a list, not `key: value` lines",
             "Write the keys without dashes or brackets before them: `from: hello.c`.",
         )
+    # An even number of items in a mapping: the collection stands where a key is expected.
     if len(stack) >= _DEEPEST or (stack and stack[-1].mapping and len(stack[-1].items) % 2 == 0):
         raise BuildpackError(
             f"{name}, line {line}: lists or blocks are nested too deep",
@@ -146,7 +151,7 @@ def _unreadable(error: yaml.MarkedYAMLError, text: str, name: str) -> BuildpackE
     no_colon, no_bracket = ("expected " + what in str(error.problem) for what in ("':'", "',' or"))
     unclosed = "end of stream" in str(error.problem)
     if no_colon or no_bracket or unclosed:
-        mark = error.context_mark or mark  # where it is missing; the problem is seen later on
+        mark = error.context_mark or mark  # the place of the fault; the parser notices it later
     number = int(mark.line) + 1 if mark else 1
     lines = text.splitlines()
     found = lines[number - 1] if number <= len(lines) else ""
@@ -171,6 +176,6 @@ def _line(event: yaml.Event) -> int:
 
 
 def shorten(found: str, most: int = 60) -> str:
-    """What was found, fit for one line of a message."""
+    """Return `found` in at most `most` printable characters, for one line of a message."""
     plain = "".join(char if char.isprintable() else "?" for char in found)
     return plain if len(plain) <= most else plain[: most - 3] + "..."

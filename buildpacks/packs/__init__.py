@@ -1,4 +1,4 @@
-"""What builds a tree, and what runs it: a file for each kind of tree, and folder packs of others.
+"""Builders and runners: a file for each kind of tree, and folder packs from other authors.
 
-In: a tree. Out: its half of a plan. Touched: nothing but what a folder pack's `bin/release` may write.
+In: a tree. Out: its half of a plan. Touched: only what a folder pack's `bin/release` writes.
 """

@@ -1,4 +1,4 @@
-"""What a user's shell text starts with: that it is there is looked at before it is run."""
+"""Check that the first command of a user's shell text exists, before the text is run."""
 
 import difflib
 import re
@@ -12,10 +12,10 @@ from buildpacks.packs import line_ends, program
 from buildpacks.plan import Plan
 
 Finds = Callable[[str], bool]
-"""Whether a stack has a command, given by its name on PATH or by an absolute path."""
+"""Returns whether a stack has a command, given by its name on PATH or by an absolute path."""
 
 _FIRST = re.compile(r"(?:\w+=\S*\s+)*([\w./+-]+)(?=[\s;|&<>]|$)")
-# The shell's own words, and what every stack has: these are not asked for.
+# The shell's own words, and the commands of every stack: these are not checked.
 _KNOWN = {
     ".", ":", "alias", "break", "case", "cd", "command", "continue", "eval", "exec", "exit", "export",
     "for", "if", "local", "printf", "pwd", "read", "return", "set", "shift", "test", "times", "trap",
@@ -27,7 +27,7 @@ _KNOWN = {
 
 
 def on_path(path: str) -> Finds:
-    """Looks on this machine."""
+    """Return a `Finds` for this machine that searches `path`, a PATH value."""
     return lambda command: shutil.which(command, path=path) is not None
 
 
@@ -43,7 +43,7 @@ def check(plan: Plan, tree: Path, finds: Finds) -> None:
 
 
 def _check(where: str, text: str, plan: Plan, tree: Path, finds: Finds) -> None:
-    """What a buildpack puts on PATH is not known here."""
+    """Raise BuildpackError when `text` cannot start. A folder pack can extend PATH: its commands pass."""
     line_ends.refuse(tree, text)
     word = first(text)
     if plan.pack or _starts(word, plan.manifest is not None, tree, finds):
@@ -53,13 +53,13 @@ def _check(where: str, text: str, plan: Plan, tree: Path, finds: Finds) -> None:
 
 
 def first(text: str) -> str:
-    """The name of the first command of a shell text; "" where only a shell could tell it."""
+    """Return the name of a shell text's first command; "" when only a shell can determine it."""
     found = _FIRST.match(text.lstrip())
     return found[1] if found else ""
 
 
 def _starts(word: str, is_script: bool, tree: Path, finds: Finds) -> bool:
-    """A script may name a file of the tree without `./`, a process may not."""
+    """Return whether `word` can start. Only a script can name a file of the tree without `./`."""
     if not word or word in _KNOWN or ".." in word:
         return True
     if (is_script or "/" in word) and (tree / word).is_file():

@@ -1,4 +1,4 @@
-"""The compile line of mpi.xml: sources in, compiler wrapper commands out."""
+"""The compile line of mpi.xml: compiler wrapper commands for its sources."""
 
 import shlex
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ _DEFAULT_FLAGS = ("-O2",)
 
 
 def steps(manifest: Manifest) -> tuple[Step, ...]:
-    """One line for one language; for several, an object of each source and a line that links."""
+    """Return one command for one language; for several, a command per source and one that links."""
     kinds = sources.languages(manifest.source)
     if len(kinds) == 1:
         return (_step(WRAPPERS[kinds[0]], *_flags(manifest), *manifest.source, *_output(manifest)),)
@@ -26,7 +26,7 @@ def steps(manifest: Manifest) -> tuple[Step, ...]:
 
 
 def _linker(kinds: Sequence[str], objects: tuple[str, ...], manifest: Manifest) -> tuple[str, ...]:
-    """The language with the larger runtime links, and names the other one's library."""
+    """Return the link command: the language with the larger runtime links and names the other's library."""
     if FORTRAN not in kinds:
         return (WRAPPERS[CXX], *objects, *_output(manifest))
     return (

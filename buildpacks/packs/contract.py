@@ -1,4 +1,4 @@
-"""The two halves of a plan: what builds a tree, what runs it."""
+"""The two halves of a plan, what builds a tree and what runs it, and their interfaces."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from buildpacks.plan import Process, Step
 
 @dataclass(frozen=True)
 class HowToBuild:
-    """How a tree is built; the default is that nothing has to be."""
+    """How a tree is built; by default nothing has to be built."""
 
     built_by: str = ""
     stack: str = "plain"
@@ -24,7 +24,7 @@ class HowToBuild:
 
 @dataclass(frozen=True)
 class HowToRun:
-    """How a tree is run; the default is that its build will tell."""
+    """How a tree is run; by default that is known only after the build."""
 
     run_by: str = ""
     manifest: Manifest | None = None
@@ -33,34 +33,34 @@ class HowToRun:
 
 @dataclass(frozen=True)
 class Released:
-    """What a finished build tells: its own processes and environment."""
+    """The processes and variables that a finished build adds."""
 
     processes: tuple[Process, ...] = ()
     env: tuple[tuple[str, str], ...] = ()
 
 
 class BuildSide(Protocol):
-    """Answers "what builds it"."""
+    """A builder of trees."""
 
     @property
     def name(self) -> str:
-        """The file or the pack that builds."""
+        """The name of the file or the pack that builds."""
 
     def builds(self, tree: Path) -> bool:
-        """Whether it can build `tree`; only looks at files."""
+        """Return whether it can build `tree`, without changing it."""
 
     def build(self, tree: Path, manifest: Manifest | None, /) -> HowToBuild:
-        """How it builds `tree`."""
+        """Return how it builds `tree`. Can raise BuildpackError."""
 
     def release(self, tree: Path, alone: bool, /) -> Released:
-        """What the built `tree` tells; `alone` when nothing else of the tree says how to run."""
+        """Return what the built `tree` adds; `alone` when nothing else in the tree describes the run."""
 
 
 class RunSide(Protocol):
-    """Answers "what runs it"."""
+    """A runner of trees."""
 
     def runs(self, tree: Path) -> bool:
-        """Whether it can run `tree`; only looks at files."""
+        """Return whether it can run `tree`, from its files alone."""
 
     def run(self, tree: Path, compiles: bool, /) -> HowToRun:
-        """How it runs `tree`; `compiles` when nothing else builds it."""
+        """Return how it runs `tree`; `compiles` when nothing else builds it. Can raise BuildpackError."""

@@ -1,4 +1,4 @@
-"""Dockerfile as a kind of tree: the user's own image, built where there are containers."""
+"""Trees with a Dockerfile: the user's own image, built where containers are available."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,31 +12,31 @@ from buildpacks.packs.contract import HowToBuild, Released
 from buildpacks.plan import WEB, Process
 
 _RUN = re.compile(r"\s*(?:ONBUILD\s+)?RUN\b", re.IGNORECASE)
-# A word as builders read it, by what makes a character no more than itself: it may be quoted in part.
+# An option as builders split words, for each escape character: any part of the word can be quoted.
 _OPTION = r"""\s+(--(?:{0}.?|"(?:{0}.|[^"{0}])*"?|'(?:{0}.|[^'{0}])*'?|[^\s"'{0}])+)"""
 _OPTIONS = {escape: re.compile(_OPTION.format(re.escape(escape))) for escape in ("\\", "`")}
 _QUOTING = re.compile(r"""[\\`"']""")
-# What gives a step rights over the machine that builds, unless its value is one of these.
+# Options that give a step rights over the build machine, unless their value is one of these.
 _RIGHTS = {"--network": ("default", "none"), "--security": ("sandbox",)}
 
 
 class Dockerfile:
-    """The building half of a Dockerfile; there are no steps, the image's own lines are them."""
+    """The building half of a Dockerfile. It has no steps: the Dockerfile's instructions take their place."""
 
     name = "Dockerfile"
 
     def builds(self, tree: Path) -> bool:
-        """A tree with a Dockerfile."""
+        """Return whether `tree` has a Dockerfile."""
         return (tree / self.name).is_file()
 
     def build(self, tree: Path, _manifest: Manifest | None) -> HowToBuild:
-        """An image of the user's own; no step of it may ask for the machine's network or rights."""
+        """Return how it is built. Raise BuildpackError for a RUN with the machine's network or rights."""
         sources.refuse_link(tree, self.name)
         _refuse_rights((tree / self.name).read_bytes().decode(errors="replace"))
         return HowToBuild(built_by=self.name, stack="dockerfile")
 
     def release(self, _tree: Path, alone: bool) -> Released:
-        """A service by the image's own command, unless something else says how to run."""
+        """Return a service with the image's own command, unless something else describes the run."""
         return Released((Process(WEB, ""),)) if alone else Released()
 
 
@@ -51,10 +51,10 @@ def _refuse_rights(text: str) -> None:
 
 
 def _run_options(lines: Sequence[str]) -> Iterator[str]:
-    """What any RUN is told, wherever a builder may see one.
+    """Yield the options of everything that a builder could read as a RUN instruction.
 
-    Builders differ in where an instruction begins: by what it goes on over lines (`# escape=`), in heredocs.
-    So each line is taken for the first of one, and either character for that by which it goes on.
+    Builders disagree on where an instruction begins, because of the continuation character (`# escape=`) and
+    of heredocs. So each line is tried as the first of an instruction, with either continuation character.
     """
     for start, escape in product(range(len(lines)), _OPTIONS):
         instruction = _whole(lines[start:], escape)
@@ -63,7 +63,7 @@ def _run_options(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _whole(lines: Iterable[str], escape: str) -> str:
-    """An instruction from its first line on, without the comments and empty lines that are in it."""
+    """Return the instruction that begins with the first line, without inner comments and empty lines."""
     text = ""
     for line in lines:
         if text and line.strip()[:1] in ("", "#"):
@@ -76,7 +76,7 @@ def _whole(lines: Iterable[str], escape: str) -> str:
 
 
 def _words(word: re.Pattern[str], text: str, at: int) -> Iterator[str]:
-    """Those that follow each other from there on."""
+    """Yield the words that directly follow each other from the offset `at` on."""
     while found := word.match(text, at):
         yield found[1]
         at = found.end()

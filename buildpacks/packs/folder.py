@@ -19,14 +19,14 @@ from buildpacks.plan import Process, Step
 
 STACK = "heroku-24"
 _SECONDS = 60
-_LONGEST = 1 << 20  # bytes that a program of a pack may print; the rest is read and dropped
-_SHOWN = 500  # characters of a line that a person is shown
+_LONGEST = 1 << 20  # bytes that a pack's program may print per stream; the rest is read and dropped
+_SHOWN = 500  # characters of a line in an error
 _SOURCED = 'for file in .profile.d/*.sh; do [ -r "$file" ] && . "$file"; done; eval "$1"'
 
 
 @dataclass(frozen=True)
 class Call:
-    """A pack's program that is to be run in `tree`, which it may change if it `writes`."""
+    """A run of a pack's program in `tree`, which it may change only if `writes`."""
 
     pack: Path
     verb: str
@@ -35,40 +35,40 @@ class Call:
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """What runs it, without any walls."""
+        """The argv that runs it without enclosure."""
         return (str(self.pack / "bin" / self.verb), str(self.tree))
 
 
-# The argv that runs a call where it can reach nothing else, and leaves nothing of it.
+# Returns the argv that runs a call enclosed: it can reach nothing else and leaves no process behind.
 Enclose = Callable[[Call], Sequence[str]]
-# What that answers when there is nothing that can be executed.
+# The exit code of an enclosure that cannot execute the call's program.
 NOT_RUN = 125
 
 
 def in_the_open(call: Call) -> Sequence[str]:
-    """For a person's own packs, on their own machine."""
+    """Return the argv without enclosure, for users' own packs on their own machine."""
     return call.argv
 
 
 @dataclass(frozen=True)
 class Pack:
-    """A folder pack; its name is its folder's."""
+    """A folder pack, whose programs run as `enclose` decides."""
 
     path: Path
     enclose: Enclose = in_the_open
 
     @property
     def name(self) -> str:
-        """The folder's name."""
+        """The name of the pack's folder."""
         return self.path.name
 
     def builds(self, tree: Path) -> bool:
-        """What bin/detect answers with its exit code."""
+        """Return whether bin/detect exits with 0. Raise BuildpackError when it does not run properly."""
         self._refuse_crlf("detect")
         return self._run(Call(self.path, "detect", tree, writes=False)).returncode == 0
 
     def build(self, _tree: Path, manifest: Manifest | None) -> HowToBuild:
-        """bin/compile, run in the tree as it came."""
+        """Return a build by bin/compile in the tree as pushed, before `src/` moves up."""
         self._refuse_crlf("compile")
         self._refuse_crlf("release")
         program = str(self.path / "bin" / "compile")
@@ -82,13 +82,13 @@ class Pack:
         )
 
     def _refuse_crlf(self, verb: str) -> None:
-        """The kernel would say that there is no such file."""
+        """Raise BuildpackError for CRLF line ends, which the kernel would report as a missing file."""
         if line_ends.has_crlf(self.path / "bin", verb, is_first=True):
             sentence = f"the buildpack {self.name}'s bin/{verb} has Windows line ends (CRLF)"
             raise BuildpackError(sentence, line_ends.hint(str(self.path / "bin" / verb)))
 
     def release(self, tree: Path, alone: bool) -> Released:
-        """The processes and variables bin/release prints."""
+        """Return the processes and variables bin/release prints. Raise BuildpackError for other output."""
         answer: Mapping[str, Mapping[str, str]] = {}
         where = f"{self.name}/bin/release"
         if (self.path / "bin" / "release").exists():
@@ -129,7 +129,7 @@ class Pack:
 def _answer(
     argv: Sequence[str], env: Mapping[str, str], tree: Path
 ) -> "subprocess.CompletedProcess[bytes]":
-    """As `subprocess.run` captures it, but no more of it than the receiver has room for."""
+    """Run `argv` as `subprocess.run` does, but keep at most `_LONGEST` + 1 bytes of each output in memory."""
     deadline = time.monotonic() + _SECONDS
     with (
         subprocess.Popen(
@@ -146,6 +146,7 @@ def _answer(
                 for key, _ in pipes.select(_left(argv, deadline)):
                     if not (more := os.read(key.fd, 1 << 16)):
                         pipes.unregister(key.fileobj)
+                    # One byte over the limit is kept, so that the caller recognizes longer output.
                     key.data.extend(more[: _LONGEST + 1 - len(key.data)])
             process.wait(_left(argv, deadline))
         except subprocess.TimeoutExpired:
@@ -155,21 +156,21 @@ def _answer(
 
 
 def _left(argv: Sequence[str], deadline: float) -> float:
-    """Seconds until `deadline`; TimeoutExpired when there are none."""
+    """Return the seconds until `deadline`. Raise TimeoutExpired when it has passed."""
     if (left := deadline - time.monotonic()) <= 0:
         raise subprocess.TimeoutExpired(argv, _SECONDS)
     return left
 
 
 def packs(folders: Sequence[Path], enclose: Enclose = in_the_open) -> tuple[Pack, ...]:
-    """The packs among `folders`, in their order; a folder without bin/detect is none."""
+    """Return the packs among `folders`, in their order. A folder without bin/detect is not a pack."""
     return tuple(Pack(path, enclose) for path in folders if (path / "bin" / "detect").is_file())
 
 
 def command(process: Process, pack: str | None) -> tuple[str, ...]:
-    """The argv a profile's line runs as in the app's folder, after a pack's `.profile.d/*.sh`.
+    """Return the argv for a profile's line, run in the app's folder; empty for an image's own command.
 
-    Empty for an image's own command.
+    With a pack, the app's `.profile.d/*.sh` are sourced first.
     """
     if not process.command:
         return ()
@@ -199,7 +200,7 @@ def _last_line(text: bytes) -> str:
 
 
 def _process(name: str, line: str, where: str) -> Process:
-    """As one of a profile, which is text without control characters."""
+    """Return the process, checked like a profile's, whose text has no control characters."""
     try:
         return profile.checked(name, values.text(line), where)
     except ValueError as error:
@@ -207,7 +208,7 @@ def _process(name: str, line: str, where: str) -> Process:
 
 
 def _variables(found: Mapping[str, str], where: str) -> tuple[tuple[str, str], ...]:
-    """As those of an mpi.xml."""
+    """Return the variables, checked like those of an mpi.xml."""
     try:
         return values.environment(found)
     except ValueError as error:
@@ -223,7 +224,7 @@ def _strings(section: Any, where: str) -> dict[str, str]:
 
 
 def digest(path: Path) -> str:
-    """A short digest of a pack's names, modes and contents; a checkout's .git is no part of it."""
+    """Return a short digest of a pack's file names, modes and contents, without a checkout's .git."""
     total = hashlib.sha256()
     for file in sorted(path.rglob("*")):
         name = file.relative_to(path)
@@ -233,7 +234,10 @@ def digest(path: Path) -> str:
 
 
 def _content(file: Path) -> bytes:
-    """What a change of a file changes. One that cannot be read is the business of the pack's own programs."""
+    """Return a file's part of the digest.
+
+    A file that cannot be read counts by its errno. Whether that matters is up to the pack's own programs.
+    """
     try:
         head = str(file.readlink()) if file.is_symlink() else ""
         content = file.read_bytes() if file.is_file() else b""

@@ -1,4 +1,4 @@
-"""Scripts with the line ends of Windows, which no shell takes: the kernel looks for `/bin/sh\\r`."""
+"""Find scripts with Windows line ends, which do not start: the kernel looks for `/bin/sh\\r`."""
 
 import re
 from pathlib import Path
@@ -12,13 +12,13 @@ _LONGEST_LINE = 256
 
 
 def refuse(tree: Path, text: str) -> None:
-    """Raise BuildpackError for a script of `tree` that the shell text `text` names, unless it converts it."""
+    """Raise BuildpackError when a shell text names a CRLF script of `tree` without converting it."""
     if name := find(tree, text):
         raise BuildpackError(f"{name} has Windows line ends (CRLF), which no shell takes", hint(name))
 
 
 def find(tree: Path, text: str) -> str:
-    """The first script with such line ends that a shell text names; "" for none."""
+    """Return the first script with CRLF line ends that a shell text names, or ""."""
     if any(word in text for word in _CONVERTS):
         return ""
     words = [word.removeprefix("./") for word in _WORD.findall(text)]
@@ -26,9 +26,9 @@ def find(tree: Path, text: str) -> str:
 
 
 def has_crlf(folder: Path, name: str, is_first: bool) -> bool:
-    """Whether a file of `folder` cannot be run for its line ends.
+    """Return whether a file of `folder` cannot be run because of its line ends.
 
-    Other interpreters than shells take them in a file that they are given, as a word that is not the first.
+    Interpreters other than shells accept CRLF in a file that they get as an argument (not `is_first`).
     """
     file = (folder / name).resolve()
     if not file.is_relative_to(folder.resolve()) or not file.is_file():
@@ -41,5 +41,5 @@ def has_crlf(folder: Path, name: str, is_first: bool) -> bool:
 
 
 def hint(name: str) -> str:
-    """How they are changed, and stay so."""
+    """Return the commands that convert the line ends and keep git from restoring them."""
     return f"sed -i 's/\\r$//' {name}; and for git: echo '{Path(name).name} text eol=lf' >> .gitattributes"

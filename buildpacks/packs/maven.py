@@ -1,4 +1,4 @@
-"""pom.xml as a kind of tree: Maven builds it, and its one executable jar runs."""
+"""Trees with a pom.xml: Maven builds them, and their one executable jar runs."""
 
 import zipfile
 from pathlib import Path
@@ -18,11 +18,11 @@ class Maven:
     name = "pom.xml"
 
     def builds(self, tree: Path) -> bool:
-        """A tree with a pom.xml."""
+        """Return whether `tree` has a pom.xml."""
         return (tree / self.name).is_file()
 
     def build(self, _tree: Path, manifest: Manifest | None) -> HowToBuild:
-        """`mvn package` in the tree as it came."""
+        """Return a build by `mvn package` in the tree as pushed, before `src/` moves up."""
         return HowToBuild(
             built_by=self.name,
             stack="maven",
@@ -32,7 +32,7 @@ class Maven:
         )
 
     def release(self, tree: Path, alone: bool) -> Released:
-        """The one executable jar in target/, when nothing else says how to run."""
+        """Return the executable jar of target/ if `alone`. Raise BuildpackError for none or several."""
         if not alone:
             return Released()
         jars = [path for path in sorted((tree / "target").glob("*.jar")) if _is_executable(path)]
@@ -48,7 +48,7 @@ class Maven:
 
 
 def _is_executable(path: Path) -> bool:
-    """A jar whose manifest names a main class."""
+    """Return whether a jar's manifest names a main class."""
     try:
         with zipfile.ZipFile(path) as jar:
             lines = jar.read("META-INF/MANIFEST.MF").decode("utf-8", "replace").splitlines()

@@ -1,4 +1,4 @@
-"""mpi.xml as a kind of tree: compiles its sources, and runs the program over slaves."""
+"""Trees with an mpi.xml: its sources are compiled, and its program runs on slaves."""
 
 from pathlib import Path
 
@@ -10,16 +10,16 @@ from buildpacks.plan import Step
 
 
 class Mpi:
-    """Both halves of mpi.xml."""
+    """The building and the running half of mpi.xml."""
 
     name = manifest.NAME
 
     def builds(self, tree: Path) -> bool:
-        """A tree with an mpi.xml."""
+        """Return whether `tree` has an mpi.xml."""
         return (tree / self.name).is_file()
 
     def build(self, tree: Path, manifest: Manifest | None) -> HowToBuild:
-        """The compile line in the landed tree, or the user's commands in the tree as it came."""
+        """Return the compile line, run after `src/` moves up, or the user's commands, run before."""
         if manifest is None:
             return HowToBuild()
         steps = _steps(tree, manifest)
@@ -35,15 +35,15 @@ class Mpi:
         )
 
     def release(self, _tree: Path, _alone: bool) -> Released:
-        """Nothing: the manifest has said it all."""
+        """Return nothing: the manifest is complete before the build."""
         return Released()
 
     def runs(self, tree: Path) -> bool:
-        """A tree with an mpi.xml."""
+        """Return whether `tree` has an mpi.xml."""
         return self.builds(tree)
 
     def run(self, tree: Path, compiles: bool) -> HowToRun:
-        """The manifest, with everything in it checked."""
+        """Return the checked manifest. Raise BuildpackError when it is faulty."""
         return HowToRun(self.name, manifest=manifest.read(tree, compiles))
 
 
@@ -58,7 +58,7 @@ def _steps(tree: Path, manifest: Manifest) -> tuple[Step, ...]:
 
 
 def _languages(tree: Path, manifest: Manifest) -> tuple[str, ...]:
-    """Of the named sources; where a Makefile knows them, Fortran when the tree has nothing else."""
+    """Return the languages of `from`; with `build` alone, the tree's compiled language if only one exists."""
     if manifest.source or not manifest.build:
         return sources.languages(manifest.source)
     compiled = set(sources.languages(sources.names(tree))) - {sources.PYTHON}
@@ -66,7 +66,7 @@ def _languages(tree: Path, manifest: Manifest) -> tuple[str, ...]:
 
 
 def _products(manifest: Manifest) -> tuple[str, ...]:
-    """The program a build has to leave; Python's sources are there already."""
+    """Return the program a build has to leave; there is none for Python sources."""
     if manifest.build:
         return (manifest.to,) if manifest.to else ()
     compiled = manifest.source and sources.PYTHON not in sources.languages(manifest.source)

@@ -1,4 +1,4 @@
-"""profile (or Procfile): `name: command` lines."""
+"""The `name: command` lines of a profile (or Procfile)."""
 
 import re
 from pathlib import Path
@@ -11,28 +11,30 @@ NAMES = ("profile", "Procfile")
 _LARGEST = 64 * 1024
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}", re.ASCII)
 _LINE = re.compile(rf"({_NAME.pattern})\s*:\s*(.*)$", re.ASCII)
-# Where slaves are registered, units of slaves, and files beside those of each process.
+# Names in use by nap: slaves register under mpi, their units are slaves, and each process's folder has the
+# files passwd and group.
 _TAKEN = ("mpi", "slaves", "passwd", "group")
 _ANNOUNCERS = "discovery"
 
 
 def find(tree: Path) -> str | None:
-    """The name of the tree's profile, if it has one."""
+    """Return the name of the tree's profile, or None."""
     return next((name for name in NAMES if (tree / name).is_file()), None)
 
 
 def read(tree: Path, name: str) -> tuple[Process, ...]:
-    """The processes of `tree`'s profile `name`."""
+    """Return the processes of `tree`'s profile `name`. Raise BuildpackError when it is faulty."""
     sources.refuse_link(tree, name)
     with (tree / name).open("rb") as file:
         return parse(file.read(_LARGEST + 1), name)
 
 
 def parse(data: bytes, name: str = "profile") -> tuple[Process, ...]:
-    """The processes of a profile, in its order; one plain command line is the process `app`.
+    """Return a profile's processes in its order. A single line without a name is the process `app`.
 
     Raises:
-        BuildpackError: a line is none, a name is taken twice or is nap's own, or there is no line.
+        BuildpackError: the file is too large, not text or without lines, a line has another form, or a name
+            is invalid, duplicate or reserved for nap.
     """
     lines = [
         (number, line.strip())
@@ -66,7 +68,10 @@ def _process(line: str, where: str) -> Process:
 
 
 def checked(name: str, command: str, where: str) -> Process:
-    """The process, if it may be called so: its name becomes a hostname, folders, units and a key."""
+    """Return the process. Raise BuildpackError for an invalid or reserved name, or an empty command.
+
+    The name becomes a hostname, folders, units and a key.
+    """
     if not _NAME.fullmatch(name):
         raise BuildpackError(
             f"{where}: {name!r} is no process name",

@@ -1,4 +1,4 @@
-"""What runs on the ranks: the argv of a manifest's program, in the app's folder."""
+"""The argv of a manifest's program or script, run in the app's folder."""
 
 import os
 import re
@@ -12,14 +12,14 @@ from buildpacks.plan import Plan
 
 _INTERPRETERS = {".py": ("python3",), ".jar": ("java", "-jar")}
 _MODULE = "mpi4py"
-# Not indented: whatever does this needs it.
+# Unindented, so the import is unconditional.
 _NEEDS_MODULE = re.compile(rb"^(?:from|import)\s+mpi4py\b", re.MULTILINE)
 
 
 def argv(manifest: Manifest, module: str = "") -> tuple[str, ...]:
-    """The program each rank is, with its arguments: `./hello -n 3`, `python3 heat.py`.
+    """Return the argv of each rank: `./hello -n 3`, `python3 heat.py`.
 
-    `module` runs a Python program: see `Plan`.
+    `module` starts a Python program: see `Plan`.
     """
     name = name_of(manifest)
     interpreter = _INTERPRETERS.get(Path(name).suffix)
@@ -30,7 +30,7 @@ def argv(manifest: Manifest, module: str = "") -> tuple[str, ...]:
 
 
 def name_of(manifest: Manifest) -> str:
-    """The file each rank runs; of several Python sources, the one `to` names, else the first."""
+    """Return the file each rank runs; of several Python sources, the one `to` names, else the first."""
     if manifest.build or not manifest.source or not sources.is_python(manifest.source[0]):
         return manifest.to
     named = (name for name in manifest.source if manifest.to in (Path(name).name, Path(name).stem))
@@ -38,19 +38,19 @@ def name_of(manifest: Manifest) -> str:
 
 
 def script(manifest: Manifest) -> tuple[str, ...]:
-    """The argv of the manifest's `run:`, once on the master, in the app's folder; `args` come after it."""
+    """Return the argv of the manifest's `run:`, which runs once, on the master. The caller appends `args`."""
     return ("sh", "-ec", script_text.with_arguments(manifest.run) if manifest.args else manifest.run)
 
 
 def completed(plan: Plan, app: Path) -> Plan:
-    """The plan with how its program, or its script, is started; `app` is the built tree."""
+    """Return the plan, completed with how its program or script is started; `app` is the built tree."""
     if plan.manifest is None:
         return plan
     return replace(plan, manifest=with_file(plan.manifest, app), module=_module(plan.manifest, app))
 
 
 def _module(manifest: Manifest, app: Path) -> str:
-    """mpi4py where it is sure to be there: a rank that raises then ends the others, which wait for it."""
+    """Return mpi4py when it is sure to be installed: then a rank that raises aborts the waiting others."""
     file = (app / name_of(manifest)).resolve()
     if manifest.run or not sources.is_python(file.name) or not file.is_relative_to(app.resolve()):
         return ""
@@ -60,9 +60,9 @@ def _module(manifest: Manifest, app: Path) -> str:
 
 
 def with_file(manifest: Manifest, app: Path) -> Manifest:
-    """The manifest whose `run:` says how its file is run, when it starts with one of the app's.
+    """Return the manifest; a `run:` that starts with an app's file gets `./` and any interpreter it needs.
 
-    Such a `run:` means that file, executable or not, also where PATH has a command of that name.
+    Such a `run:` means that file, executable or not, even when PATH has a command of that name.
     """
     first = next(iter(manifest.run.split(maxsplit=1)), "")
     file = app / first
@@ -74,7 +74,7 @@ def with_file(manifest: Manifest, app: Path) -> Manifest:
 
 
 def _interpreter(file: Path) -> str:
-    """What a script's first line names; `sh` when it names nothing."""
+    """Return the interpreter that a script's first line names, or `sh`."""
     with file.open("rb") as text:
         first = text.readline(256)
     return first[2:].decode("utf-8", "replace").strip() if first.startswith(b"#!") else "sh"

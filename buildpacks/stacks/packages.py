@@ -1,4 +1,4 @@
-"""The Debian packages a plan needs, where a tree is compiled and run on the machine itself."""
+"""Check a plan's Debian packages when a tree is compiled and run on the machine itself."""
 
 import shutil
 import subprocess
@@ -10,9 +10,9 @@ _SECONDS = 20
 
 
 def check(packages: Sequence[str]) -> None:
-    """Raises BuildpackError with the line that installs those that this machine lacks.
+    """Raise BuildpackError when this machine lacks packages, with the line that installs them.
 
-    A machine that is no Debian is taken at its word: the build tells.
+    Without dpkg-query nothing is checked: a missing package shows in the build.
     """
     if not packages or shutil.which("dpkg-query") is None:
         return

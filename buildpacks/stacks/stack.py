@@ -1,4 +1,4 @@
-"""A stack: where a tree is compiled and run: the machine itself with some MPI's tools, or two images."""
+"""The stack a tree is compiled and run on: the machine itself with an MPI's tools, or two images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Stack:
-    """A place to compile and run.
+    """The tools and libraries to compile and run with.
 
     `flavour` is `openmpi5`, `openmpi4`, `mpich` or `plain`, `origin` is `machine`, `wheel` or `image`. `bin`
-    comes first on PATH, `env` is for builds and runs. `libmpi` is the library programs are to be linked to (a
-    path, or a bare name where only the linker knows it). `key` changes when a build's result may.
+    comes first on PATH, `env` is for builds and runs. Programs must be linked to the library `libmpi` (a
+    path, or a bare name when only the linker knows the path). `key` changes when a build's result can change.
     `build_image` has the compilers, `run_image` does not: references by digest, empty on the machine itself.
     """
 
@@ -27,5 +27,5 @@ class Stack:
 
     @property
     def has_fortran(self) -> bool:
-        """Whether it compiles Fortran."""
+        """Whether the stack has an mpifort; False for stacks without a `bin`."""
         return self.bin is not None and (self.bin / "mpifort").exists()
