@@ -28,10 +28,14 @@ def on_this_machine(env: Mapping[str, str]) -> Ldd:
     """Return an `Ldd` for this machine, with `env` added to the environment."""
 
     def ldd(program: Path) -> str:
-        return subprocess.run(
-            ["ldd", str(program)], env={**os.environ, **env, "LC_ALL": "C"}, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, timeout=_SECONDS, check=False,
-        ).stdout  # fmt: skip
+        try:
+            return subprocess.run(
+                ["ldd", str(program)], env={**os.environ, **env, "LC_ALL": "C"}, stdin=subprocess.DEVNULL,
+                capture_output=True, text=True, timeout=_SECONDS, check=False,
+            ).stdout  # fmt: skip
+        except subprocess.TimeoutExpired:
+            sentence = f"ldd did not say within {_SECONDS} s what {program.name} is linked to"
+            raise BuildpackError(sentence, "is the machine overloaded? push it again") from None
 
     return ldd
 

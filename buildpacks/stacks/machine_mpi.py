@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -117,7 +118,7 @@ def _link(link: Path, target: Path | None) -> None:
         link.unlink(missing_ok=True)
         return
     # Replaced by a rename, so that builds which use the link at this moment never miss it.
-    new = link.with_name(f".{link.name}-{os.getpid()}")
+    new = link.with_name(f".{link.name}-{os.getpid()}-{threading.get_ident()}")
     new.unlink(missing_ok=True)
     new.symlink_to(target)
     new.replace(link)

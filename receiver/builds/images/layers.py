@@ -35,7 +35,8 @@ def lay_out(tree: Path, before: set[Mark]) -> tuple[Path, bool]:
     tree.rename(program)
     moved = [path for path in _files(program) if before and _mark(path) in before]
     if (program / LIBRARIES).is_dir() and not (program / LIBRARIES).is_symlink():
-        moved = [*(path for path in moved if LIBRARIES not in path.relative_to(program).parts), program / LIBRARIES]
+        others = (path for path in moved if LIBRARIES not in path.relative_to(program).parts)
+        moved = [*others, program / LIBRARIES]
     for path in moved:
         target = settled / path.relative_to(program)
         target.parent.mkdir(parents=True, exist_ok=True)
