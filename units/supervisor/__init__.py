@@ -1,5 +1,5 @@
-"""What every engine's runs have in common: a folder, and a runner in it that outlives the receiver.
+"""The common part of all runs with a runner: a folder, and a runner in it that outlives the receiver.
 
-In: a run's folder with its units. Out: `output`, `units.log` and `exit` in it. May be touched: that
-folder. `runner.py` and what it imports is the standard library alone; `runs.py` is the daemon's side.
+In: a run's folder with its units. Out: `output`, `units.log` and `exit` in it. Touched: that folder.
+`runner.py` and its imports use only the standard library; `engine.py` is the daemon's side.
 """

@@ -1,4 +1,4 @@
-"""Tell the node's discovery process which units are alive: it writes and refreshes their keys."""
+"""Report live units to the node's discovery process, which writes and refreshes their keys in etcd."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ _SOCKET = "discovery.sock"
 
 
 class Announcer:
-    """A connection that mends itself: after each break all that is announced is announced again.
+    """A connection to the discovery process that reconnects and then repeats all current announcements.
 
-    `home` is a descriptor of nap's home, which the capsule cannot see by its path.
+    `home` is a descriptor of nap's home: the path itself is hidden inside the capsule. A message that cannot
+    be sent is dropped.
     """
 
     def __init__(self, home: int) -> None:
@@ -32,7 +33,7 @@ class Announcer:
             self.withdraw(key)
 
     def alive(self, keys: list[str]) -> None:
-        """These were seen alive just now; the others' keys are left to expire."""
+        """Report that the units of `keys` are alive now. The keys of other units expire."""
         announced = [key for key in keys if key in self._announced]
         if announced:
             self._send({"alive": announced})

@@ -1,4 +1,4 @@
-"""What the units of a run stand on: processes of a capsule, or containers."""
+"""The interface between the runner and its backend: processes of a capsule, or containers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from units.supervisor.unit import Unit
 
 
 class Change(NamedTuple):
-    """What happened to a unit: it is `up` (started), `ready` (it can be used), or has `ended`.
+    """A unit's change of state: `up` (started), `ready` (usable) or `ended`.
 
-    `value` is what is to stand in etcd for one that is ready; `code` and `reason` tell an end. On a slave
-    a `daemon` of mpirun's has started, or has ended: see `Daemons.note` for its `value`.
+    `value` is the etcd value of a `ready` unit; `code` and `reason` belong to `ended`. The kind `daemon` means
+    that one of mpirun's daemons has started or ended on a slave: see `Daemons.note` for its `value`.
     """
 
     unit: Unit
@@ -26,14 +26,14 @@ class Change(NamedTuple):
 
 
 class Streams(NamedTuple):
-    """Descriptors: what the program writes, and what the units themselves say."""
+    """Descriptors for the program's output and for the log of the units themselves."""
 
     output: int
     log: int
 
 
 class Changes:
-    """Changes on their way to the runner; any thread may add. `wakes` can be read when there are some."""
+    """A queue of changes for the runner. Any thread can add; `wakes` is readable while changes wait."""
 
     def __init__(self) -> None:
         self.wakes, self.writable = os.pipe()
@@ -43,7 +43,7 @@ class Changes:
 
     def add(self, *changes: Change) -> None:
         self._waiting.extend(changes)
-        with contextlib.suppress(BlockingIOError):  # a full pipe wakes as well
+        with contextlib.suppress(BlockingIOError):  # a full pipe is readable, so it wakes the runner as well
             os.write(self.writable, b"+")
 
     def take(self) -> Iterator[Change]:
@@ -54,45 +54,45 @@ class Changes:
 
 
 class Backend(Protocol):
-    """Used by the runner alone, in this order."""
+    """What the runner needs of a backend. Only the runner calls these methods, in this order."""
 
     wakes: int
-    """A descriptor to wait on: when it can be read, `changes` may have something."""
+    """A descriptor to poll: when it is readable, `changes` can have new items."""
     over_ssh: bool
-    """Whether it is ssh that answers for mpirun's daemons."""
+    """Whether mpirun's daemons are started over ssh, so that their exit codes are ssh's."""
 
     def arrange(self, units: list[Unit]) -> None:
-        """Before the first unit is started; OSError or UnitError when that cannot be."""
+        """Prepare the run before its first unit starts. Raise OSError or UnitError when that fails."""
 
     def start(self, unit: Unit) -> None:
-        """OSError when it cannot be started at all; how it goes on, `changes` will tell."""
+        """Start a unit. Raise OSError when it cannot be started; `changes` reports everything later."""
 
     def changes(self) -> Iterator[Change]:
-        """What happened since this was asked before."""
+        """Yield the changes since the previous call."""
 
     def alive(self) -> list[str]:
-        """The keys of the units that were seen alive since this was asked before."""
+        """Return the keys of the units that were seen alive since the previous call."""
 
     def is_ending(self, unit: Unit) -> bool:
-        """Whether its end has begun, though it was not told yet."""
+        """Return whether the unit has begun to end, although `changes` has not reported it yet."""
 
     def answers(self, unit: Unit) -> bool:
-        """Whether a slave that ssh had no answer from answers now."""
+        """Return whether a slave that ssh could not reach answers now."""
 
     def terminate(self, unit: Unit) -> None:
-        """Ask a unit that is no slave to end."""
+        """Ask a unit other than a slave to end."""
 
     def end_slave(self, unit: Unit, status: int) -> None:
-        """Its first process has ended: so does the rest of it, and who waits for it hears `status`."""
+        """End the rest of a slave whose first process has ended. Agents waiting for it get `status`."""
 
     def remark(self) -> str:
-        """What is known of why a program failed, beyond its exit code; else empty."""
+        """Return the known reason of a program's failure beyond its exit code, or an empty string."""
 
     def end(self) -> None:
-        """What the run wrote is in its folder; OSError or UnitError when some of it is not.
+        """Bring everything the run wrote into its folder. Raise OSError or UnitError when some is missing.
 
-        Whoever waits for the run is told of its end right after this.
+        The runner releases the run's lock right after this, so callers that wait for the run continue.
         """
 
     def clean_up(self) -> None:
-        """Nothing of the run is left but its files; OSError or UnitError when something is."""
+        """Remove all of the run but its files. Raise OSError or UnitError when something is left."""

@@ -1,4 +1,4 @@
-"""What happens to a process's children, without waiting for it."""
+"""State changes of this process's children, read without blocking."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _PF_EXITING = 0x4
 
 
 def wake(writable: int) -> None:
-    """Write to a descriptor whenever a child changed; other signals are not for the runner."""
+    """Write to the descriptor `writable` whenever a child changes state (SIGCHLD)."""
     signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
 
 
 def changes() -> Iterator[tuple[int, int | None, bool]]:
-    """Each child's number, its exit code once it has ended, and whether it stands still.
+    """Yield for each changed child its PID, its exit code once it has ended, and whether it is stopped.
 
-    The kernel merges signals, so all there is to know is asked for.
+    The kernel merges pending SIGCHLDs: one signal can stand for several children, so all are read.
     """
     while True:
         try:
@@ -35,7 +35,7 @@ def changes() -> Iterator[tuple[int, int | None, bool]]:
 
 
 def is_ending(pid: int) -> bool:
-    """Whether the kernel is at ending a child: of a slave's processes, the slave is the last to go."""
+    """Return whether the kernel is ending a child. A slave's first process exits after all its others."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as stat:
         return bool(int(stat.read().rpartition(")")[2].split()[6]) & _PF_EXITING)
     return False

@@ -1,4 +1,4 @@
-"""The daemons that mpirun's launcher started on slaves, without which it is not to be taken at its word."""
+"""The daemons that mpirun's launcher started on slaves: mpirun's exit code alone is not reliable."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from units.supervisor.exitcode import in_words, signal_of
 STARTED = "started"
 _MOST = 1 << 20
 _EXIT_CODE = re.compile(r"\d{1,3}", re.ASCII)
-# What ssh answers when it has no exit code of what it was to run.
+# ssh's exit code when it has none of the remote command.
 _NO_ANSWER = 255
 
 
 def noted(text: str) -> Iterator[tuple[str, str]]:
-    """Lines of `SLAVE started` and `SLAVE EXITCODE`; agents that note them may add more words."""
+    """Yield slave and word of each line `SLAVE started` or `SLAVE EXITCODE`. Further words are ignored."""
     for line in text.splitlines():
         if len(words := line.split()) > 1:
             yield words[0], words[1]
 
 
 def noted_in(path: Path) -> Iterator[tuple[str, str]]:
-    """What a file has of it; a script that calls mpirun may have written anything there."""
+    """Yield what `noted` finds in the first MiB of a file, nothing when there is no file.
+
+    A script that calls mpirun can write anything there.
+    """
     try:
         with path.open(errors="replace") as file:
             yield from noted(file.read(_MOST))
@@ -33,9 +36,9 @@ def noted_in(path: Path) -> Iterator[tuple[str, str]]:
 
 
 class Daemons:
-    """What is known of them, by their slave's hostname.
+    """The state of mpirun's daemons, by their slave's hostname.
 
-    `places` says how to call each slave. With `over_ssh` ssh answers for them.
+    `places` has the displayed name of each slave. With `over_ssh` the exit codes are ssh's.
     """
 
     def __init__(self, places: Mapping[str, str], over_ssh: bool) -> None:
@@ -45,12 +48,15 @@ class Daemons:
         self._ended: list[tuple[str, int]] = []
 
     def read(self, text: str) -> None:
-        """What agents have noted."""
+        """Take in the lines that agents have noted: see `noted`."""
         for slave, word in noted(text):
             self.note(slave, word)
 
     def note(self, slave: str, word: str) -> None:
-        """One more has `started` on a slave, or ended there with the exit code in `word`."""
+        """Note that a daemon has `started` on a slave, or has ended there with the exit code in `word`.
+
+        Other words and unknown slaves are ignored.
+        """
         if slave not in self._places:
             return
         if word == STARTED:
@@ -60,17 +66,17 @@ class Daemons:
             self._ended.append((slave, int(word)))
 
     def lose(self, slave: str) -> None:
-        """The slave has ended, and all in it."""
+        """Forget the running daemons of a slave that has ended."""
         self._running.pop(slave, None)
 
     @property
     def running(self) -> list[str]:
-        """Slaves on which some have not ended."""
+        """The slaves with daemons that have not ended."""
         return [slave for slave, number in self._running.items() if number > 0]
 
     @property
     def unanswered(self) -> list[str]:
-        """Slaves that ssh had no answer from: they may be gone."""
+        """The slaves that ssh got no exit code from: they can have ended."""
         return [slave for slave, code in self._ended if self._is_unanswered(code)]
 
     def _is_unanswered(self, code: int) -> bool:
@@ -78,15 +84,15 @@ class Daemons:
 
     @property
     def killed(self) -> str:
-        """What became of one that was killed, which no mpirun does; empty where none was."""
+        """A sentence on the first daemon killed by a signal (mpirun kills none), or an empty string."""
         found = (one for one in self._ended if signal_of(one[1]))
         return next((self._told(slave, code) for slave, code in found), "")
 
     def finding(self, strict: bool) -> str:
-        """Why the run did not end well, whatever mpirun says; empty where nothing is known against it.
+        """Return why the run failed, whatever mpirun's exit code is, or an empty string.
 
-        Of an mpirun that failed, daemons may have ended with another exit code than 0. Where it did not,
-        which is `strict`, all have to have ended, and with 0.
+        With `strict`, for an mpirun that ended with 0, all daemons must have ended, and with 0. The daemons
+        of an mpirun that failed can have ended with other exit codes.
         """
         if self.killed:
             return self.killed

@@ -1,4 +1,4 @@
-"""How a run ends, and by when."""
+"""A run's outcome and its deadline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ Outcome = dict[str, Any]
 
 
 class Ending:
-    """The first outcome stands, and the end only comes closer. Times are in seconds."""
+    """A run's end: only the first outcome counts, and `within` never moves the deadline later.
+
+    Times are in seconds.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -26,10 +29,10 @@ class Ending:
         self._last = last if self._last is None else min(self._last, last)
 
     def extend(self) -> None:
-        """What ran into its end is given a new one."""
+        """Remove the deadline, so that `within` can set a later one."""
         self._last = None
 
     @property
     def left(self) -> float:
-        """0.0 from when the time is up."""
+        """The seconds until the deadline: 0.0 once it has passed, infinity without one."""
         return float("inf") if self._last is None else max(0.0, self._last - self._clock())

@@ -1,4 +1,4 @@
-"""The daemon's side of runs: starts a runner, speaks to it, finds it again by its folder."""
+"""The daemon's side of runs: starts a runner, sends it commands, and finds it again by its folder."""
 
 from __future__ import annotations
 
@@ -21,28 +21,30 @@ from units.job import Handle, Job, Outcome, UnitState
 from units.supervisor import files, processes, record
 
 _READY_WITHIN = 120.0
-# Bytes that a rank takes that does something: one of MPICH that does nothing takes half of it. And how many
-# ranks are never too many.
+# Bytes of memory of a working rank: an idle MPICH rank takes half. Up to _SOME_RANKS are always allowed.
 _RANK = 16 << 20
 _SOME_RANKS = 64
 _STOP_WITHIN = 15.0
 _BETWEEN_TRIES = 0.02
-# A runner that has ended its run may still be bringing results, for as long as that goes on; what it
-# removes then is no more than a few calls.
+# Seconds. A runner whose run has ended can still copy results, which takes long; its cleanup after that is
+# a few calls.
 _BROUGHT_WITHIN, _CLEAN_WITHIN = 3600.0, 300.0
 
 
 class Runs(Engine):
-    """What engines whose runs have a runner answer alike."""
+    """The common base of the engines whose runs have a runner."""
 
     where = "address"
-    """By what name a unit says where it is."""
+    """The field of a unit file that has the unit's location."""
 
     def __init__(self) -> None:
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
 
     def never_fits(self, job: Job) -> str:
-        """A machine that has few cores is only slow; with more ranks than its memory can hold it is lost."""
+        """Return why the job has too many ranks for this machine's memory, or an empty string.
+
+        Too few cores only make a job slow; ranks beyond the memory make the machine unusable.
+        """
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         most = max(_SOME_RANKS, memory // _RANK)
         if job.mpi is None or job.mpi.np <= most:
@@ -51,9 +53,10 @@ class Runs(Engine):
         return f"{job.mpi.np} ranks are too many for {here}"
 
     def start_runner(self, handle: Handle, argv: Sequence[str]) -> None:
-        """UnitError, with nothing left, when the units do not all start.
+        """Start the runner with `argv` and wait until all units have started.
 
-        The run's lock is handed to the runner: there is no moment in which it would seem not to run.
+        Raise UnitError, with nothing left behind, when they have not within 120 s. The runner inherits the
+        locked descriptor, so the run never seems not to run.
         """
         lock = record.lock(str(handle.folder))
         try:
@@ -90,7 +93,7 @@ class Runs(Engine):
         self._tell(handle, "start")
 
     def command(self, handle: Handle, line: str) -> bool:
-        """Whether somebody was there to read it."""
+        """Write a line to the run's control FIFO. Return whether a runner has it open."""
         with contextlib.suppress(OSError):
             control = os.open(handle.folder / "control", os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
             with os.fdopen(control, "w") as fifo:
@@ -100,7 +103,10 @@ class Runs(Engine):
         return False
 
     def running(self, handle: Handle) -> bool:
-        """The runner was given the run's lock; what encloses it may have that a bit longer."""
+        """Return whether the lock is held and the runner, once it has written its PID, is alive.
+
+        The lock alone is not enough: the enclosure inherits it and can hold it a little longer.
+        """
         try:
             with (handle.folder / "lock").open() as lock:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -114,7 +120,10 @@ class Runs(Engine):
         return (handle.folder / "pid").exists()
 
     def wait(self, handle: Handle, seconds: float | None) -> bool:
-        """Until its outcome and its results are there: its runner lets go of the lock then."""
+        """Wait for the runner to release the lock: outcome and results are complete then.
+
+        `seconds` is the limit, None for no limit. Return whether the run has ended.
+        """
         self._until(handle, lambda: self._has_begun(handle))
         return not self.running(handle) or _let_go(handle.folder / "lock", seconds)
 
@@ -124,7 +133,7 @@ class Runs(Engine):
         return None
 
     def stop(self, handle: Handle, outcome: Outcome) -> None:
-        # No more than any runner knows: it may be one of an older nap.
+        # Only fields that every version knows: the runner can be one of an older nap.
         said = {"exit_code": outcome.exit_code, "reason": outcome.reason, "state": outcome.state}
         self._tell(handle, f"stop {json.dumps(said)}")
         pid = self.runner(handle)
@@ -138,13 +147,13 @@ class Runs(Engine):
         self._until(handle, lambda: self.command(handle, line))
 
     def _until(self, handle: Handle, done: Callable[[], bool]) -> None:
-        """A runner that has just been started is ready in a moment; one that has ended never will be."""
+        """Retry until `done`, while the run is alive and for 15 s at most: a new runner needs a moment."""
         deadline = time.monotonic() + _STOP_WITHIN
         while not done() and self.running(handle) and time.monotonic() < deadline:
             time.sleep(_BETWEEN_TRIES)
 
     def _ends(self, handle: Handle) -> bool:
-        """Whether the runner does by itself what it was told."""
+        """Return whether the runner ends by itself. One that has written its outcome gets time for results."""
         if self.wait(handle, _STOP_WITHIN):
             return True
         return self.has_ended(handle) and self.wait(handle, _BROUGHT_WITHIN)
@@ -157,7 +166,7 @@ class Runs(Engine):
         return tuple(sorted(states, key=lambda state: (len(state.name), state.name)))
 
     def numbers(self, handle: Handle, _units: Sequence[dict[str, Any]]) -> dict[str, int]:
-        """The machine's numbers of the units that were started, by name, as the runner wrote them down."""
+        """Return the machine's PIDs of the started units by name, as the runner recorded them."""
         return processes.written(handle.folder / "pids")
 
     def _state(self, unit: dict[str, Any], pid: int) -> UnitState:
@@ -176,7 +185,7 @@ class Runs(Engine):
         files.clear(handle.folder)
 
     def remove(self, handle: Handle) -> None:
-        """All but its files. Its runner does that, if it is left in peace."""
+        """Remove all of the run but its files: wait for its runner to do so, and kill it after 300 s."""
         pid = self.runner(handle)
         if pid and not processes.wait(pid, _CLEAN_WITHIN):
             processes.kill(pid)
@@ -186,11 +195,11 @@ class Runs(Engine):
         self.remove_what_is_left(handle)
 
     def remove_what_is_left(self, handle: Handle) -> None:
-        """Of a run whose runner was killed: the kernel has ended its capsule."""
+        """Clean up after a runner that was killed. Nothing to do here: the kernel ended its capsule."""
 
 
 def _let_go(lock: Path, seconds: float | None) -> bool:
-    """Whether nobody has the lock any more, waiting for that up to `seconds`."""
+    """Wait up to `seconds`, None for no limit, until the lock is free. Return whether it is."""
     try:
         held = os.open(lock, os.O_RDONLY)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Exit codes as a shell tells them: a signal is 128 + n."""
+"""Exit codes in the shell's convention: 128 + n for signal n."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import signal
 from collections.abc import Mapping
 
 _TAIL = 4096
-# What mpirun says of the rank over which it ended: Open MPI's, then MPICH's, some of which name no rank, and
-# whose proxies may have something to say in between.
+# mpirun's message on the rank whose death ended it: Open MPI's, then MPICH's. Some of MPICH's name no rank,
+# and its proxies can write lines in between.
 _KILLED_RANK = (
     re.compile(r"process rank (\d+) with PID \d+ on node (\S+) exited on\s+signal (\d+)"),
     re.compile(r"=\s+(?:RANK (\d+) )?PID \d+ RUNNING AT (\S+)\n(?:.*\n)*?.*EXIT STRING: .*\(signal (\d+)\)"),
@@ -17,17 +17,17 @@ _KILLED_RANK = (
 
 
 def exit_code(status: int) -> int:
-    """From what `waitpid` says."""
+    """Return the exit code of a wait status from `waitpid`."""
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
 def signal_of(code: int) -> int:
-    """The signal that an exit code stands for, 0 for none."""
+    """Return the signal that an exit code stands for, 0 for none."""
     return code - 128 if 128 < code < 128 + signal.NSIG else 0
 
 
 def signal_in_words(number: int) -> str:
-    """`signal 11 (SIGSEGV)`; one for real time has no name of its own."""
+    """Return for example `signal 11 (SIGSEGV)`. Real-time signals have no name."""
     try:
         return f"signal {number} ({signal.Signals(number).name})"
     except ValueError:
@@ -35,27 +35,30 @@ def signal_in_words(number: int) -> str:
 
 
 def in_words(code: int) -> str:
-    """How a process ended that does not itself answer with the exit code of another."""
+    """Describe the end of a process that does not pass on another process's exit code."""
     number = signal_of(code)
     return f"was killed by {signal_in_words(number)}" if number else f"ended with {code}"
 
 
 def lost_in_words(code: int) -> str:
-    """What is said of a slave that has ended before its run."""
+    """Describe the end of a slave that ended before its run."""
     return in_words(code) if signal_of(code) else f"was lost (exit {code})"
 
 
 def mpich_signal(code: int, output: str) -> int:
-    """MPICH's mpiexec answers a signal n with n, like an `exit(n)`; only its last words tell them apart."""
+    """Return the exit code of MPICH's mpiexec, with 128 added when it stands for a signal.
+
+    mpiexec reports signal n as exit code n, like `exit(n)`: only the tail of the file `output` shows which.
+    """
     said = re.search(r"EXIT STRING: .*\(signal (\d+)\)", _last_words(output))
     return 128 + code if said and int(said.group(1)) == code else code
 
 
 def killed_rank(code: int, output: str, places: Mapping[str, str]) -> str:
-    """Which rank mpirun ended over, where the last words in the file `output` fit its exit code; else empty.
+    """Return which rank was killed, if the tail of the file `output` fits mpirun's exit code, else empty.
 
-    Others write there too: these are words and nothing more. `places` says of each slave's hostname how to
-    call it.
+    The program writes to that file too, so the result is only good for a message. `places` maps the slaves'
+    hostnames to their displayed names.
     """
     words = _last_words(output) if signal_of(code) else ""
     for pattern in _KILLED_RANK:

@@ -1,4 +1,4 @@
-"""A run's folder: made before the run, kept in part after it."""
+"""A run's folder: created before the run, and partly kept after it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,19 @@ from units.globs import fits
 from units.job import UnitFile
 from units.nofollow import Folder, let_owner_in
 
-# Where agents note what becomes of mpirun's daemons.
+# The file in which agents note starts and ends of mpirun's daemons.
 DAEMONS = "daemons"
 _PROGRAMS = ("places", "slaves", "share", "app", "tmp")
 _THROWN_AWAY = (*_PROGRAMS, "files", "control", "lock", "pid", "hostfile", "agent", "hosts", "exit.new")
-# What an engine notes of how far it came after a run's end, and what it has to say of that.
+# Files in which an engine records the progress of its work after a run's end, and its remarks on it.
 _OF_AN_END = ("remarks", "brought", "removed")
 
 
 def make(folder: Path, units: tuple[UnitFile, ...], spec: str, others: Mapping[str, str]) -> None:
-    """All of it anew: a receiver that died while it submitted may have left a part. `others` by name."""
+    """Create the run's folder with its `units`, its `spec`, and the contents of `others` by file name.
+
+    Old content goes first: a receiver that died while submitting can have left a part.
+    """
     clear(folder)
     for name in ("units", "exit", "units.log", "pids", DAEMONS, *_OF_AN_END):
         remove(folder / name)
@@ -41,14 +44,15 @@ def make(folder: Path, units: tuple[UnitFile, ...], spec: str, others: Mapping[s
 
 
 def keep_results(folder: Path, spec: dict[str, Any]) -> tuple[Path, ...]:
-    """Move what matches the run's globs to `results/share` and `results/slave<i>`, in that order.
+    """Move the files that match the run's globs to `results/share` and `results/slave<i>`, in that order.
 
-    A folder stands for the files in it. A file that the run neither made nor changed is no result,
-    and neither is a link. No step on the way to a file is one: a program could have made it.
+    Return their new paths. A folder stands for the files in it. Links are no results, nor are files that the
+    run neither made nor changed. No link is followed on the way to a file: a program can have made it. Raise
+    UnitError when folders are nested too deep.
     """
     kept: list[PurePath] = []
     if not spec["results"]:
-        return ()  # what a rootless runtime's user wrote is given back only where it is asked for
+        return ()  # without globs, a rootless runtime's files were not given back, so they are unreadable
     with Folder.at(folder) as run:
         for label, roots in _roots(run, spec["labels"]):
             for found in _there(run, roots):
@@ -58,9 +62,10 @@ def keep_results(folder: Path, spec: dict[str, Any]) -> tuple[Path, ...]:
 
 
 def _roots(run: Folder, labels: Mapping[str, str]) -> Iterator[tuple[str, list[PurePath]]]:
-    """What results are kept under, and where they may be; the master's place first.
+    """Yield the name of each folder of results with the folders to search; the master's place comes first.
 
-    A place's own files are the overlay's upper folder, or a copy, which all places may share: `app`.
+    A place's own files are in the overlay's upper folder `changed`, or in a copy, `app`, which all places can
+    share.
     """
     yield "share", [PurePath("share")]
     places = labels or sorted(run.folders(PurePath("places")))
@@ -71,7 +76,7 @@ def _roots(run: Folder, labels: Mapping[str, str]) -> Iterator[tuple[str, list[P
 
 
 def _there(run: Folder, roots: Iterable[PurePath]) -> Iterator[Folder]:
-    """A link is none of them."""
+    """Yield those `roots` that are folders and no links."""
     for root in roots:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             yield run.enter(root)
@@ -101,22 +106,22 @@ def _is_new(now: os.stat_result, original: Path) -> bool:
     try:
         before = original.lstat()
     except OSError:
-        return True  # it is not there, or can have no such name
+        return True  # the original does not exist, or cannot have such a name
     if not stat.S_ISREG(before.st_mode):
         return True
     return (now.st_size, now.st_mtime_ns) != (before.st_size, before.st_mtime_ns)
 
 
 def clear(folder: Path) -> None:
-    """Leave the record of the run: its output, its units, its results."""
+    """Delete all but the record of the run: its output, units and results."""
     for name in _THROWN_AWAY:
         remove(folder / name)
 
 
 def remove(path: Path) -> None:
-    """Delete a file or a tree, also where a program or an overlay left folders nobody may enter.
+    """Delete a file or a tree, even with folders that a program or an overlay left without permissions.
 
-    No link is followed. What is nested deeper than Python descends is left to a tool that can.
+    No link is followed. Trees nested deeper than Python's recursion limit are left to chmod and rm.
     """
     if not path.is_dir() or path.is_symlink():
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Whether somebody answers at an address."""
+"""Probes of a TCP address. Each waits 1 s for the connection."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _WITHIN = 1.0
 
 
 def answers(host: str, port: int) -> bool:
-    """Whether a connection is taken there."""
+    """Return whether a connection is accepted at the address."""
     try:
         socket.create_connection((host, port), timeout=_WITHIN).close()
     except OSError:
@@ -17,7 +17,7 @@ def answers(host: str, port: int) -> bool:
 
 
 def greets(host: str, port: int, greeting: bytes) -> bool:
-    """Whether what is there begins with `greeting`: who forwards a port takes connections for nobody."""
+    """Return whether the peer begins with `greeting`: a port forwarder accepts even without a server."""
     try:
         with socket.create_connection((host, port), timeout=_WITHIN) as connection:
             return connection.recv(len(greeting)) == greeting
@@ -26,7 +26,10 @@ def greets(host: str, port: int, greeting: bytes) -> bool:
 
 
 def keeps(host: str, port: int, seconds: float = 0.2) -> bool:
-    """Whether a connection is taken there and not closed at once, as by who forwards it to nobody."""
+    """Return whether a connection is accepted and not closed within `seconds`.
+
+    A port forwarder without a server behind it closes at once.
+    """
     try:
         with socket.create_connection((host, port), timeout=_WITHIN) as connection:
             connection.settimeout(seconds)

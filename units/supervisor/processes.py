@@ -1,4 +1,4 @@
-"""A process that may be someone else's child: found again by its number and its start time."""
+"""Processes that can be another process's children, identified by PID and start time."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 
 def start_time(pid: int) -> str:
-    """Field 22 of /proc/PID/stat, in clock ticks since boot: with the number, it names one process."""
+    """Return field 22 of /proc/PID/stat, clock ticks since boot: together with the PID it is unique."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
 
 
 def find(identity: str) -> int | None:
-    """The number of the process that `identity` ("PID STARTTIME") names, if it has not ended."""
+    """Return the PID of the process that `identity` ("PID STARTTIME") names, None when it has ended."""
     pid, _, started = identity.partition(" ")
     with contextlib.suppress(OSError, ValueError, IndexError):
         if start_time(int(pid)) == started.strip() and state(int(pid)) != "ended":
@@ -24,7 +24,7 @@ def find(identity: str) -> int | None:
 
 
 def of_session(leader: int) -> list[int]:
-    """The processes of the session that process began, itself ended or not."""
+    """Return the PIDs of the session that `leader` began, even if the leader has ended."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, IndexError):
@@ -34,7 +34,7 @@ def of_session(leader: int) -> list[int]:
 
 
 def wait(pid: int, seconds: float | None) -> bool:
-    """Whether the process has ended, waiting for that up to `seconds`."""
+    """Wait up to `seconds`, None for no limit, for the process to end. Return whether it has ended."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -53,7 +53,7 @@ def kill(pid: int) -> None:
 
 
 def state(pid: int) -> str:
-    """`alive`, `stopped` (by a signal) or `ended`."""
+    """Return `alive`, `stopped` (by a signal) or `ended`; a zombie has ended."""
     try:
         letter = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -62,13 +62,13 @@ def state(pid: int) -> str:
 
 
 def numbers(runner: int, record: Path) -> dict[str, int]:
-    """The machine's numbers of a runner's units by name, from the `pids` it wrote in its own counting."""
+    """Return the machine's PIDs of a runner's units by name. `record` has those of the runner's namespace."""
     outer = {inside: pid for pid in _children(runner) if (inside := _inner_number(pid))}
     return {name: outer[pid] for name, pid in written(record).items() if pid in outer}
 
 
 def written(record: Path) -> dict[str, int]:
-    """The numbers of a runner's units by name, as it wrote them."""
+    """Return the PIDs of a runner's units by name, as the runner recorded them."""
     try:
         lines = [line.rpartition(" ") for line in record.read_text().splitlines()]
     except FileNotFoundError:
@@ -83,7 +83,7 @@ def _children(pid: int) -> list[int]:
 
 
 def _inner_number(pid: int) -> int | None:
-    """What a child of a runner is called in its capsule: its second number, where it has more than one."""
+    """Return a runner's child's PID in the capsule: the second of `NSpid`, if there is more than one."""
     with contextlib.suppress(OSError, StopIteration):
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
         found = next(line for line in lines if line.startswith("NSpid:")).split()[1:]

@@ -1,4 +1,4 @@
-"""What a run leaves in its folder for whoever comes later: who runs it, and how it ended."""
+"""The record of a run in its folder: its lock, its runner's identity, its units' PIDs and its outcome."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EXIT = "exit"
 
 
 def lock(folder: str) -> int:
-    """A descriptor that tells others that the run is alive, for as long as any process has it."""
+    """Take the run's lock and return its descriptor. The run is alive while any process has it open."""
     descriptor = os.open(f"{folder}/lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     os.write(descriptor, f"the runner of {folder}\n".encode())
@@ -22,7 +22,10 @@ def lock(folder: str) -> int:
 
 
 def write_identity() -> None:
-    """This process's number as the machine counts, while /proc is still the machine's, and its start."""
+    """Write this process's PID and start time to `pid`.
+
+    /proc is still the machine's here, so `/proc/self` has the machine's PID, not the capsule's.
+    """
     pid = os.readlink("/proc/self")
     with open("/proc/self/stat") as stat:
         started = stat.read().rpartition(")")[2].split()[19]
@@ -32,18 +35,18 @@ def write_identity() -> None:
 
 
 def note_unit(name: str, pid: int) -> None:
-    """Under which number a unit runs, as this capsule counts."""
+    """Record a unit's PID in the PID namespace of this process."""
     with contextlib.suppress(OSError), open("pids", "a") as pids:  # the disk may be full
         pids.write(f"{name} {pid}\n")
 
 
 def keep_room() -> None:
-    """For how the run ends: its program may have filled the disk by then."""
+    """Reserve disk space for the outcome: the program can have filled the disk by then."""
     durable.keep_room(_EXIT)
 
 
 def write_exit(outcome: dict[str, Any], output: int) -> None:
-    """Everything the program wrote is on disk before the exit code is, but for what a full one refused."""
+    """Write the outcome to disk, after the program's output, except for what a full disk refused."""
     with contextlib.suppress(OSError):
         os.fsync(output)
     durable.write(_EXIT, json.dumps(outcome))

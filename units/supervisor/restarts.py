@@ -1,4 +1,4 @@
-"""When what crashed is started again."""
+"""Delays before crashed units are started again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ LONGEST = 60.0
 
 
 class Restarts:
-    """Units that wait for their next start: 1 s, then twice as long each time it crashes, 60 s at most.
+    """Units that wait for their next start: 1 s, doubled with each crash, 60 s at most.
 
-    One that lived for a minute begins anew with 1 s.
+    A unit that lived for 60 s starts again with a delay of 1 s.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -23,7 +23,7 @@ class Restarts:
         self._due: list[tuple[float, Unit]] = []
 
     def add(self, unit: Unit, lived: float) -> float:
-        """The seconds until `unit`, which lived that long, is started again."""
+        """Schedule `unit`, which lived for `lived` seconds, and return the seconds until its next start."""
         before = 0.0 if lived >= STEADY else self._pauses.get(unit.name, 0.0)
         pause = min(LONGEST, before * 2 or 1.0)
         self._pauses[unit.name] = pause
@@ -38,5 +38,5 @@ class Restarts:
 
     @property
     def left(self) -> float:
-        """Seconds until one is due."""
+        """The seconds until the next unit is due, infinity when none waits."""
         return max(0.0, min((moment for moment, _ in self._due), default=float("inf")) - self._clock())

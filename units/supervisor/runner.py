@@ -1,8 +1,8 @@
-"""The life of a run: starts the units, tells who is alive, keeps the exit code.
+"""The life of a run: start the units, send heartbeats, record the exit code.
 
-It needs no daemon: it holds a lock on the run's folder, lets the program write straight to
-`output`, and leaves `exit` behind. Commands come in as lines through the FIFO `control`: `start`,
-and `stop` with an outcome in JSON.
+The runner needs no daemon: it holds a lock on the run's folder, lets the program write straight to
+`output`, and leaves `exit` behind. Commands are lines read from the FIFO `control`: `start`, and `stop`
+with an outcome in JSON.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from units.supervisor.unit import Unit, read_units
 
 BEAT = 5.0
 GRACE = 5.0
-# Seconds for an mpirun's daemons to end after it, where all seems well.
+# Seconds for mpirun's daemons to end after an mpirun that ended with 0.
 DAEMONS_END_WITHIN = 30.0
 LOST = 137
 
 
 def take_folder(folder: str, lock: str) -> tuple[dict[str, Any], Streams]:
-    """Make the run in `folder` this process's own; what it is to be, and where it is told.
+    """Make this process the runner of `folder`. Return the run's spec and the descriptors to write to.
 
-    `lock` is the number of the descriptor that keeps others off it, which none of the units gets.
+    `lock` is the number of the descriptor of the run's lock. No unit inherits it.
     """
     os.set_inheritable(int(lock), False)
     os.chdir(folder)
@@ -48,10 +48,10 @@ def take_folder(folder: str, lock: str) -> tuple[dict[str, Any], Streams]:
 
 
 class Runner:
-    """One run's life: `run` returns when it is over."""
+    """The life of one run: `run` returns when it is over."""
 
     def __init__(self, spec: dict[str, Any], streams: Streams, backend: Backend, lock: int) -> None:
-        """`lock` is the descriptor of the run's lock: whoever waits for the run waits for it."""
+        """`lock` is the descriptor of the run's lock: callers that wait for the run wait for its release."""
         self.lock = lock
         self.spec = spec
         self.streams = streams
@@ -66,7 +66,7 @@ class Runner:
         hostnames = [unit.hostname for unit in self.waiting if unit.is_slave]
         self.places = dict(zip(hostnames, hostnames, strict=True))
         self.daemons = Daemons(self.places, backend.over_ssh)
-        # The master that has ended, and how: whether that was well is still to be found out.
+        # The ended master with its exit code and reason, until daemons and slaves confirm or refute them.
         self.judged: tuple[Unit, int, str] | None = None
         self.first_code = 0
         self.began = 0.0
@@ -96,7 +96,7 @@ class Runner:
                 self._keep_time()
 
     def _start_first(self) -> None:
-        """All but the master, which waits for its hostfile."""
+        """Start all units but the master, which waits for its hostfile."""
         first = [unit for unit in self.waiting if unit.kind != "master"]
         self.waiting = [unit for unit in self.waiting if unit.kind == "master"]
         self.starting = {unit.name for unit in first}
@@ -106,13 +106,13 @@ class Runner:
             self._limit_time()
 
     def _start_master(self) -> None:
-        """Once: a daemon that comes back may say it again."""
+        """Start the master, once only: a restarted daemon can repeat the command."""
         while self.waiting:
             self._start(self.waiting.pop())
             self._limit_time()
 
     def _limit_time(self) -> None:
-        """From here on the program runs."""
+        """Start the clock of the run's timeout: the program runs from here on."""
         self.began = time.time()
         if self.spec["timeout"]:
             self.ending.within(self.spec["timeout"])
@@ -127,7 +127,7 @@ class Runner:
         self.running[unit.name] = unit
 
     def _obey(self, lines: str) -> None:
-        """What is no command is passed over: where nothing is hidden a program may write here too."""
+        """Execute commands and ignore other lines: in a plain capsule the program can write here too."""
         for line in lines.split("\n"):
             verb, _, rest = line.partition(" ")
             if verb == "start":
@@ -153,7 +153,7 @@ class Runner:
             self._is_up(unit)
 
     def _is_up(self, unit: Unit) -> None:
-        """Who submitted the run is answered once all of it has started; a failed one answers by its end."""
+        """Answer the submitter once all units have started. A run that fails first answers by its end."""
         if unit.name in self.starting:
             self.starting.remove(unit.name)
             if not self.starting and self.ending.outcome is None:
@@ -174,26 +174,30 @@ class Runner:
             self._again(unit, code)
 
     def _again(self, unit: Unit, code: int) -> None:
-        """Whether it ever comes up is for who waits for its answer to see."""
+        """Restart a service's unit after a delay. It counts as started: the waiter decides if it came up."""
         self._is_up(unit)
         pause = self.restarts.add(unit, time.monotonic() - self.started_at[unit.name])
         self._print(f"nap: {unit.hostname} {in_words(code)}; starting it again in {pause:.0f} s\n")
 
     def _daemon_changed(self, slave: Unit, word: str) -> None:
-        """mpirun may wait for ever for one that was killed."""
+        """Note a daemon's start or end. mpirun can wait forever for a killed one, so that limits the run."""
         self.daemons.note(slave.hostname, word)
         if killed := self.daemons.killed:
             self.ending.settle(LOST, self.backend.remark() or killed)
             self.ending.within(2 * GRACE)
 
     def _master_ended(self, unit: Unit, code: int, reason: str) -> None:
-        """It may hear of a slave's end before it has ended altogether, and Open MPI's may then say 0."""
+        """Keep the master's end for `_judge` instead of settling the outcome now.
+
+        mpirun can notice a slave's end before that slave has ended completely, and Open MPI's can then exit
+        with 0.
+        """
         self.judged = (unit, code, reason or (self.backend.remark() if code else ""))
         self.ending.extend()
         self.ending.within(GRACE if code else DAEMONS_END_WITHIN)
 
     def _judge(self, time_is_up: bool = False) -> None:
-        """The run has ended well if mpirun, all of its daemons and all slaves say so."""
+        """Settle the outcome: a run succeeds only if mpirun, all its daemons and all slaves do."""
         if self.judged is None or self.ending.outcome is not None:
             return
         master, code, reason = self.judged
@@ -208,7 +212,7 @@ class Runner:
             self._end(code, reason or killed_rank(code, "output", self.places))
 
     def _dying(self) -> Unit | None:
-        """A slave whose end has begun, but is still to be told."""
+        """Return a slave that has begun to end but was not reported yet."""
         slaves = (unit for unit in self.running.values() if unit.is_slave)
         return next((unit for unit in slaves if self._is_dying(unit)), None)
 
@@ -217,7 +221,7 @@ class Runner:
         return gone or self.backend.is_ending(slave)
 
     def _slave_lost(self, unit: Unit, change: Change) -> None:
-        """Free whoever waits for this slave; mpirun notices by itself, and is given the time to."""
+        """Release the agents that wait for this slave. mpirun notices by itself and gets time for that."""
         self.backend.end_slave(unit, LOST)
         self.daemons.lose(unit.hostname)
         reason = change.reason or f"the slave {unit.hostname} {lost_in_words(change.code)}"
@@ -233,7 +237,7 @@ class Runner:
             self._end(self.first_code, change.reason or (self.backend.remark() if self.first_code else ""))
 
     def _end(self, exit_code: int, reason: str = "", state: str = "ended") -> None:
-        """The run is over as soon as what still runs has heard of it: gently first, then by force."""
+        """Settle the outcome and ask what still runs to end. After the grace period it is ended by force."""
         self.ending.settle(exit_code, reason, state)
         for unit in self.running.values():
             if not unit.is_slave:
@@ -241,7 +245,7 @@ class Runner:
         self.ending.within(GRACE)
 
     def _is_busy(self) -> bool:
-        """Slaves are there for others: alone they are no run."""
+        """Return whether a unit other than a slave runs: slaves alone are no run."""
         return any(not unit.is_slave for unit in self.running.values())
 
     def _is_over(self) -> bool:
@@ -266,13 +270,13 @@ class Runner:
         self._end(124, f"it took longer than its timeout of {self.spec['timeout']} s", "timed out")
 
     def _patience(self) -> float:
-        """Seconds until there is something to do though nothing happens."""
+        """Return the seconds until the next heartbeat, deadline or restart."""
         return min(BEAT, self.ending.left, self.restarts.left)
 
     def _finish(self) -> None:
-        """How it ended is kept first: whatever becomes of what is left then, the exit code is there.
+        """Record the outcome first: the exit code then exists whatever fails later. Then bring the results.
 
-        Then its results; the end is told before anything is removed that nobody waits for.
+        Releasing the lock notifies the waiters. Cleanup follows, because nobody waits for it.
         """
         self.announcer.withdraw_all()
         assert self.ending.outcome is not None
@@ -296,13 +300,13 @@ class Runner:
 
 
 def _write(descriptor: int, text: str) -> None:
-    """On a disk that is full nothing is said; the run goes on."""
+    """Write a text, or drop it when that fails, as on a full disk: the run goes on."""
     with contextlib.suppress(OSError):
         os.write(descriptor, text.encode())
 
 
 def _answer_caller() -> None:
-    """All has started. Who submitted the run may be gone."""
+    """Report to the submitter, which can have ended, that all units have started; close stdout."""
     with contextlib.suppress(BrokenPipeError):
         os.write(1, b"ready\n")
     null = os.open("/dev/null", os.O_WRONLY)

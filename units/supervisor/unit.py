@@ -1,4 +1,4 @@
-"""The units of a run that are processes, read back from the files they were rendered to."""
+"""A run's units that are processes, read from the files they were rendered to."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 
 class Unit(NamedTuple):
-    """`kind` is `slave`, `master` or `process`; while it is alive `value` is to stand at `key`.
+    """A process of a run. `kind` is `slave`, `master` or `process`; `key` has `value` in etcd while it lives.
 
-    `place` is where it is: a folder, or a container. Of a master: whether its mpirun is MPICH's, and whether
-    it is a `script` that calls mpirun.
+    `place` is the name of its folder or container. Of a master, `mpich` means that its mpirun is MPICH's, and
+    `script` that it is a script that calls mpirun.
     """
 
     kind: str
@@ -32,7 +32,7 @@ class Unit(NamedTuple):
 
 
 def read_units(folder: str) -> list[Unit]:
-    """In slave order, each with what its discovery unit announces."""
+    """Return the units in the folder, in slave order, each with the key and value of its discovery unit."""
     found = [_load(f"{folder}/{name}") for name in sorted(os.listdir(folder))]
     announced = {unit["announces"]: unit for unit in found if unit["kind"] == "discovery"}
     processes = [unit for unit in found if unit["kind"] != "discovery"]
