@@ -1,5 +1,5 @@
-"""Capsules: what keeps the processes of a run, or of a build, on this machine together and apart from others.
+"""Capsules hold the processes of a run, or of a build, together and isolate them from others.
 
-In: a command, and the folders it may read or write. Out: the command line that runs it inside. May be
-touched: namespaces, mounts and processes of a capsule's own. Its files run on the standard library alone.
+In: a command, and the folders it may read or write. Out: the command line that runs it inside. Touched:
+namespaces, mounts and processes of a capsule's own. What runs inside uses the standard library alone.
 """

@@ -1,4 +1,4 @@
-"""The command line that runs another one in a capsule of its own."""
+"""The command line that runs another command in its own capsule."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _HERE = Path(__file__).parent
 
 
 def own_folders(home: Path) -> list[Path]:
-    """nap's own files, and its Python's, where they are kept under the home that is hidden."""
+    """Return the folders of nap and of its Python, if they are under the hidden `home`."""
     return [path for path in (_HERE.parent.parent, Path(sys.prefix)) if home in path.parents]
 
 
 def argv_inside(
     home: Path, writable: tuple[Path, ...], visible: tuple[Path, ...], argv: tuple[str, ...]
 ) -> list[str]:
-    """`argv` as a command in a capsule of its own that ends when its caller does.
+    """Return the command that runs `argv` in its own capsule and is killed when its caller ends.
 
-    It sees of nap's home the `writable` folders and may read `visible`; it starts in the first of all these.
-    It ends with 125 where `argv` cannot be executed.
+    Of nap's home it sees the `writable` folders and, read-only, `visible`. It starts in the first of these.
+    Its exit code is 125 when `argv` cannot be executed.
     """
     enclosure = kinds.here()
     shown = [str(path) for path in (*visible, *own_folders(home))]

@@ -1,4 +1,4 @@
-"""An image's files, copied."""
+"""Copies of an image's files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import os
 
 
 def copy(tree: str, target: str) -> None:
-    """The files of `tree` at `target`, sharing their blocks where the file system can."""
+    """Copy the files of `tree` to `target`, sharing blocks if the file system can. OSError on failure."""
     if os.spawnlp(os.P_WAIT, "cp", "cp", "-a", "--reflink=auto", f"{tree}/.", target) != 0:
         raise OSError(f"cannot copy the image's files to {target}")

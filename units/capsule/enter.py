@@ -1,6 +1,6 @@
-"""Run one command in a capsule of its own: `enter.py KIND HOME WRITABLE... -- READABLE... -- ARGV...`.
+"""Run one command in its own capsule: `enter.py KIND HOME WRITABLE... -- READABLE... -- ARGV...`.
 
-Started by an enclosure, of that KIND; the first folder of all is where the command starts.
+An enclosure of that KIND starts this file. The command starts in the first of all folders.
 """
 
 from __future__ import annotations

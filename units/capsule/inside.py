@@ -1,7 +1,4 @@
-"""What keeps the processes of a run, or of a build, together and apart: the side within.
-
-Its other side, which makes it and says which kind a machine allows, is `kinds.py`.
-"""
+"""The inner side of a capsule. `kinds.py` is the outer side, which creates it and chooses its kind."""
 
 from __future__ import annotations
 
@@ -12,35 +9,35 @@ from units.supervisor.unit import Unit
 
 
 class Capsule(Protocol):
-    """Used by the first process in it, in this order."""
+    """What the first process in a capsule calls, in this order."""
 
     def place(self, tree: str, folder: str) -> None:
-        """Let `folder` be a unit's own: the image's files are in its `app`, writable."""
+        """Make `folder` a unit's own, with the image's files, writable, in its `app`."""
 
     def own_network(self) -> None:
-        """Have an interface other than `lo`."""
+        """Bring up an interface other than `lo`. Raise OSError when that fails."""
 
     def arrange(self, home: str, visible: list[str], read_only: list[str], hosts: str = "") -> None:
-        """See nothing of `home` but the folders named, and know the names in the file `hosts`."""
+        """Hide `home` except for the named paths, and use the file `hosts` as /etc/hosts."""
 
     def env(self, unit: Unit) -> Mapping[str, str]:
-        """What `unit` needs in its environment to be by itself here."""
+        """Return the variables that `unit` needs for its isolation."""
 
     def enter(self, unit: Unit, folder: str) -> None:
-        """By what is to become the parent of `unit`: go where it has its hostname and its files."""
+        """Give `unit` its hostname and its files. The parent of the future `unit` calls this."""
 
     def settle(self, unit: Unit) -> None:
-        """By what is to become `unit`, before it is executed."""
+        """Finish the setup. The process that becomes `unit` calls this before the exec."""
 
     def end_slave(self, unit: Unit) -> None:
-        """Its first process has ended; so does the rest of it."""
+        """End the rest of a slave whose first process has ended."""
 
     def end(self) -> None:
-        """Nothing is left but the caller."""
+        """End all processes of the capsule but the caller."""
 
 
 def of_kind(kind: str, shim: str = "") -> Capsule:
-    """`namespaces`, or `plain` with its `shim`."""
+    """Return the capsule of a kind: `namespaces`, or `plain` with the library `shim`."""
     if kind == "namespaces":
         from units.capsule.namespaced import Namespaced
 

@@ -1,4 +1,4 @@
-"""Which kind of capsule this machine allows, and the command that starts a process as the first in one."""
+"""The kinds of capsules, which one this machine allows, and the command that starts one."""
 
 from __future__ import annotations
 
@@ -22,29 +22,32 @@ _UNSHARE = (
 
 
 class Enclosure(Protocol):
-    """The side without of a `capsule.Capsule` of the same `kind`; `note` says what it cannot do."""
+    """The outer side of an `inside.Capsule` of the same `kind`; `note` is a sentence on its limits."""
 
     kind: str
     note: str
 
     def check(self) -> None:
-        """UnitError when something it needs is missing here."""
+        """Raise UnitError when this machine lacks something that the capsule needs."""
 
     def argv(self, command: Sequence[str], own_network: bool = False) -> list[str]:
-        """`command` as the first process of a capsule: nothing in it outlives it, or the caller's child."""
+        """Return the argv that runs `command` as the first process of a capsule.
+
+        Nothing in the capsule outlives the command, nor the process started from the returned argv.
+        """
 
     def shim(self, home: Path) -> str:
-        """The library that stands in for namespaces, made if need be; empty where none is needed."""
+        """Return the library that replaces namespaces, compiled if necessary; empty if none is needed."""
 
 
 class Namespaces:
-    """The kernel's own: it ends, hides and tells apart."""
+    """Capsules of kernel namespaces, which end, hide and isolate processes."""
 
     kind = "namespaces"
     note = ""
 
     def check(self) -> None:
-        """It was tried before it was chosen."""
+        """Do nothing: `here` tries namespaces before it chooses them."""
 
     def argv(self, command: Sequence[str], own_network: bool = False) -> list[str]:
         return [*_UNSHARE, *(("--net",) if own_network else ()), *command]
@@ -54,7 +57,7 @@ class Namespaces:
 
 
 class Plain:
-    """Processes that are kept track of, for machines without user namespaces."""
+    """Capsules of tracked processes, for machines without user namespaces."""
 
     kind = "plain"
     note = "this machine allows no user namespaces: the slaves share one /app, and programs see nap's home"
@@ -81,12 +84,12 @@ class Plain:
 
 @functools.cache
 def here() -> Enclosure:
-    """The best of this machine."""
+    """Return the best enclosure that this machine allows."""
     return Plain() if refusal() else Namespaces()
 
 
 def refusal() -> str:
-    """Why this machine does not let its users make namespaces; empty when it does."""
+    """Return why users cannot create namespaces on this machine, empty when they can."""
     try:
         tried = subprocess.run((*_UNSHARE, "true"), stdin=subprocess.DEVNULL, capture_output=True, text=True)
     except FileNotFoundError:

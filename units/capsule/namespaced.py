@@ -1,6 +1,6 @@
-"""A capsule of namespaces: one user, mount and PID namespace a run, and in it some for each unit.
+"""A capsule of namespaces: one user, mount and PID namespace per run, and further ones in it per unit.
 
-When its first process ends, the kernel ends everything in it; the same goes for each slave.
+When the capsule's first process ends, the kernel ends everything in it. The same holds for each slave.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from units.supervisor.unit import Unit
 
 class Namespaced:
     def place(self, tree: str, folder: str) -> None:
-        """Without copying the image's files, where that can be had."""
+        """Mount the image's files as an overlay, or copy them if the kernel refuses."""
         for name in ("app", "changed", "work", "tmp"):
             os.makedirs(f"{folder}/{name}", exist_ok=True)
         try:
@@ -50,7 +50,7 @@ class Namespaced:
         namespaces.unshare(namespaces.NEWNS | namespaces.NEWUTS | apart)
         socket.sethostname(unit.hostname)
         for name in ("app", "tmp"):
-            # Relative: of the run's folder only these are to be seen by their paths.
+            # A relative source: `places` is hidden, and only reachable through the working directory.
             namespaces.bind(f"places/{unit.place}/{name}", f"{folder}/{name}")
 
     def settle(self, unit: Unit) -> None:
@@ -58,14 +58,14 @@ class Namespaced:
             namespaces.own_proc()
 
     def end_slave(self, unit: Unit) -> None:
-        """The kernel has done it."""
+        """Do nothing: the kernel has ended the slave's PID namespace with its first process."""
 
     def end(self) -> None:
-        """The kernel will do it."""
+        """Do nothing: the kernel ends the capsule with the runner."""
 
 
 def _make_like(descriptor: int, path: str) -> None:
-    """Something to mount it on."""
+    """Create a mount point of the same type, folder or file."""
     if stat.S_ISDIR(os.fstat(descriptor).st_mode):
         os.makedirs(path, exist_ok=True)
         return
@@ -74,6 +74,6 @@ def _make_like(descriptor: int, path: str) -> None:
 
 
 def _own_shared_memory() -> None:
-    """Some containers have no /dev/shm to mount on: then the machine's is as good."""
+    """Mount an own /dev/shm, if there is one: some containers have none to mount on."""
     if os.path.isdir("/dev/shm"):
         namespaces.tmpfs("/dev/shm", mode="1777")

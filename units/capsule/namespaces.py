@@ -1,6 +1,6 @@
-"""Linux namespaces, mounts and what prctl sets, for a process that may arrange its own: calls into libc.
+"""Linux namespaces, mounts and prctl settings of this process, by calls into libc.
 
-Python has `os.unshare` and `os.setns` from 3.12 on only, and no `mount` at all.
+Python has `os.unshare` and `os.setns` only from 3.12 on, and no `mount` at all.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _check(result: int, what: str) -> None:
 
 
 def unshare(flags: int) -> None:
-    """Put this process into new namespaces; for NEWPID, its next child."""
+    """Move this process into new namespaces; NEWPID takes effect for its children."""
     _check(_libc.unshare(ctypes.c_int(flags)), "unshare")
 
 
@@ -47,19 +47,19 @@ def _mount(source: str, target: str, kind: str, flags: int, data: str = "") -> N
 
 
 def bind(source: str, target: str, read_only: bool = False) -> None:
-    """Show the folder or file `source` at `target` too."""
+    """Bind-mount the folder or file `source` at `target`."""
     _mount(source, target, "", _MS_BIND | _MS_REC)
     if read_only:
         close(target)
 
 
 def close(target: str) -> None:
-    """What is mounted at `target` cannot be written in any more; other mounts below it can."""
+    """Make the mount at `target` read-only. Other mounts below it stay writable."""
     _mount("none", target, "", _MS_BIND | _MS_REMOUNT | _MS_RDONLY | _locked(target))
 
 
 def _locked(target: str) -> int:
-    """Flags that a mount inside a user namespace must keep: nosuid, nodev, noexec, relatime."""
+    """Return the flags that a remount in a user namespace must keep: nosuid, nodev, noexec, (no|rel)atime."""
     present = os.statvfs(target).f_flag
     return present & (os.ST_NOSUID | os.ST_NODEV | os.ST_NOEXEC | os.ST_NOATIME | os.ST_RELATIME)
 
@@ -69,25 +69,25 @@ def tmpfs(target: str, mode: str = "755") -> None:
 
 
 def own_proc() -> None:
-    """Show this PID namespace's processes. Where a container masks parts of /proc, the old one stays."""
+    """Mount this PID namespace's /proc. If a container masks parts of /proc, the old one stays."""
     with contextlib.suppress(PermissionError):
         _mount("proc", "/proc", "proc", 0)
 
 
 def overlay(lower: str, upper: str, work: str, target: str) -> None:
-    """The files of `lower` at `target`; what is changed there goes to `upper`."""
+    """Mount the files of `lower` at `target`; changes go to `upper`."""
     _mount("overlay", target, "overlay", 0, f"lowerdir={lower},upperdir={upper},workdir={work},userxattr")
 
 
 def drop_privileges() -> None:
-    """What is executed from here on has no capability in this namespace, and gains none.
+    """Drop all capabilities of this process, so that executed programs have none and gain none.
 
-    To root the kernel would give at its next program what the bounding set has: that is emptied first,
-    while it may be.
+    The bounding set goes first, while there is still a right to drop it: at an exec the kernel gives root
+    all capabilities that are in it.
     """
     for capability in range(_MOST_CAPABILITIES):
         if _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
-            break  # the kernel knows no more of them, or this process has no right over them
+            break  # the kernel has no further capabilities, or this process has no right to drop them
     _prctl("drop ambient capabilities", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     none = (ctypes.c_uint32 * 6)()
@@ -96,12 +96,12 @@ def drop_privileges() -> None:
 
 
 def adopt_orphans() -> None:
-    """Whatever of this process's descendants loses its parent becomes its child."""
+    """Make this process the parent of those of its descendants that lose theirs."""
     _prctl("adopt orphans", _PR_SET_CHILD_SUBREAPER, 1)
 
 
 def end_with_parent(number: int) -> None:
-    """Be sent the signal `number` when the parent ends."""
+    """Have the kernel send this process the signal `number` when its parent ends."""
     _prctl("end with the parent", _PR_SET_PDEATHSIG, number)
 
 

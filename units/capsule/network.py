@@ -1,6 +1,6 @@
-"""A network of a run's own, for a machine that has no interface but `lo`.
+"""A run's own network, for a machine that has no interface but `lo`.
 
-Open MPI's daemons do not talk over loopback: without another interface mpirun ends with 213.
+Open MPI's daemons do not communicate over loopback: without another interface mpirun ends with 213.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _COMMANDS = (
 
 
 def bring_up() -> None:
-    """Both ends of a pair of interfaces, one with an address; OSError when `ip` refuses."""
+    """Bring up a veth pair, one end with an address. Raise OSError when `ip` fails."""
     for command in _COMMANDS:
         code = os.spawnvpe(os.P_WAIT, "ip", ["ip", *command], {**os.environ, "PATH": _path()})
         if code != 0:

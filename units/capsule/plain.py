@@ -1,8 +1,8 @@
-"""A capsule for machines that allow no user namespaces: processes that are kept track of.
+"""A capsule of tracked processes, for machines that allow no user namespaces.
 
-All slaves of a run share one /app, the home is not hidden, and a preloaded library stands in for
-hostnames and shared memory of their own. What a run started is found as its first process's
-descendants, and what a slave started by the folder that is in its environment.
+All slaves of a run share one /app, the home is not hidden, and a preloaded library provides hostnames and
+shared memory per slave. A run's processes are the descendants of its first process; a slave's processes
+have its folder in their environment.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _SHARED_MEMORY = ("OMPI_MCA_btl_sm_backing_directory", "OMPI_MCA_btl_vader_backi
 
 
 class PlainCapsule:
-    """`shim` is the library that `shim.c` was compiled to."""
+    """The inner side of a plain capsule. `shim` is the path of the library compiled from `shim.c`."""
 
     def __init__(self, shim: str) -> None:
         self._shim = shim
         self._is_filled = False
 
     def place(self, tree: str, folder: str) -> None:
-        """What all of them share is filled once, and belongs to the first."""
+        """Create `folder`. The shared `app` is filled once, at the first call."""
         os.makedirs(folder, exist_ok=True)
         if not self._is_filled:
             copy(tree, f"{os.path.dirname(os.path.dirname(folder))}/app")
@@ -39,16 +39,16 @@ class PlainCapsule:
         namespaces.adopt_orphans()
 
     def env(self, unit: Unit) -> Mapping[str, str]:
-        # What is killed here leaves its shared memory, so that has to be in a folder of the run.
+        # Killed ranks leave their shared memory behind, so it must be in a folder of the run.
         shared = dict.fromkeys(_SHARED_MEMORY, unit.env["TMPDIR"])
-        # Hydra hands the master's environment to all ranks, where it would name every slave alike.
+        # Hydra passes the master's environment to all ranks: NAP_HOSTNAME would be the same on every slave.
         if unit.kind == "master":
             return shared
         preloaded = " ".join(filter(None, (self._shim, unit.env.get("LD_PRELOAD"))))
         return {**shared, "LD_PRELOAD": preloaded, "NAP_HOSTNAME": unit.hostname}
 
     def enter(self, unit: Unit, folder: str) -> None:
-        """There is nowhere to go."""
+        """Do nothing: the shim gives a unit its hostname, and all units share their files."""
 
     def settle(self, unit: Unit) -> None:
         if unit.is_slave:

@@ -1,4 +1,4 @@
-"""The processes that descend from one, found in /proc and ended."""
+"""Find and kill the descendants of a process by reading /proc."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 
 
 def of(pid: int) -> list[int]:
-    """Children first. What is started while this looks may be missing."""
+    """Return the PIDs of a process's descendants, children first. Those started meanwhile can be missing."""
     found = _children(pid)
     for child in found:
         found += of(child)
@@ -16,7 +16,7 @@ def of(pid: int) -> list[int]:
 
 
 def _children(pid: int) -> list[int]:
-    """Of all its threads."""
+    """Return the children of all threads of a process."""
     children: list[int] = []
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
@@ -26,7 +26,10 @@ def _children(pid: int) -> list[int]:
 
 
 def kill_marked(ancestor: int, mark: str) -> None:
-    """Kill all with `mark` in their environment that descend from `ancestor`, and their descendants."""
+    """Kill the descendants of `ancestor` with `mark` in their environment, and all of their descendants.
+
+    Repeat until none is left: a process can fork while /proc is read.
+    """
     while marked := [pid for pid in of(ancestor) if _has(pid, mark)]:
         for pid in marked:
             for victim in (pid, *of(pid)):
@@ -34,14 +37,14 @@ def kill_marked(ancestor: int, mark: str) -> None:
 
 
 def _has(pid: int, mark: str) -> bool:
-    """A process that has ended has no environment any more."""
+    """Return whether a process has `mark` in its environment; an ended process has none."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environ:
         return mark.encode() in environ.read().split(b"\0")
     return False
 
 
 def end_all() -> None:
-    """End all that descend from the caller, which adopts orphans: what forks meanwhile comes next."""
+    """Kill all descendants of the caller, which adopts orphans. Repeat, because they can fork meanwhile."""
     while victims := of(os.getpid()):
         for pid in victims:
             _kill(pid)

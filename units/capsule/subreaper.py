@@ -1,7 +1,7 @@
-"""Run a command, and let nothing of it outlive it: `subreaper.py ARGV...`.
+"""Run a command and kill everything that it leaves behind: `subreaper.py ARGV...`.
 
-The stand-in for `unshare --pid --fork --kill-child`. A second process adopts what ARGV leaves
-behind and ends it: when ARGV ends, and also when the first process is killed.
+The replacement for `unshare --pid --fork --kill-child`. A second process, the guard, adopts the orphans of
+ARGV and kills them when ARGV ends, and also when the first process is killed.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def _guard(parent: int, argv: list[str]) -> NoReturn:
     signal.signal(signal.SIGTERM, lambda *_: _end(143))
     namespaces.adopt_orphans()
     namespaces.end_with_parent(signal.SIGTERM)
+    # The parent can have ended before the death signal was set, which the kernel then never sends.
     if os.getppid() != parent:
         os._exit(143)
     child = os.fork()

@@ -1,4 +1,4 @@
-"""Units as containers: a life each, on a network of their app's own."""
+"""The backend of units as containers, each with its own life, on their app's network."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from units.supervisor.unit import Unit
 
 
 class ContainerBackend:
-    """A `Backend`. What of it is left over is found by its labels."""
+    """A `Backend`. Containers that it leaves behind are found by their labels."""
 
     over_ssh = True
 
@@ -45,7 +45,7 @@ class ContainerBackend:
         self._lives[unit.name].begin()
 
     def _introduce(self) -> None:
-        """The master learns where the slaves are."""
+        """Write the slaves' addresses and the hostfile into the master's files."""
         slaves = [life for life in self._lives.values() if isinstance(life, SlaveLife)]
         addresses = {life.unit.hostname: life.address for life in slaves if life.address}
         master = self._folder / "files" / "master"
@@ -59,7 +59,7 @@ class ContainerBackend:
             yield change
 
     def _noted(self) -> Iterator[Change]:
-        """What became of mpirun's daemons: a master ends once that is noted."""
+        """Yield what agents noted of mpirun's daemons. The master's shell waits for that before it ends."""
         slaves = {life.unit.hostname: life.unit for life in self._lives.values() if life.unit.is_slave}
         for name, word in daemons.noted_in(self._folder / files.DAEMONS):
             if name in slaves:
@@ -78,10 +78,10 @@ class ContainerBackend:
         self._lives[unit.name].terminate()
 
     def end_slave(self, unit: Unit, status: int) -> None:
-        """The kernel has ended the rest of it; ssh tells who waits for it."""
+        """Do nothing: the kernel has ended the rest of the container, and ssh notifies its clients."""
 
     def remark(self) -> str:
-        """A slave may live on when one of its ranks was killed for want of memory."""
+        """Return which unit ran out of memory: a slave can survive the kill of one of its ranks."""
         killed = (life for life in self._lives.values() if life.lost_memory)
         life = next(killed, None)
         return life.out_of_memory() if life else ""
@@ -105,7 +105,7 @@ class ContainerBackend:
         return [life.unit.place for life in self._lives.values() if life.unit.is_slave and life.is_made]
 
     def _containers(self) -> Collection[str]:
-        """This run's. The runtime is asked which where one may be half made, or is somebody else's."""
+        """Return this run's containers. Ask the runtime if one can be half made, or not be nap's."""
         lives = [life for life in self._lives.values() if not isinstance(life, MasterLife)]
         if all(life.is_made == life.is_begun for life in lives):
             return [life.unit.place for life in lives if life.is_made]

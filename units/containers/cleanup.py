@@ -1,4 +1,4 @@
-"""What a run has in the runtime: taken away by its runner, or by the engine where that could not."""
+"""Cleanup of what a run has in the runtime, by its runner, or by the engine when the runner could not."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from units.errors import UnitError
 from units.oci import container
 from units.oci.runtime import Runtime
 
-# In the run's folder once its runner has taken all of it away.
+# A file in the run's folder once everything has been removed.
 _REMOVED = "removed"
 
 
 def of_run(runtime: Runtime, spec: dict[str, Any]) -> list[str]:
-    """The containers that carry the run's labels; `spec` is what its `run.json` says."""
+    """Return the names of the containers with the run's labels; `spec` is the content of its `run.json`."""
     return container.labelled(runtime, home=spec["home"], app=spec["app"], run=str(spec["run"]))
 
 
 def remove(runtime: Runtime, folder: Path, spec: dict[str, Any], containers: Collection[str]) -> None:
-    """These containers and the network go; the run's files are the receiver's own again."""
+    """Remove these containers and the network, and give the run's files back to the receiver's user."""
     container.remove(runtime, *containers)
     if spec["network"]:
         network.remove(runtime, spec["network"])
@@ -31,7 +31,7 @@ def remove(runtime: Runtime, folder: Path, spec: dict[str, Any], containers: Col
 
 
 def take_back(runtime: Runtime, folder: Path) -> None:
-    """What the run wrote into files of its folder belongs to the receiver's own user again."""
+    """Give what the run wrote in its folder back to the receiver's user. Failures are ignored."""
     files = [path for path in (folder / "share", folder / "output") if path.exists()]
     with contextlib.suppress(UnitError, subprocess.CalledProcessError):
         runtime.take_back(*files)

@@ -1,4 +1,4 @@
-"""A unit's container from its start to its end, watched by a thread of its own."""
+"""The life of a unit's container from start to end, watched by a thread of its own."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from units.supervisor import record
 from units.supervisor.backend import Change, Changes, Streams
 from units.supervisor.unit import Unit
 
-# Seconds between two looks at what does not answer yet, at first and at last; and at what did.
+# Seconds between two polls: the first and the longest pause before a unit answers, and the pause after that.
 SOON, LATER, BEAT = 0.01, 0.5, 4.0
-_UNABLE = 125  # what both clients answer when it was they that failed
+_UNABLE = 125  # the exit code of both clients when the client itself fails
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """What the lives of one run have in common. `spec` is the run's, `changes` go to its runner."""
+    """What the lives of one run share. `spec` is the content of `run.json`, `changes` go to the runner."""
 
     runtime: Runtime
     folder: Path
@@ -37,7 +37,7 @@ class RunContext:
 
 
 class Life:
-    """`begin` returns at once; what becomes of the unit goes to the runner as changes."""
+    """The life of one unit. `begin` returns at once; the runner receives what happens as changes."""
 
     def __init__(self, unit: Unit, context: RunContext) -> None:
         self.unit = unit
@@ -58,18 +58,21 @@ class Life:
         threading.Thread(target=self._guarded, args=(self.live,), name=self.unit.name, daemon=True).start()
 
     def live(self) -> None:
-        """From start to end."""
+        """Run the unit from start to end, on the life's own thread."""
         raise NotImplementedError
 
     def _guarded(self, steps: Callable[[], None]) -> None:
-        """A thread that fails ends its unit."""
+        """Run a thread's steps. When they fail, the unit ends with 125."""
         try:
             steps()
         except (OSError, UnitError) as error:
             self.end(_UNABLE, f"{self.unit.name}: {error}")
 
     def make(self) -> subprocess.CompletedProcess[str]:
-        """Its container, that of a slave running, others created."""
+        """Make the container: a slave's is started, others are only created. Return the client's result.
+
+        If another run has just removed the network, make the network again and retry once.
+        """
         self.is_begun = True
         runtime = self.context.runtime
         made = runtime.run(*self.unit.argv)
@@ -81,7 +84,7 @@ class Life:
         return made
 
     def have(self) -> subprocess.CompletedProcess[str]:
-        """What the runtime answered when its container was made, now or before."""
+        """Make the container and release `await_answer`. Return the client's result."""
         try:
             return self._made()
         finally:
@@ -91,15 +94,18 @@ class Life:
         return self.make()
 
     def await_answer(self) -> None:
-        """Until it is known whether there is a container, where one is being made."""
+        """Wait until the runtime has made the container or failed to, 120 s at most."""
         self._answered.wait(SECONDS)
 
     def look(self) -> Seen | None:
-        """The container as it is now."""
+        """Return the container as it is now, None when there is none."""
         return container.look(self.context.runtime, self.unit.place)
 
     def rise(self, seen: Seen) -> int | None:
-        """It was started: a descriptor that can be read when it has ended, None when it has already."""
+        """Note that the container has started. Return a descriptor, readable once it has ended.
+
+        Return None when it has ended already.
+        """
         self._memory = container.memory_of(seen.pid) or self._memory
         record.note_unit(self.unit.name, seen.pid)
         self.tell_up()
@@ -109,17 +115,20 @@ class Life:
         return self._watch
 
     def tell_up(self) -> None:
-        """Once a start."""
+        """Report the unit as up, once per start."""
         if not self._was_up:
             self._was_up = True
             self.context.changes.add(Change(self.unit, "up"))
 
     def reset(self) -> None:
-        """It is to be started anew."""
+        """Prepare for another start."""
         self._was_up = False
 
     def attend(self, watch: int, value: str, answers: Callable[[], bool]) -> None:
-        """Until the process behind `watch` ends: tell once that it can be used, and note when it is alive."""
+        """Poll `answers` until the process behind `watch` ends. Report once that the unit is ready.
+
+        `value` is the value for etcd. Each success counts as a heartbeat: see `take_seen`.
+        """
         pause, ready = SOON, False
         poll = select.poll()
         poll.register(watch, select.POLLIN)
@@ -133,18 +142,18 @@ class Life:
             pause, ready = BEAT, True
 
     def way_to(self, seen: Seen, port: int) -> tuple[str, int]:
-        """Where this process reaches a port of the container."""
+        """Return the address and port at which this process reaches a port of the container."""
         if port in seen.forwarded:
             return "127.0.0.1", seen.forwarded[port]
         return seen.address or "127.0.0.1", port
 
     def take_seen(self) -> bool:
-        """Whether it was seen alive since this was asked before."""
+        """Return whether the unit was seen alive since the previous call."""
         was, self._was_seen = self._was_seen, False
         return was
 
     def answers(self) -> bool:
-        """Whether it can still be used."""
+        """Return whether the unit is still usable."""
         return True
 
     @property
@@ -153,7 +162,7 @@ class Life:
 
     @property
     def lost_memory(self) -> bool:
-        """Whether the kernel ended a process of it because its memory was used up."""
+        """Whether the kernel killed a process of the container because its memory was used up."""
         return self._memory is not None and self._memory.kills() > 0
 
     def out_of_memory(self) -> str:
@@ -162,7 +171,7 @@ class Life:
         return f"{self.unit.hostname} ran out of memory: it used all {of}, and a process of it was killed"
 
     def not_made(self, made: subprocess.CompletedProcess[str]) -> None:
-        """Its container could not be made: that is its end."""
+        """End the unit because its container could not be made."""
         place, said = self.unit.place, made.stderr
         if "already in use" in said or "is in use" in said:
             by_hand = f"remove it: {self.context.runtime.kind} rm {place}"
@@ -171,7 +180,7 @@ class Life:
             self.end(made.returncode, f"{place} did not start: {last_line(said)}")
 
     def tell_end(self, seen: Seen | None, why: str = "") -> None:
-        """`seen` is the container as it has ended, `why` what else is known of it."""
+        """Report the unit's end. `seen` is the ended container, None if removed; `why` is the reason."""
         if seen is None:
             self.end(_UNABLE, why or f"the container {self.unit.place} was removed by hand")
         elif seen.out_of_memory or self.lost_memory:
@@ -183,8 +192,8 @@ class Life:
         self.context.changes.add(Change(self.unit, "ended", code=code, reason=reason))
 
     def terminate(self) -> None:
-        """Ask it to end; a slave is ended with the run."""
+        """Ask the unit to end. A slave ends with the run."""
 
     def close(self) -> None:
-        """The run is over: what happens to the container from now on is nap's own doing."""
+        """Note that the run is over: nap ends the container itself now, so a slave's end is not reported."""
         self.is_over = True

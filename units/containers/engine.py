@@ -1,4 +1,4 @@
-"""The containers engine, the daemon's side: submits jobs to the machine's container runtime."""
+"""The daemon's side of the containers engine: submits jobs to the machine's container runtime."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from units.supervisor.engine import Runs
 _HERE = Path(__file__).parent
 _BY_DIGEST = "@sha256:"
 _CLEANINGS, _CLIENT_WITHIN = 3, 10.0
-# There where cgroups v2 alone are in use.
+# Exists only on a machine that uses cgroups v2 alone.
 _UNIFIED = Path("/sys/fs/cgroup/cgroup.controllers")
 
 
 class ContainersEngine(Runs):
     """Slaves and master as containers of this machine, on a network of their app's own.
 
-    `pids` is how many processes a container may have; with `host_network` all are on the machine's.
+    `pids` limits the processes of a container. With `host_network` all containers use the machine's network.
     """
 
     name = "containers"
@@ -76,7 +76,7 @@ class ContainersEngine(Runs):
         return handle
 
     def _image_says(self, image: str) -> tuple[Pairs, str]:
-        """Its variables and its user, which are known of one that is named by its digest and ran before."""
+        """Return an image's variables and user. They are cached for an image that is named by digest."""
         if image not in self._images:
             said = container.image_says(self._runtime, image)
             if _BY_DIGEST not in image:
@@ -85,7 +85,7 @@ class ContainersEngine(Runs):
         return self._images[image]
 
     def _spec(self, job: Job, ports: dict[str, int]) -> dict[str, Any]:
-        """What the runner has to know that is in no unit."""
+        """Return what the runner needs beyond the units."""
         runtime = {**asdict(self._runtime), "logins": None}
         return {
             "runtime": runtime,
@@ -106,9 +106,10 @@ class ContainersEngine(Runs):
         }
 
     def _sweep(self, folder: Path) -> None:
-        """What earlier runs of the app had goes before: containers and network have the same names.
+        """Remove what earlier runs of the app have in the runtime: this run uses the same names.
 
-        Their runners are at it; what one that was killed has left, this very run's as well, is removed here.
+        Live runners do that themselves and are waited for. What a killed runner left, even of this very run,
+        is removed here.
         """
         for files_of in folder.parent.glob("*/files"):
             handle = Handle(files_of.parent)
@@ -116,7 +117,7 @@ class ContainersEngine(Runs):
                 self.remove(handle)
 
     def _ports(self, job: Job) -> dict[str, int]:
-        """On a network of their own all slaves have the same port; on the machine's each one that is free."""
+        """Return each slave's sshd port: one for all on the app's network, a free one on the machine's."""
         if not self._at.host_network:
             return {slave.name: ssh_access.SSH_PORT for slave in job.slaves}
         with ExitStack() as held:
@@ -124,7 +125,7 @@ class ContainersEngine(Runs):
             return {slave.name: one.getsockname()[1] for slave, one in zip(job.slaves, sockets, strict=True)}
 
     def _hand_out(self, job: Job, folder: Path, units: tuple[UnitFile, ...], ports: dict[str, int]) -> None:
-        """Each container's files, which it mounts: keys, settings, its environment."""
+        """Write the files that the containers mount: keys, settings and environments."""
         contents = {"passwd": ssh_access.passwd(self._at.uid), "group": ssh_access.group(self._at.uid)}
         if job.mpi:
             at = "127.0.0.1" if self._at.host_network else ""
@@ -137,13 +138,16 @@ class ContainersEngine(Runs):
         written = (Handle(folder).output, folder / files.DAEMONS)
         for path in written:
             path.touch()
-            path.chmod(0o666)  # of who is inside and of the runner; its folder is closed to others
+            path.chmod(0o666)  # the containers' user and the runner write; the run's folder shuts others out
         secrets = ssh_access.write(folder / "files", contents)
         (folder / "share").chmod(0o700)
         self._runtime.give(*secrets, folder / "share", *written)
 
     def numbers(self, handle: Handle, units: Sequence[dict[str, Any]]) -> dict[str, int]:
-        """A master's is not written down at once: to look would take time from a short program."""
+        """Return the units' PIDs by name. While the run lives, look up the containers of unrecorded units.
+
+        The master's is not recorded: an inspect at its start would delay a short program.
+        """
         written = super().numbers(handle, units)
         unseen = [unit for unit in units if unit["name"] not in written] if self.running(handle) else []
         looks = ((unit["name"], container.look(self._runtime, unit["place"])) for unit in unseen)
@@ -153,13 +157,16 @@ class ContainersEngine(Runs):
         return (handle.folder / "answers").exists()
 
     def stop(self, handle: Handle, outcome: Outcome) -> None:
-        """What a runner that was killed has left goes on until it is removed."""
+        """End the run. Containers of a runner that was killed run on, so they are removed here."""
         super().stop(handle, outcome)
         if self.runner(handle) is None:
             self.remove_what_is_left(handle)
 
     def remove_what_is_left(self, handle: Handle) -> None:
-        """Also what clients that the runner had called were just then making."""
+        """Remove the run's containers and network after its runner was killed.
+
+        Retry while clients that the runner had started live: they can still create containers.
+        """
         record = handle.folder / "run.json"
         if not record.exists() or cleanup.were_removed(handle.folder):
             return
@@ -175,7 +182,7 @@ class ContainersEngine(Runs):
         cleanup.note_removed(handle.folder)
 
     def results(self, handle: Handle) -> tuple[Path, ...]:
-        """UnitError when a run that ended well lacks some of them."""
+        """Keep the results. Raise UnitError when a run that ended with 0 lacks some of them."""
         kept = super().results(handle)
         if not self.outcome(handle).exit_code and (lacking := results.lacking(handle.folder)):
             raise UnitError(lacking)
@@ -183,7 +190,7 @@ class ContainersEngine(Runs):
 
 
 def _clients(handle: Handle) -> list[int]:
-    """What a runner had called that is still at it; a run may have ended before it had a runner."""
+    """Return the PIDs of the runner's session: clients still at work. A run can have had no runner."""
     try:
         runner = (handle.folder / "pid").read_text().partition(" ")[0]
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The life of a process: its output is the run's, so its client stays beside it."""
+"""The life of a unit of kind `process`: its client stays attached, because its output is the run's."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from units.oci.container import Seen
 from units.supervisor.probe import keeps
 from units.supervisor.unit import Unit
 
-# Seconds a service that was replaced has for what it was asked before.
+# Seconds that a replaced service has to finish its open connections.
 _DRAIN = 4.0
 
 
 class ForegroundLife(Life):
-    """A unit of this kind may have several lives, one after another: a service's that crashed."""
+    """The life of a process. It begins again, with a new container, when a service's process has crashed."""
 
     def __init__(self, unit: Unit, context: RunContext) -> None:
         super().__init__(unit, context)
@@ -45,16 +45,16 @@ class ForegroundLife(Life):
             self._tell(code, self.look())
 
     def _made(self) -> subprocess.CompletedProcess[str]:
-        """Its container, where an older one of the unit is not in the way."""
+        """Make the container, after removing that of the unit's previous start."""
         if self.is_made:
             container.remove(self.context.runtime, self.unit.place)
         self.reset()
         return self.make()
 
     def _tell(self, code: int, seen: Seen | None) -> None:
-        """`code` is the client's: its container's, unless it was the client that failed or was killed."""
+        """Report the end. `code` is the client's: the container's, unless the client failed or was killed."""
         if seen and seen.ran:
-            self.tell_up()  # a short program has ended before it was seen
+            self.tell_up()  # a short program can end before `_watch_over` sees it
         if code < 0:
             self.end(128 - code, "")
         elif seen and not seen.ran:
@@ -63,7 +63,7 @@ class ForegroundLife(Life):
             self.tell_end(seen)
 
     def _watch_over(self, client: subprocess.Popen[bytes]) -> None:
-        """From when it runs: what it answers, where something is asked of it."""
+        """Watch the container from when it runs, and probe its port if it has one."""
         seen = self._running(client)
         watch = self.rise(seen) if seen else None
         if seen is None or watch is None:
@@ -75,7 +75,7 @@ class ForegroundLife(Life):
             self.attend(watch, self.unit.value, lambda: keeps(*way) and self._lead_to(way))
 
     def _running(self, client: subprocess.Popen[bytes]) -> Seen | None:
-        """The container once it runs; None when its client ended before that."""
+        """Wait for the container to run and return it; None when its client ended before that."""
         pause = SOON
         while not _ends_within(client, pause):
             pause = min(pause * 2, LATER)
@@ -85,7 +85,7 @@ class ForegroundLife(Life):
         return None
 
     def _lead_to(self, way: tuple[str, int]) -> bool:
-        """The app's port leads to this container from now on."""
+        """Forward the app's port to this container from now on. Always return True."""
         folder = self.context.folder
         if self._front is None:
             self._front = PortHandover(self.context.spec["port"], folder.parent / "front.sock", way)
@@ -94,11 +94,11 @@ class ForegroundLife(Life):
         return True
 
     def terminate(self) -> None:
-        """A service first finishes what it was asked."""
+        """End the process in the background. A replaced service first finishes its open connections."""
         threading.Thread(target=self._drain_and_end, daemon=True).start()
 
     def _drain_and_end(self) -> None:
-        """Not by way of its client: Docker's ends at once, hands no signal on, and says nothing more."""
+        """Send SIGTERM by the runtime's `kill`: Docker's client would end at once without passing it on."""
         if self._front:
             self._front.drain(_DRAIN)
         told = self.context.runtime.run("kill", "--signal", "TERM", self.unit.place)

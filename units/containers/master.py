@@ -1,4 +1,4 @@
-"""The master's life: it is a process in the first slave's container, and its client stays beside it."""
+"""The master's life: a process in the first slave's container, with its client attached."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from units.oci.ssh_access import END_MASTER
 
 
 class MasterLife(Life):
-    """It has no container of its own: that is seen, and removed, as the slave's."""
+    """The life of mpirun. Its container is the first slave's, which watches and removes it."""
 
     _client: subprocess.Popen[bytes] | None = None
 
@@ -22,7 +22,7 @@ class MasterLife(Life):
         self.end(code if code >= 0 else 128 - code, "")
 
     def terminate(self) -> None:
-        """Where it cannot be asked to end its client is ended; the rest goes with the slaves."""
+        """Ask the master to end. If that fails, end its client; the rest ends with the slaves."""
         told = self.context.runtime.run("exec", self.unit.place, *END_MASTER)
         if told.returncode and self._client:
             self._client.terminate()

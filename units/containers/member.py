@@ -1,4 +1,4 @@
-"""What stands in etcd for a slave whose address its runtime has chosen."""
+"""The etcd value of a slave whose address the runtime has chosen."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import json
 
 
 def announced(value: str, ip: str, port: int) -> str:
-    """`value`, a member as JSON, with its address and port."""
+    """Return `value`, a member as JSON, with its address and port; empty stays empty."""
     return json.dumps({**json.loads(value), "ip": ip, "port": port}, separators=(",", ":")) if value else ""

@@ -1,4 +1,4 @@
-"""The network of an app's runs: there while a run is on it."""
+"""The network of an app's runs. It exists while a run uses it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from typing import Any
 
 from units.oci.runtime import Runtime, last_line
 
-# Bytes a packet: what never leaves this machine need not be cut up. Large messages are twice as fast.
+# MTU in bytes: traffic inside this machine needs no small packets. Large messages are twice as fast.
 _LARGEST = 65535
-# Seconds, one after the other.
+# Seconds of pause between the tries to remove a network.
 _LETS_GO_AFTER = 0.1, 0.3, 1.0, 2.0, 4.0
 
 
 def have(runtime: Runtime, spec: dict[str, Any]) -> None:
-    """The one that the run's `spec` names, if it names one. OSError when it cannot be had."""
+    """Create the network that the run's `spec` names, if it names one and it does not exist.
+
+    Raise OSError when it cannot be created, or when one of that name is not nap's.
+    """
     name, mine = spec["network"], f"nap.home={spec['home']}"
     if not name:
         return
@@ -28,7 +31,7 @@ def have(runtime: Runtime, spec: dict[str, Any]) -> None:
 
 
 def _options(runtime: Runtime) -> tuple[str, ...]:
-    """Docker lets no network of its kind reach another one unless it is told to."""
+    """Return the options for the MTU and for isolation; Docker isolates its bridge networks by default."""
     if runtime.kind == "docker":
         return ("--opt", f"com.docker.network.driver.mtu={_LARGEST}")
     apart = ("--opt", "isolate=true") if runtime.isolates else ()
@@ -36,12 +39,15 @@ def _options(runtime: Runtime) -> tuple[str, ...]:
 
 
 def is_missed(said: str) -> bool:
-    """Whether a container was not made because another run has just taken the network away."""
+    """Return whether a client's error says that another run has just removed the network."""
     return "network" in said and "not found" in said
 
 
 def remove(runtime: Runtime, name: str) -> None:
-    """Unless the app's next run is on it. Docker lets go of a container's end of it a moment late."""
+    """Remove a network, unless the app's next run uses it.
+
+    Retry for some seconds: Docker detaches a removed container's endpoint with a delay.
+    """
     for pause in _LETS_GO_AFTER:
         if "active endpoints" not in runtime.run("network", "rm", name).stderr:
             return

@@ -1,7 +1,7 @@
-"""A service's port on this machine: it leads to one container, later to the next one, without a gap.
+"""A service's port on this machine, forwarded to one container and later to the next, without a gap.
 
-Whoever has the port hands the listening socket itself to the next run that asks for it, over a
-socket beside the app's runs: no connection is refused in between.
+The run that has the port sends the listening socket itself to the next run that asks for it, over a
+Unix socket beside the app's runs. No connection is refused in between.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ _LOOK = 0.2
 
 
 class PortHandover:
-    """Takes connections at `port` of this machine and carries them to `target`, an address and a port."""
+    """Accepts connections at `port` of this machine and forwards them to `target`, an address and a port."""
 
     def __init__(self, port: int, door: Path, target: tuple[str, int]) -> None:
-        """From whoever listens there for the same app, else anew; OSError when others have the port."""
-        self._door = os.path.relpath(door)  # a socket's path may have 108 bytes
+        """Take the socket over from the app's previous run, or open a new one.
+
+        `door` is the path of the Unix socket. Raise OSError when another program has the port.
+        """
+        self._door = os.path.relpath(door)  # the path of a Unix socket is limited to 108 bytes
         self.target = target
         self._listener = _asked_for(self._door) or _listener(port)
         self._given = threading.Event()
@@ -46,7 +49,7 @@ class PortHandover:
         return door
 
     def _hand_over(self) -> None:
-        """Once: who asked takes the connections from now on; those there are go on."""
+        """Hand the port over once: the successor accepts new connections, open ones continue here."""
         with contextlib.suppress(OSError):
             while not self._given.is_set():
                 asking, _ = self._successor.accept()
@@ -54,7 +57,7 @@ class PortHandover:
                     self._give_to(asking)
 
     def _give_to(self, asking: socket.socket) -> None:
-        """Once it says that it has the socket: one that has died since it asked takes no connections."""
+        """Send the socket. The port is given only when the successor confirms: it can have died meanwhile."""
         with self._handing, contextlib.suppress(OSError):
             asking.settimeout(_WITHIN)
             socket.send_fds(asking, [b"+"], [self._listener.fileno()])
@@ -62,12 +65,12 @@ class PortHandover:
                 self._given.set()
 
     def _is_given(self) -> bool:
-        """Waits for what is just changing hands."""
+        """Return whether the port was handed over. Wait for a handover in progress."""
         with self._handing:
             return self._given.is_set()
 
     def _accept(self) -> None:
-        """A connection that comes just when the port is handed over is still carried on."""
+        """Accept and forward until the handover; a connection accepted during it is still forwarded here."""
         self._listener.settimeout(_LOOK)
         while not self._given.is_set():
             try:
@@ -94,7 +97,7 @@ class PortHandover:
             back.join()
 
     def drain(self, seconds: float) -> None:
-        """Once another run takes the connections: wait for those that are here to end, so long at most."""
+        """Wait up to `seconds` for the open connections to end, if another run accepts the new ones."""
         if not self._is_given():
             return
         end = time.monotonic() + seconds
@@ -103,7 +106,7 @@ class PortHandover:
             thread.join(max(0.0, end - time.monotonic()))
 
     def close(self) -> None:
-        """Take no more connections, unless another run does."""
+        """Stop accepting. Shut the listening socket down, unless another run shares it after a handover."""
         self._successor.close()
         if not self._is_given():
             self._given.set()
@@ -116,7 +119,7 @@ class PortHandover:
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:
-    """Until one side ends what it says."""
+    """Copy until `source` ends, then shut down writing to `target`."""
     with contextlib.suppress(OSError):
         while data := source.recv(_BLOCK):
             target.sendall(data)
@@ -132,7 +135,7 @@ def _asked_for(door: str) -> socket.socket | None:
             _, descriptors, _, _ = socket.recv_fds(asking, 1, 1)
         except OSError:
             return None
-        with contextlib.suppress(OSError):  # who is gone need not know
+        with contextlib.suppress(OSError):  # the previous run can have ended meanwhile
             asking.sendall(b"+")
     return socket.socket(fileno=descriptors[0]) if descriptors else None
 

@@ -1,4 +1,4 @@
-"""What a run's slaves wrote in their own folders, brought out of their containers."""
+"""Copies of results out of the slaves' containers."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from units.nofollow import NoArchive, unpack
 from units.oci.runtime import Runtime
 from units.oci.wanted import Wanted
 
-# In the run's folder once all was tried: the sentence of the first failure, if there was one.
+# A file in the run's folder once all slaves were tried: the sentence of the first failure, if there was one.
 _BROUGHT = "brought"
 
 
 def bring(runtime: Runtime, folder: Path, spec: dict[str, Any], slaves: Iterable[str]) -> None:
     """Copy what matches the run's globs to `places/<container>/app`, where every engine's results are.
 
-    `slaves` are the containers that there are. What could not be copied is told in the run's remarks.
+    `slaves` are the existing containers. Failures are written to the run's remarks.
     """
     failures = []
     for name in slaves:
@@ -34,7 +34,7 @@ def bring(runtime: Runtime, folder: Path, spec: dict[str, Any], slaves: Iterable
 
 
 def lacking(folder: Path) -> str:
-    """Why not all of a run's results were brought; empty when they were, or there are to be none."""
+    """Return why results are missing; empty when all were copied or the run has none to keep."""
     brought = folder / _BROUGHT
     if brought.exists():
         return brought.read_text()
@@ -55,6 +55,6 @@ def _fetch(runtime: Runtime, name: str, app: Path, spec: dict[str, Any]) -> None
             unpack(coming, app / wanted.folder, wanted.takes)
         except NoArchive as error:
             broken = error
-            coming.rest()  # what the client itself says of its failure goes first
+            coming.rest()  # let the client finish: its own error, raised by `reading`, explains more
     if broken:
         raise broken

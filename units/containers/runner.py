@@ -1,4 +1,4 @@
-"""The first process of a run in containers: `runner.py FOLDER LOCK`, on the standard library alone.
+"""The runner of a run in containers: `runner.py FOLDER LOCK`, on the standard library alone.
 
 Its containers outlive it when it is killed; the engine then finds them by their labels.
 """

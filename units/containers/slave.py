@@ -1,4 +1,4 @@
-"""A slave's life: its sshd's, as it is seen from outside."""
+"""A slave's life: its sshd, watched from outside the container."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from units.supervisor.exitcode import in_words, signal_of
 from units.supervisor.probe import greets
 
 _GREETING = b"SSH-2.0"
-# Seconds that the last pause may have in which a runtime notices an end: some ten in all.
+# Pauses in seconds stay below this while a runtime has not noticed an end: some ten seconds in all.
 _NOTICED_BEFORE = 6.0
 
 
 class SlaveLife(Life):
-    """`address` is where the run's other containers find its sshd; None until it is known."""
+    """The life of a slave. `address` is its sshd's for the run's other containers, None until it is known."""
 
     address: tuple[str, int] | None = None
     _way: tuple[str, int] | None = None
@@ -41,7 +41,7 @@ class SlaveLife(Life):
         return self._way is not None and greets(*self._way, _GREETING)
 
     def _tell_why(self) -> None:
-        """A slave's last words are the reason of its end; one that was asked to end, ends with 0."""
+        """Report the end, with sshd's last line as reason. Exit code 0 means that it was asked to end."""
         seen = self._seen_ended()
         if seen is None:
             self.tell_end(None, f"{self._container} was removed by hand")
@@ -55,7 +55,7 @@ class SlaveLife(Life):
         return f"{self.unit.hostname}: the container {self.unit.place}"
 
     def _seen_ended(self) -> Seen | None:
-        """The container once the runtime has noticed that its process is gone, which takes it a moment."""
+        """Return the container once the runtime has noticed, after a moment, that its process has ended."""
         pause, seen = SOON, self.look()
         while seen and seen.pid and pause < _NOTICED_BEFORE:
             time.sleep(pause)

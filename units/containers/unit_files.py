@@ -1,4 +1,4 @@
-"""A job's units as containers: for each one the words a runtime is called with."""
+"""A job's units as containers: the argv of the runtime's client for each unit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MPI, SERVICE = "mpi", "service"
 
 
 def render_all(job: Job, place: Place, at: Conditions) -> tuple[UnitFile, ...]:
-    """Slaves and master, or processes, each beside what announces it."""
+    """Return the units of the slaves and the master, or of the processes, with their discovery units."""
     if job.mpi is None:
         return tuple(unit for process in job.processes for unit in _process_units(job, process, place, at))
     launch = launching.environment(
@@ -43,7 +43,7 @@ def render_all(job: Job, place: Place, at: Conditions) -> tuple[UnitFile, ...]:
     )
     env = run_env(job, place.image_env)
     slaves = [unit for slave in job.slaves for unit in _slave_units(job, slave, env, place, at)]
-    # Open MPI 5's launcher warns itself when a child of its was faster than it is.
+    # Open MPI 5's launcher warns when a child is faster than itself: keep that out of the output.
     aside = ("PMIX_OUTPUT_STDERR_FD", str(REMARKS))
     return (*slaves, _master_unit(job, (*env, *launch, aside)))
 
@@ -67,7 +67,7 @@ def _slave_units(job: Job, slave: Slave, env: Pairs, place: Place, at: Condition
 
 
 def _master_unit(job: Job, env: Pairs) -> UnitFile:
-    """mpirun, or the script that calls it: where the first slave is, with what that has."""
+    """Return the unit of mpirun, or of the script that calls it. It runs in the first slave's container."""
     assert job.mpi is not None
     name, container = names.master_unit(job), names.slave_container(job, 1)
     words = launching.known_words(job.mpi, env)
@@ -99,9 +99,10 @@ def _identity(job: Job, container: str, kind: str) -> Words:
 
 
 def _network(job: Job, hostname: str, at: Conditions, port: int | None = None) -> Words:
-    """Where all of a run know each other by hostname; on the machine's network, each one its own alone.
+    """Return the network options: a run's containers resolve each other's hostnames on the app's network.
 
-    There another slave's name would stand for this machine, and MPICH would start its ranks in the master.
+    On the machine's network a container resolves only its own. Another slave's name would resolve to this
+    machine there, and MPICH would start that slave's ranks in the master.
     """
     if at.host_network:
         return ("--network", "host", "--hostname", hostname, "--add-host", f"{hostname}:127.0.0.1")

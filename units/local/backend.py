@@ -1,4 +1,4 @@
-"""Units as processes of a capsule, children of the runner."""
+"""The backend of units as processes of a capsule, children of the runner."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from units.supervisor.unit import Unit
 
 
 class ProcessBackend:
-    """A `Backend`. What a unit started is ended with it, and all of it with the runner."""
+    """A `Backend`. What a slave started ends with it, and everything ends with the runner."""
 
     over_ssh = False
 
@@ -42,7 +42,7 @@ class ProcessBackend:
             self._capsule.place(self._spec["tree"], f"{self._folder}/places/{place}")
         if self._spec["own_network"]:
             self._capsule.own_network()
-        # What is in the run's folder beside these is nap's own; the runner reaches it as where it stands.
+        # The rest of the run's folder is nap's own: the runner reaches it through its working directory.
         writable, read_only = ["app", "share", "tmp"], []
         if slaves := [unit.place for unit in units if unit.is_slave]:
             requests.make_folders(slaves)
@@ -52,7 +52,7 @@ class ProcessBackend:
         children.wake(self._changes.writable)
 
     def start(self, unit: Unit) -> None:
-        """It is ready as soon as it is executed: whoever calls a slave waits until it answers."""
+        """Start a unit. It is ready once executed: agents that call a slave wait until it answers."""
         try:
             if unit.is_slave:
                 requests.open_in(unit.place)
@@ -77,7 +77,7 @@ class ProcessBackend:
                 yield Change(self._running.pop(pid), "ended", code=code)
 
     def _reported(self) -> Iterator[Change]:
-        """What slaves say of mpirun's daemons: each line is written at once, and so is whole."""
+        """Yield the slaves' reports on mpirun's daemons. Each line is one write, so lines arrive whole."""
         slaves = {unit.hostname: unit for unit in self._running.values() if unit.is_slave}
         with contextlib.suppress(BlockingIOError):
             for line in os.read(self._reports, 1 << 16).decode(errors="replace").splitlines():
@@ -112,4 +112,4 @@ class ProcessBackend:
         self._capsule.end()
 
     def clean_up(self) -> None:
-        """The kernel has done it."""
+        """Do nothing: the kernel ends the capsule with the runner."""

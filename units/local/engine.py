@@ -1,4 +1,4 @@
-"""The local engine, the daemon's side: submits jobs to capsules, waits for them, finds them again."""
+"""The daemon's side of the local engine: submits jobs to capsules, waits for them, finds them again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HERE = Path(__file__).parent
 
 
 class LocalEngine(Runs):
-    """Runs of this machine, as the user of the daemon. `home` is hidden from what runs."""
+    """Runs on this machine, as the daemon's user. `home` is hidden from programs if the capsule can."""
 
     name = "local"
     hostfile = unit_files.HOSTFILE
@@ -68,13 +68,13 @@ class LocalEngine(Runs):
         return answers("127.0.0.1", port)
 
     def numbers(self, handle: Handle, _units: Sequence[dict[str, Any]]) -> dict[str, int]:
-        """Its capsule counts for itself."""
+        """Return the machine's PIDs of the started units: the runner recorded those of the capsule."""
         runner = self.runner(handle)
         return processes.numbers(runner, handle.folder / "pids") if runner else {}
 
 
 def check() -> None:
-    """UnitError when runs cannot be kept together on this machine."""
+    """Raise UnitError when this machine lacks what a capsule needs."""
     kinds.here().check()
 
 
@@ -83,7 +83,7 @@ def _is_openmpi(job: Job) -> bool:
 
 
 def _hosts(job: Job) -> str:
-    """The run's own /etc/hosts: the slaves at their addresses, everything else at this machine's."""
+    """Return the run's own /etc/hosts: the slaves at their addresses, all other names at 127.0.0.1."""
     others = [f"{job.app}-{process.name}" for process in job.processes] or [f"{job.app}-master"]
     here = ("127.0.0.1", " ".join(["localhost", *others]))
     lines = [here, ("::1", "localhost"), *((slave.address, slave.name) for slave in job.slaves)]

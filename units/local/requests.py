@@ -1,4 +1,4 @@
-"""The FIFO a slave takes requests from, and nap's agents wait at: `agent.sh` and `slave.sh` use it."""
+"""The FIFO from which a slave takes the requests of nap's agents: `agent.sh` and `slave.sh` use it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterable
 
 FOLDER = "slaves"
-"""Of a run: in it each slave has a folder, where programs may write too. Nothing in it is trusted."""
+"""The folder with a folder for each slave. Programs can write there too, so no content is trusted."""
 _OPEN = os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -22,9 +22,9 @@ def open_in(slave: str) -> None:
 
 
 def close_in(slave: str, status: int) -> None:
-    """No request is taken from now on, and who waits for one is answered with `status`.
+    """Stop taking requests, then answer the agents that wait with `status`.
 
-    A program may have put anything in the place of what was here; that is passed over.
+    A program can have replaced the files with anything; errors from that are ignored.
     """
     with contextlib.suppress(OSError):
         folder = os.open(f"{FOLDER}/{slave}", os.O_RDONLY | os.O_DIRECTORY | _OPEN)
@@ -43,7 +43,7 @@ def _answer_all(folder: int, status: int) -> None:
 
 
 def _answer(opened: int, status: int) -> None:
-    """If it is a FIFO, which somebody reads since it could be opened."""
+    """Write `status` if this is a FIFO. It has a reader: opening it without blocking fails otherwise."""
     try:
         if stat.S_ISFIFO(os.fstat(opened).st_mode):
             os.write(opened, f"{status}\n".encode())

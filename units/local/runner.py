@@ -1,4 +1,4 @@
-"""The first process of a run's capsule: when it ends, every process of the run does.
+"""The first process of a run's capsule: when it ends, every process of the run ends.
 
     runner.py FOLDER LOCK        (as an enclosure starts it, without `site`; the standard library alone)
 """

@@ -1,4 +1,4 @@
-"""Start one process of a run, as its capsule has it."""
+"""Start one process of a run in its capsule."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from units.capsule import namespaces
 from units.capsule.inside import Capsule
 from units.supervisor.unit import Unit
 
-# Where Open MPI 5's launcher is told to put its remarks to itself, such as a warning when a child of its
-# was faster than it is; what it has to say to people does not go there.
+# The descriptor for the internal warnings of Open MPI 5's launcher, such as one when a child is faster than
+# the launcher itself. Its messages to users do not go there.
 REMARKS = 99
-# Where `slave.sh` tells of mpirun's daemons, and nothing that it starts can.
+# The descriptor on which `slave.sh` reports mpirun's daemons. What it starts does not inherit it.
 REPORT = 4
 
 
 class Ends(NamedTuple):
-    """Descriptors of the runner: where a process writes, where units do, where slaves report."""
+    """The runner's descriptors: the program's output, the units' log, and the slaves' reports."""
 
     output: int
     log: int
@@ -28,7 +28,10 @@ class Ends(NamedTuple):
 
 
 def spawn(unit: Unit, capsule: Capsule, folder: str, ends: Ends) -> int:
-    """The process's number once it has been executed, its streams in the output; OSError if it was not."""
+    """Start a unit's process, with its streams in the output, and return its PID after a successful exec.
+
+    Raise OSError when the namespaces, their setup or the exec failed.
+    """
     report, answer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -40,7 +43,7 @@ def spawn(unit: Unit, capsule: Capsule, folder: str, ends: Ends) -> int:
 
 
 def _between(unit: Unit, capsule: Capsule, folder: str, ends: Ends, answer: int) -> None:
-    """Between the forks: new namespaces, then their first process, which the runner inherits."""
+    """Between the forks: enter new namespaces and fork their first process, which the runner inherits."""
     capsule.enter(unit, folder)
     pid = os.fork()
     if pid == 0:
@@ -70,9 +73,9 @@ def _execute(unit: Unit, capsule: Capsule, ends: Ends) -> None:
 
 
 def _held_back(env: Mapping[str, str]) -> dict[str, str]:
-    """A slave's own environment, with the program's in one variable, as lines for `slave.sh`.
+    """Return a slave's own environment, with the program's in one variable as lines for `slave.sh`.
 
-    Its shell and its tools are to be the machine's, whatever PATH or LD_PRELOAD the program has.
+    The shell and its tools must be the machine's, whatever PATH or LD_PRELOAD the program has.
     """
     own = {name: value for name, value in env.items() if name.startswith("NAP_")}
     known = ((name, value) for name, value in env.items() if name.isidentifier())
@@ -81,7 +84,7 @@ def _held_back(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def _in_child(answer: int, steps: Callable[[], None]) -> None:
-    """Run the child's side of a fork, which must never come back into the parent's code."""
+    """Run the child's side of a fork, which must never return into the parent's code."""
     try:
         steps()
     except OSError as error:
@@ -91,7 +94,7 @@ def _in_child(answer: int, steps: Callable[[], None]) -> None:
 
 
 def _started(report: int) -> int:
-    """Read up to the execution, which closes the pipe: a number alone is a success."""
+    """Read until the exec closes the pipe. A PID alone means success; raise OSError for a failure."""
     with os.fdopen(report) as lines:
         answers = lines.read().split("\n")
     failure = next((line[1:] for line in answers if line.startswith("!")), None)

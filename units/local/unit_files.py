@@ -10,14 +10,14 @@ from units.local.requests import FOLDER as SLAVES
 from units.render import by_name, discovery, render
 
 _HERE = Path(__file__).parent
-# As it is seen from the app's folder, where mpirun is started.
+# Relative to the app's folder, where mpirun is started.
 HOSTFILE = "../hostfile"
-# The agent, in the run's folder: nap may be replaced while the run goes on.
+# The agent is copied to the run's folder: nap can be replaced while the run continues.
 AGENT = "agent"
 
 
 def render_all(job: Job, folder: Path, machine: launching.Machine) -> tuple[UnitFile, ...]:
-    """Slaves and master, or processes, each beside what announces it; `folder` is the run's."""
+    """Return the units of slaves and master, or of processes, with discovery units; `folder` is the run's."""
     if job.mpi is None:
         return tuple(unit for process in job.processes for unit in _process_units(job, process, folder))
     hosts = str(folder / "hostfile")
@@ -71,7 +71,7 @@ def _master_unit(job: Job, env: Pairs) -> UnitFile:
 
 
 def _run_env(job: Job, folder: Path) -> Pairs:
-    """What a program of this engine finds."""
+    """Return a program's environment in this engine."""
     app, temporary = str(folder / "app"), str(folder / "tmp")
     found = launching.program_environment(job, app, str(folder / "share"))
     return (*found, ("PWD", app), ("TMPDIR", temporary))

@@ -1,4 +1,4 @@
-"""The command line that builds an image: the same Dockerfile, by Podman or by Docker's classic builder."""
+"""The command line that builds an image from a Dockerfile with Podman or Docker's classic builder."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 from units.oci.runtime import Runtime
 
-# Known to every Dockerfile, and in no layer and no history; their values come from the environment.
+# Predefined build arguments: they reach neither layers nor history. Their values come from the environment.
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-# Said of nap's registry, whose images are here already; what a FROM has pulled comes from any.
+# For nap's registry. A build drops it: nap's images are local already, and FROM pulls from any registry.
 _UNSAFE = ("--tls-verify=false",)
-# What the builders say of themselves: Docker's of its kind and its containers, both of the layers' ids.
+# The builders' lines on themselves: Docker's on its kind and its containers, both builders' on layer ids.
 _CHATTER = re.compile(
     r"DEPRECATED: The legacy builder|BuildKit is currently disabled|environment-variable\.$"
     r"|Sending build context|Removing intermediate container|-+> |(\[\d+/\d+\] )?COMMIT"
@@ -24,7 +24,7 @@ _CHATTER = re.compile(
 
 @dataclass(frozen=True)
 class ImageBuild:
-    """What is built, and where its id is written: an image is not given a name by being built."""
+    """What is built, and the file for its id: the build gives an image no name."""
 
     context: Path
     dockerfile: Path
@@ -35,7 +35,7 @@ class ImageBuild:
 
 
 def command(runtime: Runtime, build: ImageBuild) -> list[str]:
-    """The argv; it is run with `environment(runtime)`."""
+    """Return the argv of the build; run it with `environment(runtime)`."""
     options = ["--file", str(build.dockerfile), "--iidfile", str(build.id_file)]
     if build.target:
         options += ["--target", build.target]
@@ -51,10 +51,10 @@ def command(runtime: Runtime, build: ImageBuild) -> list[str]:
 
 
 def environment(runtime: Runtime) -> dict[str, str]:
-    """Without BuildKit, which is not on every machine: one builder, one behaviour."""
+    """Return the environment of a build, without BuildKit: not every machine has it, and one is enough."""
     return {**runtime.env, "DOCKER_BUILDKIT": "0"}
 
 
 def is_chatter(line: str) -> bool:
-    """Whether a line of the builder's says nothing of the build."""
+    """Return whether a line of the builder's output says nothing about the build."""
     return _CHATTER.match(line.strip()) is not None

@@ -1,4 +1,4 @@
-"""One container as the runtime knows it: where it is, how it ended, what it used up."""
+"""One container as the runtime reports it: address, end, memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 @dataclass(frozen=True)
 class Seen:
-    """`pid` is the machine's number of its first process, 0 when it does not run; `ran`: it ever did."""
+    """A container's state. `pid` is the machine's PID of its first process, 0 if not running; `ran`: ever."""
 
     pid: int
     ran: bool
@@ -29,7 +29,10 @@ class Seen:
 
 
 def look(runtime: Runtime, name: str) -> Seen | None:
-    """The container as it is now; None when there is none of that name."""
+    """Return the container as it is now, None when there is none of that name.
+
+    Raise UnitError when the runtime's output cannot be parsed.
+    """
     done = runtime.run("container", "inspect", name)
     if done.returncode:
         return None
@@ -51,7 +54,10 @@ def look(runtime: Runtime, name: str) -> Seen | None:
 
 
 def image_says(runtime: Runtime, image: str) -> tuple[Pairs, str]:
-    """An image's variables, which an ssh login does not see, and its user; UnitError when it is not here."""
+    """Return an image's variables, which an ssh login does not get, and its user.
+
+    Raise UnitError when the image is not in the runtime's store.
+    """
     done = runtime.run("image", "inspect", "--format", "{{json .Config}}", image)
     if done.returncode:
         raise UnitError(f"the image {image} is not here", "push the commit again")
@@ -61,26 +67,26 @@ def image_says(runtime: Runtime, image: str) -> tuple[Pairs, str]:
 
 
 def _forwarded(ports: dict[str, Any]) -> dict[int, int]:
-    """`2222/tcp` forwarded from 127.0.0.1:40001 is `{2222: 40001}`."""
+    """Map container ports to host ports: `2222/tcp` forwarded from 127.0.0.1:40001 gives `{2222: 40001}`."""
     bound = ((name, places[0]["HostPort"]) for name, places in ports.items() if places)
     return {int(name.partition("/")[0]): int(port) for name, port in bound}
 
 
 def last_words(runtime: Runtime, name: str) -> str:
-    """The last line it wrote."""
+    """Return the last line that a container wrote, empty when it wrote none."""
     done = runtime.run("logs", "--tail", "3", name)
     return last_line(done.stderr + done.stdout) if (done.stderr + done.stdout).strip() else ""
 
 
 def remove(runtime: Runtime, *names: str) -> None:
-    """End and delete containers, with what is in them."""
+    """End and delete containers, with their anonymous volumes."""
     if names:
         grace = ("--ignore", "--time", "0") if runtime.kind == "podman" else ()
         runtime.run("rm", "--force", "--volumes", *grace, *names)
 
 
 def labelled(runtime: Runtime, **labels: str) -> list[str]:
-    """The names of the containers, running or not, that carry all of these of nap's labels."""
+    """Return the names of the containers, running or not, that have all of these labels of nap's."""
     filters = (word for key, value in labels.items() for word in ("--filter", f"label=nap.{key}={value}"))
     found = runtime.run("ps", "--all", "--format", "{{.Names}}", *filters)
     return found.stdout.split()
@@ -88,12 +94,12 @@ def labelled(runtime: Runtime, **labels: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Memory:
-    """The kernel's account of a container's memory; `path` is its control group's file."""
+    """The kernel's memory events of a container; `path` is its control group's file."""
 
     path: Path
 
     def kills(self) -> int:
-        """How many of its processes were ended because the memory it may use was used up."""
+        """Return how many processes the kernel killed because the container's memory limit was reached."""
         try:
             lines = [line.split() for line in self.path.read_text().splitlines()]
         except OSError:
@@ -102,7 +108,7 @@ class Memory:
 
 
 def memory_of(pid: int) -> Memory | None:
-    """Where the kernel counts what happens to the memory of a process's control group; 0 is no process."""
+    """Return the memory events of a process's control group, None for PID 0 or an ended process."""
     if not pid:
         return None
     try:
@@ -116,7 +122,7 @@ def memory_of(pid: int) -> Memory | None:
 
 
 def open_process(pid: int) -> int | None:
-    """A descriptor that becomes readable when the process has ended; None when it has already (0)."""
+    """Return a descriptor, readable once the process has ended; None for PID 0 or an ended process."""
     if not pid:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Words that a container runtime is told of any container of nap's, whatever starts it."""
+"""Options of the container runtime's client for nap's containers, whichever engine starts them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from units.job import Job, Pairs, Process, Slave
 from units.oci.ssh_access import DAEMONS, INSIDE, NUMBER
 
 HOSTFILE = f"{INSIDE}/hostfile"
-# What an image of a user's own may need to start as root and go on as somebody else.
+# Capabilities that a user's own image can need to start as root and continue as another user.
 OWN_IMAGES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "NET_BIND_SERVICE", "SETGID", "SETUID")
 SHARE = "/share"
 Words = tuple[str, ...]
 AGENT = f"{INSIDE}/agent"
-# Ranks of one slave talk through shared memory, of which only what they use counts, and large messages
-# are copied once: each may read the other's memory, as a debugger may.
+# A slave's ranks communicate through shared memory, which takes only the memory in use. With SYS_PTRACE they
+# read each other's memory like a debugger, so a large message is copied once.
 RANKS = ("--shm-size", "2g", "--cap-add", "SYS_PTRACE")
-# What a container's command is run by: its environment is a file, not in any listing; and to a first
-# process, which this is, SIGTERM means nothing by itself. What goes to REMARKS is not the program's output.
-# It writes the run's output itself: runtimes' clients lose some of it when it comes fast.
+# The script around a container's command. The environment comes from a file, so no listing shows it. The
+# trap is needed because the kernel ignores SIGTERM for a first process without a handler. REMARKS takes what
+# is not the program's output. That goes straight to the run's file: runtimes' clients lose some when it is fast.
 REMARKS = 9
 OUTPUT = "/run/nap-output"
 ENTER = (
@@ -36,7 +36,7 @@ MASTER = ("/bin/sh", "-c", f"echo $$ >{NUMBER}; {ENTER}", "nap")
 
 @dataclass(frozen=True)
 class Conditions:
-    """What holds for all containers of one home on this machine.
+    """The conditions of all containers of one home on this machine.
 
     `forwarded` is for a runtime whose containers' addresses cannot be reached from outside: their ports
     are forwarded from 127.0.0.1. With `host_network` all containers are on the machine's own network.
@@ -51,13 +51,13 @@ class Conditions:
 
     @property
     def interface(self) -> str:
-        """Where the slaves reach each other; MPICH's do not over loopback."""
+        """The interface between the slaves. It cannot be loopback: MPICH's slaves do not connect over it."""
         return self.machine.outward if self.host_network else "eth0"
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run is put: its folder, its image's own variables and user, and each slave's port by name."""
+    """A run's folder, its image's own variables and user, and each slave's port by name."""
 
     folder: Path
     image_env: Pairs = ()
@@ -66,7 +66,7 @@ class Place:
 
 
 def confined(at: Conditions) -> Words:
-    """Nothing of the machine can be reached, and no right be gained."""
+    """Return the confining options: no capabilities, no new privileges, no pull, a process limit."""
     return (
         "--label", f"nap.home={at.home}", "--pull", "never", "--cap-drop", "ALL",
         "--security-opt", "no-new-privileges", "--pids-limit", str(at.pids),
@@ -76,13 +76,13 @@ def confined(at: Conditions) -> Words:
 def limits(slave: Slave, at: Conditions) -> Words:
     cpus = ("--cpus", str(min(slave.cpus, at.machine.cores))) if slave.cpus else ()
     size = str(slave.memory)
-    # Without the second one it could take as much again from the disk.
+    # Without --memory-swap the container could use as much swap in addition.
     memory = ("--memory", size, "--memory-swap", size) if slave.memory else ()
     return (*cpus, *memory)
 
 
 def as_app(at: Conditions, place: Place) -> Words:
-    """As nap's own user, who is known in every container whatever its image says."""
+    """Run as nap's own user. The mounted passwd and group make it known in any image."""
     known = (("passwd", "/etc/passwd"), ("group", "/etc/group"))
     mounts = (f"{place.folder}/files/{name}:{path}:ro" for name, path in known)
     return ("--user", f"{at.uid}:{at.uid}", *(word for mount in mounts for word in ("--volume", mount)))
@@ -97,7 +97,7 @@ def output(place: Place) -> Words:
 
 
 def daemons(place: Place) -> Words:
-    """Where agents note what becomes of mpirun's daemons."""
+    """Mount the file in which agents note starts and ends of mpirun's daemons."""
     return ("--volume", f"{place.folder}/daemons:{DAEMONS}")
 
 
@@ -106,30 +106,30 @@ def share(place: Place) -> Words:
 
 
 def whatever(image: str) -> Words:
-    """The image, without the command it brings."""
+    """Return the image, without its entrypoint."""
     return ("--entrypoint", "", image)
 
 
 def run_env(job: Job, image_env: Pairs = ()) -> Pairs:
-    """Return what a program finds in a container."""
+    """Return a program's environment in a container."""
     found = launching.program_environment(job, job.workdir, SHARE, image_env)
     return (*found, ("PWD", job.workdir))
 
 
 def is_own_image(job: Job) -> bool:
-    """Whether the job's processes run in a user's own image, as that says."""
+    """Return whether the job's processes run in a user's own image, with its own settings."""
     return job.stack == "dockerfile" and not job.mpi
 
 
 def as_its_own(place: Place, process: Process) -> Words:
-    """As whom the image says, with its own variables; to who is not root Podman would give the rights too."""
+    """Run as the image's USER. Only root gets capabilities: Podman would grant them to others too."""
     is_root = place.image_user.partition(":")[0] in ("", "0", "root")
     rights = (word for right in OWN_IMAGES if is_root for word in ("--cap-add", right))
     return ("--env-file", f"{place.folder}/files/{process.name}/environment", *rights)
 
 
 def command(job: Job, process: Process) -> Words:
-    """The image and what a process is in it."""
+    """Return the image and a process's command in it."""
     if not process.argv:
         return (job.image,)
     enter = () if is_own_image(job) else ("/bin/sh", "-c", ENTER, "nap")
@@ -137,5 +137,5 @@ def command(job: Job, process: Process) -> Words:
 
 
 def process_env(job: Job, image_env: Pairs, port: int | None) -> Pairs:
-    """What a process finds, which listens on `port` if there is one."""
+    """Return a process's environment, with PORT if it listens on one."""
     return (*run_env(job, image_env), *((("PORT", str(port)),) if port else ()))

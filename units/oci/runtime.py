@@ -1,4 +1,4 @@
-"""Podman or Docker, as one thing: which of them is here, and its command line spoken."""
+"""Podman or Docker behind one interface: find the one on this machine, and call its client."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from pathlib import Path
 
 from units.errors import UnitError
 
-# In every image of nap's stacks; what runs in containers of a receiver that is root is this user.
+# A user in every image of nap's stacks. Programs run as this user, except with an ordinary user's Docker.
 APP_ID = 1000
 SECONDS = 120.0
-# Seconds in which nothing more comes after which a copy is given up.
+# Seconds without data after which a copy is given up.
 _SILENCE = 60.0
 _BLOCK = 1 << 16
-# Podman leaves a file `oom` where it was called from, unless nothing can be left there.
+# Podman writes a file `oom` to its working directory; nothing can be created in this one.
 _NOWHERE = "/proc"
-# What a runtime that does not work has no answer to; and what Podman has its networks made by, which it
-# tells from version 4 on.
+# Commands that fail when a runtime does not work.
 _ANY = {
     "podman": ("info", "--format", "{{.Host.OCIRuntime.Name}}"),
     "docker": ("version", "--format", "{{.Server.Version}}"),
 }
+# Podman's network backend, reported from version 4 on.
 _BACKEND = "{{.Host.NetworkBackend}}"
 _PASSED_ON = (
     "PATH", "HOME", "USER", "LANG", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "XDG_CONFIG_HOME",
@@ -41,10 +41,10 @@ _PASSED_ON = (
 class Runtime:
     """One of this machine's container runtimes.
 
-    `kind` is `podman` or `docker`; `rootless` a Podman of an ordinary user. `uid` is who programs are
-    inside. `logins` is a folder with a `config.json` of registries' logins, None where there is none.
-    `registry_flags` are options for pull and push, of Podman alone: Docker's daemon has its own.
-    `isolates`: containers of one network can be kept from reaching those of another one.
+    `kind` is `podman` or `docker`; `rootless` means an ordinary user's Podman. `uid` is the programs' user
+    inside. `logins` is a folder with a `config.json` of registry logins, None if there is none.
+    `registry_flags` are pull and push options for Podman alone: Docker's daemon has its own settings.
+    `isolates`: containers of one network can be kept from reaching those of another.
     """
 
     kind: str
@@ -64,7 +64,7 @@ class Runtime:
 
     @property
     def env(self) -> dict[str, str]:
-        """A clean environment for its client, with nap's logins: never in an argv."""
+        """A clean environment for the client, with nap's logins, which never appear in an argv."""
         ours = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         if self.logins is None:
             return ours
@@ -72,7 +72,7 @@ class Runtime:
         return {**ours, "DOCKER_CONFIG": str(self.logins), "REGISTRY_AUTH_FILE": file}
 
     def ask(self, *words: str, seconds: float = SECONDS, stdin: str = "") -> str:
-        """What the client prints; UnitError with its last line when it fails or takes too long."""
+        """Return the client's stdout. Raise UnitError when it fails, with its last line, or is too slow."""
         done = self.run(*words, seconds=seconds, stdin=stdin)
         if done.returncode:
             raise UnitError(f"{self.kind} {words[0]}: {last_line(done.stderr)}", self.hint(done.stderr))
@@ -81,7 +81,10 @@ class Runtime:
     def run(
         self, *words: str, seconds: float = SECONDS, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """The client's end, whatever it is; UnitError when it cannot be run or takes too long."""
+        """Run the client and return its result, failed or not.
+
+        Raise UnitError when it cannot be run or takes longer than `seconds`.
+        """
         try:
             return subprocess.run(
                 self.command(*words), env=self.env, cwd=_NOWHERE, input=stdin, capture_output=True,
@@ -94,18 +97,18 @@ class Runtime:
             raise UnitError(sentence, f"try it by hand: {self.kind} info") from error
 
     def has(self, *images: str) -> bool:
-        """Whether all of these are in its store; UnitError when its daemon is not there to be asked."""
+        """Return whether all images are in the store. Raise UnitError if Docker's daemon does not answer."""
         done = self.run("image", "inspect", "--format", "{{.Id}}", *images)
         if done.returncode and "Docker daemon" in done.stderr:
             raise UnitError(f"{self.kind}: {last_line(done.stderr)}", self.hint(done.stderr))
         return done.returncode == 0
 
     def attach(self, container: str, output: int, errors: int) -> subprocess.Popen[bytes]:
-        """Start a container that was created; the client, which ends with it, writes what it writes."""
+        """Start a created container. The returned client copies its output until the container ends."""
         return self.begin("start", "--attach", container, output=output, errors=errors)
 
     def begin(self, *words: str, output: int, errors: int) -> subprocess.Popen[bytes]:
-        """A client that stays as long as what it was called for."""
+        """Start a client and return it without waiting for its end."""
         return subprocess.Popen(
             self.command(*words), env=self.env, cwd=_NOWHERE, stdin=subprocess.DEVNULL,
             stdout=output, stderr=errors,
@@ -113,9 +116,9 @@ class Runtime:
 
     @contextlib.contextmanager
     def reading(self, *words: str) -> Iterator[Coming]:
-        """What the client writes, as it comes, however long it goes on.
+        """Run the client and stream its stdout, without a limit on the total time.
 
-        UnitError when the client fails, or when nothing more comes.
+        Raise UnitError when the client fails, or when no data arrives for 60 s.
         """
         with (
             tempfile.TemporaryFile() as said,
@@ -138,7 +141,7 @@ class Runtime:
             raise UnitError(f"{self.kind} {words[0]}: {last_line(error)}", self.hint(error))
 
     def hint(self, said: str) -> str:
-        """What helps against what the client said, empty when nobody knows."""
+        """Return a hint on how to solve a client's error, empty when none is known."""
         if "Cannot connect to the Docker daemon" in said or "docker.sock" in said:
             return "start Docker's daemon: systemctl start docker (and be in the group docker)"
         if "no space left on device" in said:
@@ -146,11 +149,11 @@ class Runtime:
         return ""
 
     def give(self, *paths: Path) -> None:
-        """Make files or trees belong to who programs are inside."""
+        """Make the programs' user inside the owner of files or trees."""
         self._own(self.uid, paths)
 
     def take_back(self, *paths: Path) -> None:
-        """Make trees belong to the receiver's own user again."""
+        """Make the receiver's own user the owner of files or trees again."""
         self._own(0, paths)
 
     def _own(self, uid: int, paths: Sequence[Path]) -> None:
@@ -163,14 +166,14 @@ class Runtime:
 
 @dataclass(frozen=True)
 class Coming:
-    """What a client writes: bytes that may be long in coming."""
+    """The stream of a client's stdout."""
 
     _output: int
     _client: str
     _question: str
 
     def read(self, size: int, /) -> bytes:
-        """The next ones, empty at the end. UnitError when there are none for long."""
+        """Return up to `size` bytes, none at the end. Raise UnitError when none arrive for 60 s."""
         if not select.select([self._output], [], [], _SILENCE)[0]:
             sentence = f"{self._client} brought nothing more for {_SILENCE:.0f} s"
             raise UnitError(sentence, f"try it by hand: {self._question}")
@@ -186,12 +189,12 @@ def last_line(said: str) -> str:
 
 
 def find(choice: str = "auto", logins: Path | None = None, flags: tuple[str, ...] = ()) -> Runtime:
-    """The runtime that `choice` names, for `auto` the first that answers: Podman, then Docker.
+    """Return the runtime that `choice` names, or for `auto` the first that answers: Podman, then Docker.
 
-    `flags` are its `registry_flags`, if it is Podman.
+    `flags` become its `registry_flags` if it is Podman.
 
     Raises:
-        UnitError: there is none, or it does not answer.
+        UnitError: There is none, or none answers.
     """
     names = ("podman", "docker") if choice == "auto" else (choice,)
     there = [name for name in names if shutil.which(name)]
@@ -219,9 +222,9 @@ def _answering(kind: str, logins: Path | None, flags: tuple[str, ...]) -> Runtim
 
 @functools.cache
 def _isolates(kind: str, program: str) -> bool:
-    """Whether the runtime keeps networks apart; UnitError when it does not answer.
+    """Return whether the runtime isolates networks. Raise UnitError when it does not answer.
 
-    It is asked once by each process, since an answer takes Podman 0.1 s and more.
+    Cached per process, because Podman needs 0.1 s and more to answer.
     """
     runtime = Runtime(kind, program, rootless=False, uid=APP_ID)
     if kind == "podman" and (backend := runtime.run("info", "--format", _BACKEND)).returncode == 0:

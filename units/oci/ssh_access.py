@@ -1,7 +1,7 @@
-"""How a run's master gets into its slaves, and nobody else does: keys of the run, pinned both ways.
+"""ssh access from a run's master, and nobody else, to its slaves: keys of the run, pinned both ways.
 
-All of it is files of the run, each for one container; none of it is in an image, an argv or the
-environment of a container.
+All of it is files of the run, each for one container. Nothing is in an image, an argv or a container's
+environment.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from units.job import Pairs
 from units.ssh_keys import new_key
 
 INSIDE = "/run/nap"
-# The master runs in the first slave's container, where it is no first process: a runtime's client hands
-# signals on to none but that, so who is to end it asks for its number there.
+# The master runs in the first slave's container, but not as its first process, the only one to which a
+# runtime's client passes signals. It is therefore ended by a command that reads its PID from NUMBER.
 MASTER = "master"
 NUMBER = "/tmp/.nap-master"
 END_MASTER = ("/bin/sh", f"{INSIDE}/end")
 SSH_PORT = 2222
 USER = "app"
 _NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
-# Readable by the containers' user alone; what else there is holds no secret.
+# Files that only the containers' user can read; the others hold no secret.
 SECRETS = ("id_ed25519", "host_key", "environment")
-# Where agents note what becomes of the daemons they start: a file that the first slave alone has.
+# The file in which agents note starts and ends of daemons. Only the first slave has it.
 DAEMONS = "/run/nap-daemons"
 _AGENT = f"""\
 #!/bin/sh
@@ -47,10 +47,10 @@ note started $!
 wait $!
 status=$?
 """
-# Hydra takes any other answer than 0 for its own failure, and hangs over it.
+# Hydra takes any exit code but 0 for a failure of its own, and hangs.
 _ANSWERS = {True: "exit 0\n", False: "exit $status\n"}
-# Read by the shell that has started mpirun, once that has ended with $code: its daemons end with it, and a
-# moment later it is noted how. $tries are of 10 ms, and none where it was $told to end.
+# Sourced by mpirun's parent shell once mpirun has ended with $code: wait for the agents to note the ends of
+# the daemons, which end with mpirun. A try takes 10 ms; there is none if the shell was $told to end.
 _SETTLE = f"""\
 tries=500
 [ "$code" = 0 ] || tries=100
@@ -65,7 +65,7 @@ while [ -z "$told" ] && [ $((tries -= 1)) -gt 0 ] && is_noting; do
     sleep 0.01
 done
 """
-# What an ssh login is, whatever it asks for: this shell tells how that ended, also by a signal.
+# Every ssh login runs this, whatever command it requests: the shell returns the exit code, also of a signal.
 _LOGIN = f'. {INSIDE}/environment\ncd "$NAP_APP" && eval "$SSH_ORIGINAL_COMMAND"\n'
 
 _SSHD = f"""\
@@ -102,10 +102,10 @@ Host *
 
 
 def files(slaves: Iterable[tuple[str, str, int]], forgiving: bool) -> dict[str, str]:
-    """What the containers of a run find in `INSIDE`, by `<folder>/NAME`: see `folder_of`.
+    """Return the files of a run's containers in `INSIDE`, by `<folder>/NAME`: see `folder_of`.
 
-    `slaves` are names with the address (empty for any) and the port that their sshd is to listen at;
-    an agent that is `forgiving` answers 0 whatever became of the command.
+    `slaves` are names with the address (empty for any) and the port at which their sshd listens. A
+    `forgiving` agent exits with 0 whatever the command's exit code is.
     """
     identity, authorized = new_key()
     agent = _AGENT + _ANSWERS[forgiving]
@@ -126,21 +126,21 @@ def files(slaves: Iterable[tuple[str, str, int]], forgiving: bool) -> dict[str, 
         made[f"{folder}/authorized_keys"] = f"{authorized}\n"
         made[f"{folder}/sshd_config"] = f"Port {port}\n{listen}{_SSHD}"
         made[f"{folder}/login"] = _LOGIN
-        # Open MPI 4's daemons look whether there is one, and end when there is none.
+        # Open MPI 4's daemons check that an agent exists, and end when there is none.
         made[f"{folder}/agent"] = agent
         known.append(f"{name} {public}\n")
     return {**made, "master/known_hosts": "".join(known)}
 
 
 def folder_of(index: int, name: str) -> str:
-    """Where a slave's files are; those of the first are the master's too, which runs in its container."""
+    """Return a slave's folder of files. The first slave shares the master's: both are in one container."""
     return MASTER if index == 1 else name
 
 
 def ssh_config(addresses: Mapping[str, tuple[str, int]], away: int = 0) -> str:
-    """ssh's settings in the master, with each slave's address and port by name.
+    """Return the master's ssh settings, with each slave's address and port by name.
 
-    A slave that has been silent for `away` seconds is lost, unless that is 0.
+    ssh gives a slave up after about `away` seconds of silence; 0 disables that.
     """
     alive = f"  ServerAliveInterval {-(-away // 3)}\n  ServerAliveCountMax 3\n" if away else ""
     form = "Host {0}\n  HostName {1}\n  Port {2}\n  HostKeyAlias {0}\n"
@@ -148,18 +148,18 @@ def ssh_config(addresses: Mapping[str, tuple[str, int]], away: int = 0) -> str:
 
 
 def environment(env: Pairs) -> str:
-    """`env` as lines a shell reads, which ends at a name that is none to it: an image may have such."""
+    """Return `env` as lines for a shell, without an image's names that would make the shell exit."""
     known = (pair for pair in env if _NAME.fullmatch(pair[0]))
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in known)
 
 
 def listed(env: Pairs) -> str:
-    """`env` as runtimes read a file of variables: a line each."""
+    """Return `env` in the format of runtimes' `--env-file`: a line each."""
     return "".join(f"{name}={value}\n" for name, value in env)
 
 
 def passwd(uid: int) -> str:
-    """Who there is in the containers of a run, whatever the image says: sshd asks for names."""
+    """Return the passwd of a run's containers, whatever the image has: sshd looks users up by name."""
     return (
         "root:x:0:0:root:/root:/usr/sbin/nologin\n"
         f"{USER}:x:{uid}:{uid}:{USER}:/tmp:/bin/sh\n"
@@ -172,7 +172,7 @@ def group(uid: int) -> str:
 
 
 def write(folder: Path, contents: Mapping[str, str]) -> list[Path]:
-    """Write them for containers to mount; those that have yet to be given to the containers' user."""
+    """Write the files for containers to mount. Return the secrets, which the containers' user must own."""
     secrets = []
     for name, content in contents.items():
         path = folder / name

@@ -1,4 +1,4 @@
-"""Which files of a container are results: those that its run made or changed, and that match its globs."""
+"""The files of a container that are results: its run made or changed them, and they match its globs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LINE = re.compile("\n(?=[ACD] /)")
 
 @dataclass(frozen=True)
 class Wanted:
-    """The files of one container that are results: they come as one archive, of `folder` in its `workdir`."""
+    """The results in one container: they are copied as one archive of `folder`, relative to `workdir`."""
 
     workdir: PurePosixPath
     folder: PurePosixPath
@@ -23,7 +23,7 @@ class Wanted:
 
     @classmethod
     def of(cls, diff: bytes, workdir: PurePosixPath, patterns: Sequence[str]) -> Wanted | None:
-        """`diff` is what a runtime says that the run has made or changed. None when nothing fits."""
+        """Return the results among the changes in a runtime's `diff` output; None when there are none."""
         found = {path for path in changed(diff, workdir) if fits(path, patterns)}
         files = found - {parent for path in found for parent in path.parents}
         if not files:
@@ -32,19 +32,19 @@ class Wanted:
         return cls(workdir, folder, frozenset(path.relative_to(folder) for path in files))
 
     def source(self, container: str) -> str:
-        """What is copied, as runtimes call it: the folder's content, or a single file."""
+        """Return the source argument of `cp`: the folder's content, or a single file."""
         only = next(iter(self.names)) if len(self.names) == 1 else "."
         return f"{container}:{self.workdir / self.folder}/{only}"
 
     def takes(self, name: PurePosixPath) -> bool:
-        """Whether it is one of them, by its name in the archive."""
+        """Return whether the archive's member `name` is a result."""
         return name in self.names
 
 
 def changed(diff: bytes, workdir: PurePosixPath) -> list[PurePosixPath]:
-    """What the run made or changed below `workdir`, from what a runtime's `diff` says of a container.
+    """Return the paths that the run made or changed below `workdir`, from the output of a runtime's `diff`.
 
-    A line each; what does not begin like one belongs to a name with a line's end in it.
+    Each line has one path. A line without a change letter continues a name that contains a newline.
     """
     lines = os.fsdecode(diff).removesuffix("\n")
     paths = [PurePosixPath(line[2:]) for line in _LINE.split(lines) if line[:2] in ("A ", "C ")]

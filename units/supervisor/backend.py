@@ -14,8 +14,8 @@ from units.supervisor.unit import Unit
 class Change(NamedTuple):
     """A unit's change of state: `up` (started), `ready` (usable) or `ended`.
 
-    `value` is the etcd value of a `ready` unit; `code` and `reason` belong to `ended`. The kind `daemon` means
-    that one of mpirun's daemons has started or ended on a slave: see `Daemons.note` for its `value`.
+    `value` is the etcd value of a `ready` unit; `code` and `reason` belong to `ended`. `daemon`: one of
+    mpirun's daemons has started or ended on a slave; see `Daemons.note` for its `value`.
     """
 
     unit: Unit

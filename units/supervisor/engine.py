@@ -153,7 +153,7 @@ class Runs(Engine):
             time.sleep(_BETWEEN_TRIES)
 
     def _ends(self, handle: Handle) -> bool:
-        """Return whether the runner ends by itself. One that has written its outcome gets time for results."""
+        """Return whether the runner ends by itself; once its outcome is written it gets time for results."""
         if self.wait(handle, _STOP_WITHIN):
             return True
         return self.has_ended(handle) and self.wait(handle, _BROUGHT_WITHIN)
