@@ -16,7 +16,6 @@ def of(pid: int) -> list[int]:
 
 
 def _children(pid: int) -> list[int]:
-    """Return the children of all threads of a process."""
     children: list[int] = []
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):

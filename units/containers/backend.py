@@ -59,7 +59,7 @@ class ContainerBackend:
             yield change
 
     def _noted(self) -> Iterator[Change]:
-        """Yield what agents noted of mpirun's daemons. The master's shell waits for that before it ends."""
+        """Yield what agents noted of mpirun's daemons. The master's shell waits up to 5 s for that."""
         slaves = {life.unit.hostname: life.unit for life in self._lives.values() if life.unit.is_slave}
         for name, word in daemons.noted_in(self._folder / files.DAEMONS):
             if name in slaves:

@@ -98,7 +98,6 @@ class Life:
         self._answered.wait(SECONDS)
 
     def look(self) -> Seen | None:
-        """Return the container as it is now, None when there is none."""
         return container.look(self.context.runtime, self.unit.place)
 
     def rise(self, seen: Seen) -> int | None:

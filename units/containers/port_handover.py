@@ -45,7 +45,7 @@ class PortHandover:
             os.unlink(unfinished)
         door.bind(unfinished)
         door.listen()
-        os.rename(unfinished, self._door)
+        os.rename(unfinished, self._door)  # replaces the previous run's socket without a gap
         return door
 
     def _hand_over(self) -> None:

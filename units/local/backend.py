@@ -112,4 +112,4 @@ class ProcessBackend:
         self._capsule.end()
 
     def clean_up(self) -> None:
-        """Do nothing: the kernel ends the capsule with the runner."""
+        """Do nothing: what `end` left, the kernel ends with the runner."""

@@ -71,7 +71,6 @@ def _master_unit(job: Job, env: Pairs) -> UnitFile:
 
 
 def _run_env(job: Job, folder: Path) -> Pairs:
-    """Return a program's environment in this engine."""
     app, temporary = str(folder / "app"), str(folder / "tmp")
     found = launching.program_environment(job, app, str(folder / "share"))
     return (*found, ("PWD", app), ("TMPDIR", temporary))

@@ -12,7 +12,7 @@ from units.oci.runtime import Runtime
 
 # Predefined build arguments: they reach neither layers nor history. Their values come from the environment.
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-# For nap's registry. A build drops it: nap's images are local already, and FROM pulls from any registry.
+# For nap's registry only. A build drops it: nap's images are local, and FROM can pull from other registries.
 _UNSAFE = ("--tls-verify=false",)
 # The builders' lines on themselves: Docker's on its kind and its containers, both builders' on layer ids.
 _CHATTER = re.compile(
@@ -51,7 +51,7 @@ def command(runtime: Runtime, build: ImageBuild) -> list[str]:
 
 
 def environment(runtime: Runtime) -> dict[str, str]:
-    """Return the environment of a build, without BuildKit: not every machine has it, and one is enough."""
+    """Return a build's environment. BuildKit is off: not every machine has it, and builds must not differ."""
     return {**runtime.env, "DOCKER_BUILDKIT": "0"}
 
 

@@ -21,7 +21,7 @@ AGENT = f"{INSIDE}/agent"
 RANKS = ("--shm-size", "2g", "--cap-add", "SYS_PTRACE")
 # The script around a container's command. The environment comes from a file, so no listing shows it. The
 # trap is needed because the kernel ignores SIGTERM for a first process without a handler. REMARKS takes what
-# is not the program's output. That goes straight to the run's file: runtimes' clients lose some when it is fast.
+# is not the program's output, which goes straight to the run's file: clients lose parts of fast output.
 REMARKS = 9
 OUTPUT = "/run/nap-output"
 ENTER = (
@@ -111,7 +111,6 @@ def whatever(image: str) -> Words:
 
 
 def run_env(job: Job, image_env: Pairs = ()) -> Pairs:
-    """Return a program's environment in a container."""
     found = launching.program_environment(job, job.workdir, SHARE, image_env)
     return (*found, ("PWD", job.workdir))
 

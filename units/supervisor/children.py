@@ -13,7 +13,7 @@ _PF_EXITING = 0x4
 
 
 def wake(writable: int) -> None:
-    """Write to the descriptor `writable` whenever a child changes state (SIGCHLD)."""
+    """Write to `writable` whenever a child changes state. The runner handles no signal but SIGCHLD."""
     signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
 

@@ -17,7 +17,6 @@ _KILLED_RANK = (
 
 
 def exit_code(status: int) -> int:
-    """Return the exit code of a wait status from `waitpid`."""
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 

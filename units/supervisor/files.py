@@ -52,7 +52,7 @@ def keep_results(folder: Path, spec: dict[str, Any]) -> tuple[Path, ...]:
     """
     kept: list[PurePath] = []
     if not spec["results"]:
-        return ()  # without globs, a rootless runtime's files were not given back, so they are unreadable
+        return ()  # without globs, a rootless runtime's files are unreadable until cleanup gives them back
     with Folder.at(folder) as run:
         for label, roots in _roots(run, spec["labels"]):
             for found in _there(run, roots):

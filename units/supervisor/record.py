@@ -31,7 +31,7 @@ def write_identity() -> None:
         started = stat.read().rpartition(")")[2].split()[19]
     with open("pid.new", "w") as file:
         file.write(f"{pid} {started}")
-    os.rename("pid.new", "pid")
+    os.rename("pid.new", "pid")  # readers never see a partial file
 
 
 def note_unit(name: str, pid: int) -> None:

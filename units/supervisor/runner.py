@@ -82,6 +82,7 @@ class Runner:
 
     def _live(self) -> None:
         with selectors.DefaultSelector() as selector:
+            # O_RDWR: with a writer of its own the FIFO never reports end of file.
             control = os.open("control", os.O_RDWR | os.O_NONBLOCK)
             selector.register(control, selectors.EVENT_READ)
             selector.register(self.backend.wakes, selectors.EVENT_READ)
@@ -174,7 +175,7 @@ class Runner:
             self._again(unit, code)
 
     def _again(self, unit: Unit, code: int) -> None:
-        """Restart a service's unit after a delay. It counts as started: the waiter decides if it came up."""
+        """Restart a service's unit after a delay. The waiter decides whether the service came up."""
         self._is_up(unit)
         pause = self.restarts.add(unit, time.monotonic() - self.started_at[unit.name])
         self._print(f"nap: {unit.hostname} {in_words(code)}; starting it again in {pause:.0f} s\n")
