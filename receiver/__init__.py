@@ -1,5 +1,5 @@
-"""A push comes in, lines go out.
+"""The receiver: takes a push, builds and runs it, and reports in lines of text.
 
-In: what git's hooks hand over, and the `nap` command's requests. Out: lines for the person who pushed,
-and the ledger's records. May be touched: everything under nap's home, and nothing outside it.
+In: the input of git's hooks, and the `nap` command's requests. Out: lines for the person who pushed,
+and the ledger's records. Touched: files under nap's home, and nothing outside it.
 """

@@ -1,4 +1,4 @@
-"""`nap` starts here; whatever goes wrong is told in one sentence and a hint."""
+"""Entry point of `nap`. Every error is reported in one sentence and a hint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Run the command line and exit with its status. Shows no traceback, whatever happens."""
+    """Run the command line and exit with its status. Never show a traceback."""
     _have_streams()
     try:
         status = _run()
@@ -31,7 +31,10 @@ def main() -> None:
 
 
 def _have_streams() -> None:
-    """Open what was closed: else the next file takes its number, and a daemon's lock is lost to it."""
+    """Open closed standard streams on /dev/null.
+
+    Otherwise the next opened file gets the number 0, 1 or 2, and a daemon could lose its lock that way.
+    """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
@@ -46,7 +49,7 @@ def _run() -> int:
     from receiver.cli.group import nap
 
     try:
-        # A file name that is no UTF-8 is written as it came.
+        # File names that are not UTF-8 are written back byte for byte.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="surrogateescape")
         status = nap.main(prog_name="nap", standalone_mode=False)
@@ -59,7 +62,7 @@ def _run() -> int:
 
 
 def _usage(error: Exception) -> Exception:
-    """A mistake on the command line, with the command to ask for help as its hint."""
+    """Return a usage error with the matching `--help` command as its hint."""
     context = getattr(error, "ctx", None)
     if context is None or hasattr(error, "hint"):
         return error
@@ -75,7 +78,7 @@ def _report(error: Exception) -> int:
 
 
 def _unexpected(error: Exception) -> ReceiverError:
-    """What no part of nap foresaw: the traceback goes to the log, a sentence to the user."""
+    """Write an unforeseen error's traceback to the log, and return a one-sentence error for the user."""
     from receiver.client import nap_home
     from receiver.home.paths import Home
 

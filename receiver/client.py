@@ -1,4 +1,4 @@
-"""Talks to the receiver daemon: JSON over HTTP on the Unix socket in nap's home."""
+"""Client of the receiver daemon: JSON over HTTP on the Unix socket in nap's home."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _SUN_PATH_BYTES = 108  # of sockaddr_un.sun_path on Linux, the closing zero byte
 
 
 def nap_home() -> Path:
-    """The folder that holds everything: `$NAP_HOME`, else `~/.nap`. Always absolute."""
+    """Return nap's home as an absolute path: `$NAP_HOME`, else `~/.nap`. ReceiverError when neither works."""
     try:
         return Path(os.environ.get("NAP_HOME") or "~/.nap").expanduser().absolute()
     except (OSError, RuntimeError) as error:
-        # A user without an entry in /etc/passwd has no ~; a folder that was removed has no whole path.
+        # A user without an entry in /etc/passwd has no ~. A removed working directory has no absolute path.
         raise ReceiverError(
             f"nap's home cannot be told: {getattr(error, 'strerror', '') or error}",
             "set NAP_HOME to a folder of your own, by its whole path",
@@ -31,12 +31,14 @@ def nap_home() -> Path:
 
 
 def resource(*parts: object) -> str:
-    """The path of a resource: `resource("apps", "hello", "runs", 3)` is `/apps/hello/runs/3`."""
+    """Return the path of a resource: `resource("apps", "hello", "runs", 3)` is `/apps/hello/runs/3`."""
     return "".join(f"/{quote(str(part), safe='', errors='surrogateescape')}" for part in parts)
 
 
 class Client:
-    """One home's receiver. Answers are the API's JSON values; refusals are ReceiverErrors."""
+    """Client of one home's receiver. Methods return the API's JSON values, and raise its refusals as
+    ReceiverError. `answer_seconds` is the longest silence of the receiver.
+    """
 
     def __init__(self, home: Path, answer_seconds: float = 60.0) -> None:
         self.home = home
@@ -55,10 +57,10 @@ class Client:
         return self._call("DELETE", path)
 
     def frames(self, path: str) -> Iterator[Any]:
-        """Yield the JSON value of each line of a streamed answer, as it comes.
+        """Yield the JSON value of each line of a streamed answer, as it arrives.
 
-        Blank lines only keep the connection alive: how long a run takes is not the client's to
-        know, but a receiver that sends none of them for long is taken for dead.
+        Blank lines are heartbeats: a run can take any time, but a receiver that sends nothing for
+        `answer_seconds` counts as dead.
         """
         with self._answer("GET", path, None, self.answer_seconds) as response:
             for line in response:
@@ -66,7 +68,7 @@ class Client:
                     yield _value(json.loads(line))
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        """Blank lines before the value only keep the connection alive, as in `frames`."""
+        # Blank lines before the value are heartbeats, as in `frames`. JSON ignores them.
         with self._answer(method, path, body, self.answer_seconds) as response:
             value = json.loads(response.read())
         return _value(value)
@@ -116,7 +118,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 def _connect(sock: socket.socket, path: Path) -> None:
-    """Connect to a socket whose path may be longer than the kernel takes in an address."""
+    """Connect to a socket whose path can be longer than `sun_path`: then through /proc/self/fd."""
     if len(os.fsencode(path)) < _SUN_PATH_BYTES:
         return sock.connect(str(path))
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -133,7 +135,7 @@ def _content(body: Any) -> dict[str, Any]:
 
 
 def _value(answer: Any) -> Any:
-    """A refusal may come late, like a value."""
+    """Return the value; raise a refusal. A streamed answer can refuse after its status 200 was sent."""
     if isinstance(answer, dict) and "error" in answer:
         raise _told(answer)
     return answer

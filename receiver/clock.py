@@ -1,4 +1,4 @@
-"""Times as records have them: ISO 8601 in UTC, to the millisecond."""
+"""Times in records: ISO 8601 in UTC, with milliseconds."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ def now() -> str:
 
 
 def iso(seconds: float) -> str:
-    """Of seconds since 1970."""
+    """Format seconds since 1970."""
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
 
 
 def seconds(text: str) -> float:
-    """Since 1970. A time without zone is UTC."""
+    """Return an ISO 8601 time as seconds since 1970. A time without a zone is UTC."""
     then = datetime.fromisoformat(text.replace("Z", "+00:00"))
     return (then if then.tzinfo else then.replace(tzinfo=timezone.utc)).timestamp()

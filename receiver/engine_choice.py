@@ -1,4 +1,4 @@
-"""The table of engines, and which one a home's units run on: asked for, set, or that of last time."""
+"""The table of engines, and the choice of a home's engine: requested, configured, or the current one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from receiver.engine_support import Support
     from units.engine import Engine
 
-# Each is a folder in units/ and a file in receiver/engines/, which is loaded for that engine alone. A new
-# home has the first.
+# Each name is a folder in units/ and a file in receiver/engines/, which is imported for that engine only.
+# A new home gets the first.
 NAMES = ("local", "containers", "systemd", "fleet")
 AUTO = "auto"
 
 
 def support(name: str) -> Support:
-    """Return the receiver's side of an engine. ReceiverError for a name that is none."""
+    """Return the receiver's side of an engine. Raise ReceiverError for an unknown name."""
     if name not in NAMES:
         raise ReceiverError(f"there is no engine {name!r}", f"nap up --engine {' or '.join(NAMES)}")
     found: Support = import_module(f"receiver.engines.{name}").SUPPORT
@@ -29,12 +29,12 @@ def support(name: str) -> Support:
 
 
 def facts(home: Home) -> type[Engine]:
-    """Return the class of the home's current engine: what it can do, without what it needs."""
+    """Return the class of the home's current engine: its features, without opening what it needs."""
     return support(current(home)).engine
 
 
 def current(home: Home) -> str:
-    """The engine this home was last up with; `local` for one that never was, or cannot be one."""
+    """Return the engine this home was last up with; `local` if it never was, or is no readable folder."""
     try:
         return home.engine.read_text().strip()
     except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -42,7 +42,10 @@ def current(home: Home) -> str:
 
 
 def choose(home: Home, asked: str | None, configured: str) -> Support:
-    """What `nap up` was asked for, else what the settings name, else the current one."""
+    """Return the engine `asked` for on the command line, else the `configured` one, else the current one.
+
+    Raise ReceiverError for an unknown name.
+    """
     if asked is None and configured not in (AUTO, *NAMES):
         allowed = ", ".join((AUTO, *NAMES))
         raise ReceiverError(f"{home.settings}: engine is {configured!r}", f"allowed: {allowed}")
@@ -50,7 +53,7 @@ def choose(home: Home, asked: str | None, configured: str) -> Support:
 
 
 def keep(home: Home, name: str) -> None:
-    """Make it the current one. ReceiverError while runs of another one have not ended."""
+    """Make `name` the current engine. Raise ReceiverError while runs on another engine have not ended."""
     before = current(home)
     if name == before and home.engine.exists():
         return
@@ -62,7 +65,7 @@ def keep(home: Home, name: str) -> None:
 
 
 def _refuse_unfinished(home: Home, engine: str) -> None:
-    """What runs on one engine cannot be looked after, or ended, by another one."""
+    """Raise ReceiverError for an unfinished run: another engine can neither watch nor end it."""
     for app, number in in_progress(home.ledger):
         raise ReceiverError(
             f"{app} run {number} has not ended on the engine {engine}",

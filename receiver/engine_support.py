@@ -1,4 +1,4 @@
-"""How the receiver sets an engine up and looks after it: what each file in receiver/engines/ provides."""
+"""The receiver's side of an engine: setup, status and checks. Each file in receiver/engines/ provides one."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from units.supervisor.files import remove
 
 
 class Support(ABC):
-    """The receiver's side of one engine. It has no state; what is not abstract follows from `engine`."""
+    """The receiver's side of one engine. It has no state; the defaults follow from the `engine` class."""
 
     engine: type[Engine]
 
     @abstractmethod
     def open(self, home: Home, settings: Settings) -> Engine:
-        """Return the engine. UnitError, RegistryError or ReceiverError when what it needs is not there."""
+        """Return the engine. Raise UnitError, RegistryError or ReceiverError when it lacks something."""
 
     def check_machine(self) -> None:
-        """Raise UnitError when this machine cannot have the engine. Nothing was changed yet."""
+        """Raise UnitError when this machine cannot run the engine. Called before anything is changed."""
 
     def prepare(self, home: Home, settings: Settings, say: Say) -> None:
-        """Start what the engine needs before `nap up` starts the rest; an error stops that."""
+        """Start what the engine needs before `nap up` starts the rest. An error aborts `nap up`."""
         if self.engine.runs_images:
             image_registry.have(home, settings.registry, say)
             image_registry.runtime(home, settings)
 
     def builder(self, home: Home, settings: Settings) -> Builder:
-        """Return what makes images for the engine. UnitError or RegistryError without what it needs."""
+        """Return the engine's builder. Raise UnitError or RegistryError when it lacks something."""
         if self.engine.runs_images:
             return _image_builder(home, settings)
         from receiver.builds.trees import MachineBuilder
@@ -43,18 +43,18 @@ class Support(ABC):
         return MachineBuilder(home, settings, Images(home.images, remove))
 
     def status(self, home: Home, settings: Settings) -> dict[str, str]:
-        """Return what `nap status` shows of the engine's parts."""
+        """Return the engine's entries in `nap status`."""
         if not self.engine.runs_images:
             return {}
         registry = image_registry.of(home, settings.registry).name
         return {"registry": registry, "runtime": image_registry.runtime(home, settings).shown}
 
     def findings(self, _machine: ExaminedMachine, _is_current: bool) -> list[Finding]:
-        """Return what `nap doctor` finds for this engine alone. It looks and changes nothing."""
+        """Return the findings of `nap doctor` that are specific to this engine. Change nothing."""
         return []
 
     def export(self, _home: Home, _settings: Settings, _job: Job) -> tuple[UnitFile, ...] | None:
-        """Return the job's units for use without nap; None for an engine that only renders when it is up."""
+        """Return the job's units for use without nap; None for an engine that renders only when it is up."""
         return None
 
 

@@ -1,4 +1,4 @@
-"""Discovery, which tells etcd of live slaves: whoever needs it looks after it."""
+"""Discovery publishes live slaves in etcd. Code that depends on it restarts it when it has died."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from registry.errors import RegistryError
 
 
 def ensure(home: Home, say: Say) -> None:
-    """Start discovery again when it has died, and say so. Raise ReceiverError when it does not come up.
+    """Start discovery again when it has died, and report that. Raise ReceiverError when it does not come up.
 
-    Runners announce their slaves to the new one by themselves.
+    Runners announce their slaves to the new process on their own.
     """
     if discovery.pid(home.root) is not None:
         return

@@ -1,4 +1,4 @@
-"""The receiver's one error class, and how any package's error is told to a user."""
+"""The receiver's only error class, and the text that a user sees for any package's error."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from receiver.printable import printable
 
 
 class ReceiverError(Exception):
-    """Something a user can act on: one sentence about what was found, and a hint what to do."""
+    """An error that a user can act on: one sentence about the cause, and a hint what to do."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -19,17 +19,17 @@ class ReceiverError(Exception):
 
 
 def foreseen(error: Exception, where: Path) -> Any:
-    """The error, when it is one to tell a user; in nap's words, when the disk `where` is full; else None."""
+    """Return the error if it is meant for users, else None; a ReceiverError when the disk `where` is full."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ReceiverError("there is no room left on the receiver's disk", f"see: df {where}")
     return error if hasattr(error, "message") else None
 
 
 def explain(error: Exception) -> str:
-    """Tell an error in a sentence, and its hint (when it has one) on a line of its own.
+    """Return an error as one sentence, with its hint (if any) on a second line.
 
-    Every package's error class carries `message` and `hint`; they are read by name, so that
-    telling an error imports none of these packages.
+    Every package's error class has `message` and `hint`. They are read by name, so that this
+    module imports none of these packages.
     """
     sentence = f"nap: {getattr(error, 'message', str(error))}"
     hint = getattr(error, "hint", "")

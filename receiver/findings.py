@@ -1,4 +1,4 @@
-"""What is looked at to say what a machine can do, and what was found."""
+"""The examined machine and the findings of the checks on it."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SYSTEM_FOLDERS = "/usr/sbin:/sbin:/usr/local/sbin"
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found.
+    """The result of one check.
 
-    `ok` is None where something is missing that nap works without; `hint` then says what it
-    can't do. False: nap does not work at all. `package` is the Debian package that helps.
+    `ok` is None when something optional is missing; `hint` then names what nap cannot do without
+    it. False: nap does not work at all. `package` is the Debian package that provides it.
     """
 
     name: str
@@ -38,10 +38,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class ExaminedMachine:
-    """What the checks look at; tests pass a machine of their own.
+    """The machine under examination; tests pass a fake one.
 
-    `which` finds a program's path; `output` runs a command and returns what it wrote, or None
-    when it could not be run or failed.
+    `which` finds a program's path. `output` runs a command and returns its output, or None when
+    the command could not be run or failed.
     """
 
     home: Path
@@ -62,7 +62,10 @@ def tool(
     package: str,
     needed: bool = False,
 ) -> Finding:
-    """The first of these programs that is there, with its version."""
+    """Return a finding for the first of `programs` that is installed, with its version and path.
+
+    When there is none, `without` is the finding's hint, and `needed` makes it a failure.
+    """
     for program in programs:
         path = machine.which(program)
         if path is not None:
@@ -72,7 +75,7 @@ def tool(
 
 
 def settings_of(machine: ExaminedMachine) -> Settings | None:
-    """None where they are wrong, which has a finding of its own."""
+    """Return the home's settings; None when they are invalid, which another check reports."""
     from receiver.home import settings
     from receiver.home.paths import Home
 
@@ -83,7 +86,7 @@ def settings_of(machine: ExaminedMachine) -> Settings | None:
 
 
 def version_in(told: str) -> str:
-    """The first thing in a program's words that looks like a version, else `0`."""
+    """Return the first part of a program's output that looks like a version, else `0`."""
     match = re.search(r"\d+(\.\d+)+", told)
     return match.group() if match else "0"
 

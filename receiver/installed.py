@@ -1,4 +1,4 @@
-"""What nap is installed as. A process that was started from anything else is replaced by `nap up`."""
+"""The identity of this installation. `nap up` replaces processes that another installation started."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ PACKAGES = ("buildpacks", "receiver", "registry", "units")
 
 @functools.cache
 def version() -> str:
-    """Of nap's files and where they are, of its Python, and of the packages it finds there.
+    """Return a digest of nap's files and their location, of its Python, and of the installed packages.
 
-    A number would have to be changed with each file, in a clone too.
+    A version number would not do: files also change without a release, for example in a clone.
     """
     root = Path(nap_start.__file__).resolve().parent
     digest = hashlib.sha256(repr((sys.executable, sys.version, str(root), *_beside())).encode())
@@ -35,6 +35,6 @@ def _files(root: Path) -> Iterator[Path]:
 
 
 def _beside() -> list[str]:
-    """The packages of this installation, each with its version in its name."""
+    """Return the names of the installed packages' `.dist-info` folders, which contain the versions."""
     folders = [Path(folder) for folder in sys.path if Path(folder).is_dir()]
     return sorted(path.name for folder in folders for path in folder.glob("*.dist-info"))

@@ -1,4 +1,4 @@
-"""Which names apps may have: they become hostnames, folders and keys."""
+"""Valid names of apps: they become hostnames, folders and keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LABEL = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
 
 
 def app_name(text: str) -> str:
-    """The name, if it may be an app's: a DNS label of at most 30 characters."""
+    """Return the name if it is valid: a DNS label of at most 30 characters. Raise ReceiverError otherwise."""
     if not isinstance(text, str) or not _LABEL.fullmatch(text):
         raise ReceiverError(
             f"{text!r} cannot be an app's name",
@@ -21,6 +21,6 @@ def app_name(text: str) -> str:
 
 
 def highest_number(names: Iterable[str]) -> int:
-    """Of the names that are numbers of runs; 0 for none."""
+    """Return the highest of the names that are run numbers; 0 when none is."""
     numbers = (int(name) for name in names if re.fullmatch("[0-9]{1,15}", name))
     return max(numbers, default=0)

@@ -1,21 +1,21 @@
-"""Text that came from elsewhere, as a terminal shows it: none of it is obeyed."""
+"""Escapes foreign text for a terminal, which must not execute control sequences in it."""
 
 from __future__ import annotations
 
 import re
 
-# Control characters but for tab and line feed; bytes that are some where they are no text; and what turns
-# the order of the characters about.
+# Control characters except tab and line feed; undecodable bytes (as surrogates) that are C1 controls; and
+# characters that change the text direction.
 _OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\udc80-\udc9f\u202a-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
-    """What nap says, with what a file, a tool or a program put in it: each control character is escaped."""
+    """Return nap's text with the control characters escaped that a file, a tool or a program put in it."""
     return _OBEYED.sub(_escaped, text)
 
 
 def on_one_line(text: str) -> str:
-    """The same for a value in a table."""
+    """Return the text for a table cell: as `printable` does, with tabs and line feeds escaped as well."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 

@@ -1,4 +1,4 @@
-"""The app's bare repository, through GitPython: made, configured, looked into."""
+"""An app's bare repository, through GitPython: creation, configuration and queries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from git.exc import GitCommandError
 
 RELEASED = "refs/heads/released"
-_NAMES_AT_ONCE = 1000  # a command line has an end
+_NAMES_AT_ONCE = 1000  # the kernel limits the length of a command line
 _POINTER = b"version https://git-lfs.github.com/spec/v1\n"
 _SMALLEST_POINTER, _POINTERS_END = 100, 1024
 _MOST_ATTRIBUTES = 1 << 20
@@ -28,7 +28,7 @@ _LONGEST_SUBJECT = 200
 
 @dataclass(frozen=True)
 class TreeEntry:
-    """A file of a commit: `mode` and `id` as git writes them, `size` in bytes."""
+    """A file of a commit: `mode` and `id` as git prints them, `size` in bytes."""
 
     mode: str
     size: int
@@ -42,7 +42,7 @@ class TreeEntry:
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit and its tree, by their ids."""
+    """The ids of a commit and of its tree."""
 
     id: str
     tree: str
@@ -50,9 +50,9 @@ class Commit:
 
 @contextmanager
 def opened(repository: Path, env: Mapping[str, str] | None = None) -> Iterator[Repo]:
-    """The repository, with git's quarantine when `env` names one: so new objects are seen.
+    """Yield the repository. `env` can name git's quarantine, which makes a push's new objects visible.
 
-    By name: one that was removed meanwhile is not looked for in the folders above it.
+    GIT_DIR is set: without it, git would search the parent folders if the repository was just removed.
     """
     from git import GitCmdObjectDB, Repo
 
@@ -62,17 +62,17 @@ def opened(repository: Path, env: Mapping[str, str] | None = None) -> Iterator[R
 
 
 def _clean() -> dict[str, str]:
-    """What a hook's environment must not do to other git commands, nor the user's settings."""
+    """Return variables that shield git commands from system and user settings, and from the locale."""
     return {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C.UTF-8"}
 
 
 def create(repository: Path) -> None:
-    """A bare repository with nap's hooks, all there or not at all."""
+    """Create a bare repository with nap's hooks, completely or not at all."""
     from git import Repo
 
     unfinished = repository.with_name(f".{repository.name}.new")
     shutil.rmtree(unfinished, ignore_errors=True)
-    # No template: what a user's own one would bring in is not for this repository.
+    # No template: a user's own template could add hooks and files.
     with Repo.init(unfinished, bare=True, template="", allow_unsafe_options=True) as repo:
         repo.head.reference = repo.head.reference.__class__(repo, RELEASED, check_path=False)
         configure(repo)
@@ -80,7 +80,7 @@ def create(repository: Path) -> None:
 
 
 def configure(repo: Repo) -> None:
-    """Settings of its own for what a user's global ones would switch off silently."""
+    """Set in the repository what a user's global git settings could silently switch off."""
     with repo.config_writer() as config:
         config.set_value("core", "hooksPath", "../../hooks")
         config.set_value("core", "logAllRefUpdates", "true")
@@ -90,12 +90,12 @@ def configure(repo: Repo) -> None:
         config.set_value("transfer", "hideRefs", "refs/nap")
         if config.has_option("receive", "procReceiveRefs"):
             config.remove_option("receive", "procReceiveRefs")
-        # Every branch: pre-receive alone says which are deployed, and git takes none past the receiver.
+        # All branches: pre-receive alone decides which are deployed, and git leaves every one to proc-receive.
         config.set_value("receive", "procReceiveRefs", "refs/heads")
 
 
 def peel(repo: Repo, name: str) -> Commit:
-    """Return the commit that `name` is, or that it leads to as a tag does. Raise ReceiverError for others."""
+    """Return the commit that `name` is, or that a tag leads to. Raise ReceiverError for other objects."""
     from git.exc import GitCommandError
 
     try:
@@ -109,7 +109,7 @@ def peel(repo: Repo, name: str) -> Commit:
 
 
 def _other_kind(repo: Repo, name: str) -> str:
-    """Return what an object that leads to no commit is instead, to end a sentence; nothing for no object."""
+    """Return the end of a sentence that names the object's kind; empty when there is no such object."""
     from git.exc import GitCommandError
 
     try:
@@ -120,7 +120,7 @@ def _other_kind(repo: Repo, name: str) -> str:
 
 
 def refuse_shallow(repo: Repo, names: Sequence[str]) -> None:
-    """Raise ReceiverError when commits before these are missing: git would refuse them or break."""
+    """Raise ReceiverError when ancestors of these commits are missing: git would refuse them or fail."""
     from git.exc import GitCommandError
 
     for first in range(0, len(names), _NAMES_AT_ONCE):
@@ -145,7 +145,7 @@ def _entry(line: str) -> TreeEntry:
 
 
 def lfs_pointers(repo: Repo, listed: Sequence[TreeEntry]) -> list[str]:
-    """The files of a tree that are named in it only: what they hold is on a server of git-lfs."""
+    """Return the paths of Git LFS pointer files: their content is on an LFS server, not in the repository."""
     if not any(_has(repo, entry, b"filter=lfs") for entry in listed if _names_filters(entry)):
         return []
     small = (entry for entry in listed if _SMALLEST_POINTER <= entry.size < _POINTERS_END)
@@ -161,7 +161,10 @@ def _has(repo: Repo, entry: TreeEntry, text: bytes) -> bool:
 
 
 def check_out(repo: Repo, tree: str, folder: Path) -> None:
-    """Write the tree's files into the empty `folder`, without touching the repository's index."""
+    """Write the tree's files into the empty `folder`. The repository's index stays as it is.
+
+    Raise ReceiverError when that fails.
+    """
     from git.exc import GitCommandError
 
     places = {
@@ -179,14 +182,17 @@ def check_out(repo: Repo, tree: str, folder: Path) -> None:
 
 
 def _last_line(error: GitCommandError) -> str:
-    """What git said last."""
+    """Return the last line of git's error output, without its prefix."""
     whole = str(error.stderr).strip().removeprefix("stderr: ").strip("'")
     said = "".join(whole.splitlines()[-1:])
     return said.removeprefix("error: ").removeprefix("fatal: ")
 
 
 def tidy(repo: Repo) -> None:
-    """Pack the objects when git finds that there are many; git itself is told not to after a push."""
+    """Pack the objects when git finds too many. `receive.autogc` is off, so a push does not do it.
+
+    Raise ReceiverError when git fails.
+    """
     from git.exc import GitCommandError
 
     try:
@@ -198,7 +204,8 @@ def tidy(repo: Repo) -> None:
 def record(repo: Repo, number: int, commit: str) -> None:
     """Keep the commit of run `number`, and move the branch that a clone sees: both or neither.
 
-    A daemon that was killed may have done it already, and the branch may have gone on since.
+    If a killed daemon kept the commit before, do nothing: the branch can have moved on since. Raise
+    ReceiverError when the commit cannot be kept.
     """
     from git.exc import GitCommandError
 
@@ -211,7 +218,7 @@ def record(repo: Repo, number: int, commit: str) -> None:
 
 
 def _update(repo: Repo, *commands: str) -> None:
-    """All of these changes of references, or none."""
+    """Apply these changes of references in one transaction."""
     with os.fdopen(os.memfd_create("references"), "w+b") as file:
         file.write("".join(f"{command}\n" for command in commands).encode())
         file.seek(0)
@@ -219,13 +226,13 @@ def _update(repo: Repo, *commands: str) -> None:
 
 
 def last_recorded(repo: Repo) -> int:
-    """The highest number of a run whose commit is kept; 0 for none."""
+    """Return the highest run number whose commit is kept; 0 for none."""
     names = repo.git.for_each_ref("--format=%(refname:lstrip=2)", "refs/nap").split()
     return highest_number(names)
 
 
 def subject(repo: Repo, commit: str) -> str:
-    """The first line of a commit's message, not without end; empty for what has none."""
+    """Return the first line of a commit's message, at most 200 characters; empty for an unknown commit."""
     from git.exc import GitCommandError
 
     try:
@@ -236,6 +243,6 @@ def subject(repo: Repo, commit: str) -> str:
 
 
 def sweep(env: Mapping[str, str]) -> None:
-    """Remove a push's quarantine once its receive-pack has ended: one that was killed leaves it."""
+    """Remove a push's quarantine after its receive-pack has ended: a killed receive-pack leaves it behind."""
     if quarantine := env.get("GIT_QUARANTINE_PATH"):
         shutil.rmtree(quarantine, ignore_errors=True)

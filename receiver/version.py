@@ -1,3 +1,3 @@
-"""The version, read by setup.cfg, by the build cache's keys and by `nap --version`."""
+"""The version, used by setup.cfg, by the build cache's keys and by `nap --version`."""
 
 VERSION = "0.1.0"
