@@ -90,7 +90,7 @@ def configure(repo: Repo) -> None:
         config.set_value("transfer", "hideRefs", "refs/nap")
         if config.has_option("receive", "procReceiveRefs"):
             config.remove_option("receive", "procReceiveRefs")
-        # All branches: pre-receive alone decides which are deployed, and git leaves every one to proc-receive.
+        # All branches: pre-receive alone decides which are deployed, and git leaves them all to proc-receive.
         config.set_value("receive", "procReceiveRefs", "refs/heads")
 
 

@@ -22,7 +22,7 @@ Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 def application(
     context: Context, dispatcher: Dispatcher, uses: Mapping[str, Any], lifespan: Lifespan
 ) -> Starlette:
-    """Return the whole API. `uses` is what the status says of etcd, and of what else the receiver needs."""
+    """Return the whole API. `uses` is the status of etcd and of the other parts that the receiver needs."""
     responses = Responses(context.home.root, context.home.log)
     groups = (
         ReceiverApi(context, uses),

@@ -1,4 +1,4 @@
-"""The API's apps: made, configured, listed, rendered and destroyed."""
+"""The API of apps: create, configure, list, render and destroy."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from units.job import Job
 
 
 class AppsApi:
-    """One method a resource; each returns a JSON value, or a response of its own."""
+    """One method per route; each returns a JSON value, or a complete response."""
 
     def __init__(self, context: Context, dispatcher: Dispatcher, responses: Responses) -> None:
         self._context = context
@@ -87,11 +87,11 @@ class AppsApi:
         )
 
     def _rendered(self, units: Render, name: str) -> Any:
-        """Takes long where the stack has to be made first."""
+        """Return the units as JSON. This takes long when the stack has to be built first."""
         return [asdict(unit) for unit in units(self._next_job(name))]
 
     def _next_job(self, name: str) -> Job:
-        """What would be submitted if the app's last release were run now."""
+        """Return the job that would be submitted if the app's last release were run now."""
         release = self._context.ledger.get_release(name, None)
         plan = from_json(release.plan)
         runs = self._context.ledger.runs(name)

@@ -1,4 +1,4 @@
-"""Bring a home up and down: the registry of images, etcd, discovery, the receiver daemon; and back."""
+"""Brings a home up and down: image registry, etcd, discovery and receiver daemon."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _OTHER = "it was started from other files than these"
 
 @contextlib.contextmanager
 def _private() -> Iterator[None]:
-    """What is made meanwhile is for its owner alone, whatever umask whoever types has."""
+    """Create files inside the context for their owner only, independent of the user's umask."""
     mask = os.umask(0o077)
     try:
         yield
@@ -54,9 +54,9 @@ def _private() -> Iterator[None]:
 
 @_private()
 def up(root: Path, engine: str | None, say: Say) -> None:
-    """Start what is not running yet, and anew what was started from other files than these.
+    """Start the parts that are not running, and restart those that were started from other files than these.
 
-    What runs on an engine is left alone. An error says what stands in the way.
+    Runs go on untouched. Raise the error of the part that prevents the start.
     """
     home = Home(root)
     home_folder.refuse_odd(root)
@@ -81,9 +81,9 @@ def up(root: Path, engine: str | None, say: Say) -> None:
 
 
 def down(root: Path, say: Say) -> None:
-    """Stop the receiver, what it runs, discovery and etcd. Services come back with the next `up`.
+    """Stop the receiver, its runs, discovery and etcd. Services come back with the next `up`.
 
-    Runs that cannot be stopped keep nothing else up: the error that names them comes last.
+    If runs cannot be stopped, everything else is stopped before the ReceiverError that names them.
     """
     home = Home(root)
     told: list[str] = []
@@ -102,7 +102,10 @@ def down(root: Path, say: Say) -> None:
 
 
 def _stop(home: Home, settings: Settings, say: Say) -> None:
-    """Each part that runs, with a line of it."""
+    """Stop each part that is running, and report it in a line.
+
+    The receiver goes first: it would start queued runs when others end.
+    """
     if _daemon(home).pid():
         _daemon(home).stop()
         say("receiver stopped")
@@ -137,7 +140,7 @@ def _summary(status: Mapping[str, Any]) -> str:
 
 @contextlib.contextmanager
 def _nobody_else(home: Home) -> Iterator[None]:
-    """One `up` or `down` of a home at a time."""
+    """Hold the lock that allows one `up` or `down` of a home at a time."""
     with contextlib.closing(PidLock(home.root / "up.lock")) as lock:
         lock.wait()
         lock.write(os.getpid())
@@ -145,7 +148,7 @@ def _nobody_else(home: Home) -> Iterator[None]:
 
 
 def _have_etcd(home: Home, settings: EtcdSettings, say: Say) -> Endpoint:
-    """The settings of whichever etcd serves this home, in a file for every writer and reader."""
+    """Start etcd, or use the configured one. Save its endpoint in a file for all processes, and return it."""
     if settings.url:
         endpoint = Endpoint(
             settings.url, ca=settings.ca, cert=settings.cert, key=settings.key, user=settings.user,
@@ -155,7 +158,7 @@ def _have_etcd(home: Home, settings: EtcdSettings, say: Say) -> Endpoint:
         before = etcd_server.authority(home.etcd)
         endpoint = etcd_server.start(home.etcd, say, settings.port)
         if before != etcd_server.authority(home.etcd) and discovery.pid(home.root):
-            discovery.stop(home.root)  # it knows the old one alone
+            discovery.stop(home.root)  # it trusts the old certificate authority only
     endpoint = choose_api(endpoint) if settings.api == "auto" else replace(endpoint, api=settings.api)
     open_store(endpoint).ping()
     StoreSettings(endpoint, Keys(home.id), settings.timing).save(home.etcd_settings)
@@ -165,7 +168,11 @@ def _have_etcd(home: Home, settings: EtcdSettings, say: Say) -> Endpoint:
 def _open_for_nodes(
     home: Home, settings: Settings, endpoint: Endpoint, beyond: tuple[str, ...], say: Say
 ) -> None:
-    """Where nodes announce and find images, as far as that is nap's own; `beyond` is what they call us by."""
+    """Start nap's own services for nodes: the proxy for their announcements and the mirror of images.
+
+    `beyond` has the addresses at which nodes reach this machine. An external etcd or image registry needs
+    no such service.
+    """
     from registry import certificates
 
     files = certificates.ensure(home.etcd / etcd_server.CERTIFICATES, beyond)
@@ -179,7 +186,10 @@ def _open_for_nodes(
 
 
 def _say_what_is_known(endpoint: Endpoint, others: bool, say: Say) -> None:
-    """Of holes in the rights of its users, whom an etcd that is not nap's own needs."""
+    """Report known security holes in the user permissions of this etcd version.
+
+    They matter for an external etcd (`others`), which nodes access as users.
+    """
     version = etcd_program.version_at(endpoint)
     known = etcd_program.known_against(version) if version else ""
     if known and version:
@@ -205,7 +215,7 @@ def _daemon(home: Home) -> Detached:
 
 
 def _have_daemon(home: Home, say: Say) -> None:
-    """The one that runs, if it is of this version and has read the settings that hold now."""
+    """Start the daemon. Keep a running one if it has this version, its sockets and the current settings."""
     process, digest = _daemon(home), state.digest(home)
     if process.stop_other(installed.version()):
         say(f"receiver stopped: {_OTHER}")
@@ -225,11 +235,10 @@ def _have_daemon(home: Home, say: Say) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without what is for other programs.
+    """Return this process's environment for the daemon, without variables meant for other programs.
 
-    Git's variables in a hook or an alias name a repository, where the daemon's git would go. Python's are
-    the user's for programs of his own. And a shell that has nap's own Python activated would hand its PATH
-    to all programs.
+    GIT_* of a hook or an alias would direct the daemon's git to another repository. PYTHON* are meant for the
+    user's own programs. The `bin` of nap's virtual environment in PATH would reach all programs of runs.
     """
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "PYTHON"))}
     path = os.pathsep.join(folder for folder in os.get_exec_path() if not _is_own(folder))
@@ -237,14 +246,14 @@ def _environment() -> dict[str, str]:
 
 
 def _is_own(folder: str) -> bool:
-    """Whether it is the bin/ of the virtual environment that nap itself is in."""
+    """Return whether the folder is the bin/ of nap's own virtual environment."""
     return sys.prefix != sys.base_prefix and Path(folder) == Path(sys.prefix) / "bin"
 
 
 def _stop_runs(home: Home, settings: Settings, say: Say) -> None:
-    """End what runs, and remove what is left. The next daemon records how; a service it starts again.
+    """End all runs and clean up. The next daemon records their ends, and starts services again.
 
-    ReceiverError, once all others have ended, when some cannot be stopped.
+    Raise ReceiverError, after all others have ended, when some cannot be stopped.
     """
     unfinished = in_progress(home.ledger)
     if not unfinished and not any(home.owed.glob(f"*{cleanup.RECORD}")):
@@ -271,7 +280,7 @@ def _stop_each(home: Home, engine: Engine, unfinished: list[tuple[str, int]], sa
 
 
 def _clean_up(home: Home, engine: Engine, say: Say) -> None:
-    """After runs that have ended. What a run that goes on has is its own."""
+    """Remove the remains of runs that have ended. A run that goes on keeps its files and units."""
     pending = PendingCleanup(home, engine)
     ended = [key for key in pending.recorded() if not engine.running(Handle(home.run(*key)))]
     pending.run_each(ended, say)

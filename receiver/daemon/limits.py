@@ -1,4 +1,4 @@
-"""What a shell allows the processes that it starts (`ulimit`), and what nap's parts need of it."""
+"""Resource limits of the calling shell (`ulimit`), and the amounts that nap's parts need."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import resource
 from receiver.errors import ReceiverError
 
 _FILES, _SOME_FILES = 256, 1024
-# etcd reserves room for all that it may ever have to hold.
+# Bytes: etcd reserves address space for its largest possible database.
 _ADDRESSES = 12 << 30
 
 
 def take(own_etcd: bool) -> None:
-    """Have as much as may be had of what is needed; ReceiverError where that is too little."""
+    """Raise the soft limits as far as needed and allowed. Raise ReceiverError when that is too little."""
     files = _taken(resource.RLIMIT_NOFILE, _SOME_FILES)
     if files < _FILES:
         sentence = f"this shell allows a process {files} open files, and nap needs {_FILES}"
@@ -25,7 +25,7 @@ def take(own_etcd: bool) -> None:
 
 
 def _taken(kind: int, wanted: int) -> int:
-    """How much there is, once the limit is as high as wanted, or as it may be."""
+    """Raise the soft limit to `wanted`, or to the hard limit. Return the limit; `wanted` for no limit."""
     soft, hard = resource.getrlimit(kind)
     if 0 <= soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

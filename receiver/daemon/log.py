@@ -1,4 +1,4 @@
-"""The daemon's own log: what it says there is for whoever looks for a fault, and stops nothing."""
+"""The daemon's own log, for troubleshooting. A failed write to it stops nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TextIO, cast
 
 
 class Log:
-    """A stream that takes what it can: a full disk is no reason to leave what was being done."""
+    """A stream that ignores write errors: a full disk must not abort the daemon's work."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -28,5 +28,5 @@ class Log:
 
 
 def take_over() -> None:
-    """From now on what this process says on standard error cannot fail."""
+    """Replace standard error, so that writing to it cannot fail."""
     sys.stderr = cast(TextIO, Log(sys.stderr))

@@ -1,7 +1,7 @@
 """The receiver daemon, with its home as argument. Owns the ledger, the queue and the runs' threads.
 
-It may be killed at any time: runs go on without it, and the next one takes them up. Whoever starts it
-hands it the home's lock, so that there is one.
+It can be killed at any time: runs go on without it, and the next daemon takes them up. Its starter hands it
+the home's lock, so that there is only one.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def _context(home: Home, etcd: StoreSettings) -> Context:
 
 
 def _uses(context: Context, etcd: StoreSettings) -> dict[str, Any]:
-    """What `nap status` shows of the parts beside the receiver."""
+    """Return the entries of `nap status` for etcd and the engine's parts."""
     support = engine_choice.support(context.engine.name)
     known = {"url": etcd.endpoint.url, "api": etcd.endpoint.api}
     return {"etcd": known, **support.status(context.home, context.settings)}
@@ -88,7 +88,7 @@ def _uses(context: Context, etcd: StoreSettings) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _at_work(home: Home, context: Context, dispatcher: Dispatcher) -> AsyncIterator[None]:
-    """Between start and SIGTERM, which ends the daemon and nothing else."""
+    """Take up runs and serve the hooks until SIGTERM, which ends the daemon but no runs."""
     await asyncio.to_thread(apps.mend, context)
     await asyncio.to_thread(dispatcher.recover)
     hooks = Hooks(context, dispatcher)
@@ -103,7 +103,7 @@ async def _at_work(home: Home, context: Context, dispatcher: Dispatcher) -> Asyn
 
 @contextmanager
 def _news_of_nodes(context: Context) -> Iterator[None]:
-    """Meanwhile etcd knows how they are, where the engine has some."""
+    """Publish the states of the nodes in etcd inside the context, if the engine has nodes."""
     if not context.engine.on_nodes:
         yield
         return
@@ -115,7 +115,7 @@ def _news_of_nodes(context: Context) -> Iterator[None]:
 
 
 def _listen(path: str) -> socket.socket:
-    """A name relative to the home is clear of the 108 bytes that a socket's path may have."""
+    """Return a listening socket. A path relative to the home avoids the limit of 108 bytes."""
     Path(path).unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(path)

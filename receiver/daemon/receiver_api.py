@@ -1,4 +1,4 @@
-"""What the API says of the receiver as a whole, and of its nodes."""
+"""The API of the receiver as a whole, and of its nodes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from units.job import Handle
 
 
 class ReceiverApi:
-    """`uses` is what the status says of etcd, and of what else the receiver needs."""
+    """`uses` is the status of etcd and of the other parts that the receiver needs."""
 
     def __init__(self, context: Context, uses: Mapping[str, Any]) -> None:
         self._context = context
@@ -65,12 +65,12 @@ class ReceiverApi:
         }
 
     async def node_uses(self, _request: Request) -> Any:
-        """What runs have of the nodes, where the engine has some."""
+        """Return the slots and the memory that runs use on nodes; empty for an engine without nodes."""
         uses = self._context.engine.uses()
         return [{"node": use.node, "slots": use.need.slots, "memory": use.need.memory} for use in uses]
 
     async def nodes_changed(self, _request: Request) -> Any:
-        """A command has changed the book of nodes."""
+        """React to a change of the book of nodes by a command."""
         self._context.publisher.changed.set()
         await asyncio.to_thread(self._context.engine.miss_nodes)
         return {}

@@ -1,4 +1,4 @@
-"""How values, refusals and lines become answers of the API."""
+"""Turns values, refusals and lines into answers of the API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Answer = Callable[[Request], Awaitable[Any]]
 
 
 class Responses:
-    """Of one home: its errors name files in there."""
+    """The responses of one home: error texts name its folder and its log."""
 
     def __init__(self, home: Path, log: Path) -> None:
         self._home = home
@@ -27,7 +27,7 @@ class Responses:
         self._begun: set[asyncio.Task[Any]] = set()
 
     def answering(self, call: Answer) -> Callable[[Request], Awaitable[Response]]:
-        """A value becomes JSON, a refusal a status with its sentence and hint."""
+        """Wrap a call: its value becomes JSON, a refusal becomes status 400 with `error` and `hint`."""
 
         async def answer(request: Request) -> Response:
             try:
@@ -41,9 +41,9 @@ class Responses:
         return answer
 
     def in_its_time(self, work: Awaitable[Any]) -> Response:
-        """What may take longer to come than a client waits for a sign of life; a refusal comes like a value.
+        """Return a response with heartbeats, for work that can take longer than a client's timeout.
 
-        The work is done also when nobody waits for it any more.
+        A refusal is sent like a value. The work is completed even if the client disconnects.
         """
         begun = asyncio.create_task(self.value_or_refusal(work))
         self._begun.add(begun)
@@ -66,7 +66,7 @@ class Responses:
 
 
 class AsciiJSON(JSONResponse):
-    """A program may name a file with bytes that are no text; `\\u` carries them over and back."""
+    """JSON in ASCII: a file name that is not UTF-8 has surrogates, which only `\\u` can carry."""
 
     def render(self, content: Any) -> bytes:
         return json.dumps(content).encode()
@@ -78,7 +78,7 @@ def line(value: Any) -> bytes:
 
 
 async def body(request: Request) -> dict[str, Any]:
-    """Return the JSON object that came with a request; ReceiverError when it is none."""
+    """Return the JSON object in a request's body. Raise ReceiverError for anything else."""
     try:
         value = await request.json()
     except (ValueError, RecursionError):
@@ -89,11 +89,11 @@ async def body(request: Request) -> dict[str, Any]:
 
 
 def _refusal(error: Any) -> dict[str, str]:
-    """No value has a key `error`."""
+    # No value of the API has a key `error`: the client recognizes a refusal by it.
     return {"error": error.message, "hint": getattr(error, "hint", "")}
 
 
 async def nowhere(request: Request, _error: Exception) -> Response:
-    """Answer what asks for a path that there is not."""
+    """Answer a request for an unknown path with status 404."""
     sentence = f"there is no {request.url.path}"
     return AsciiJSON({"error": sentence, "hint": "names of apps: see: nap apps"}, status_code=404)

@@ -1,4 +1,4 @@
-"""Waiting for a run's end, and bringing it about."""
+"""Waits for a run's end, or cancels the run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ class RunEnd:
         self._dispatcher = dispatcher
 
     async def ended(self, run: Run) -> Run:
-        """Return the run once it has ended; its story ends after its record says so."""
+        """Wait until the run has ended and return it. The end is recorded before the story ends.
+
+        Raise ReceiverError when the end could not be recorded.
+        """
         await self._over(run)
         ended = self._context.ledger.run(run.app, run.number)
         if not ended.has_ended:
@@ -31,12 +34,12 @@ class RunEnd:
         return ended
 
     async def stopped(self, run: Run) -> None:
-        """Cancel the run, and wait until nobody carries it out any more."""
+        """Cancel the run, and wait until its thread has finished with it."""
         await asyncio.to_thread(self._dispatcher.cancel, run)
         await self._over(run)
 
     def is_over(self, run: Run) -> bool:
-        """Return whether nobody carries it out any more."""
+        """Return whether the run is no longer being carried out."""
         return not self._dispatcher.has(run)
 
     async def _over(self, run: Run) -> None:

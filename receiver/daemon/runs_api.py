@@ -1,4 +1,4 @@
-"""The API's runs: started, followed, waited for, cancelled, cleaned up."""
+"""The API of runs: start, follow, wait, cancel and clean up."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from receiver.runs import jobs, story
 from receiver.runs.context import Context
 from receiver.runs.dispatcher import Dispatcher, Prelude
 
-_NUMBER = "[0-9]{1,18}"  # what SQLite counts with
+_NUMBER = "[0-9]{1,18}"  # fits into SQLite's 64-bit integers
 
 
 class RunsApi:
-    """One method a resource; each returns a JSON value, or a response of its own."""
+    """One method per route; each returns a JSON value, or a complete response."""
 
     def __init__(self, context: Context, dispatcher: Dispatcher, responses: Responses) -> None:
         self._context = context
@@ -104,7 +104,7 @@ class RunsApi:
         return StreamingResponse(kept_alive(lines()), media_type="application/x-ndjson")
 
     async def cleanup(self, request: Request) -> Any:
-        """Answers once nothing of the run is left but its record; waits for its end before."""
+        """Wait for the run's end, and answer once everything of the run but its record is removed."""
         return self._responses.in_its_time(self._cleaned(self._named(request)))
 
     async def _cleaned(self, run: Run) -> Any:

@@ -1,4 +1,4 @@
-"""Whether the daemon that runs is as the home says: it may have to be started again."""
+"""Checks whether the running daemon matches the home's files, or has to be restarted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from registry.etcd import server as etcd_server
 
 
 def digest(home: Home) -> str:
-    """Of all that a daemon reads once, when it starts."""
+    """Return a digest of the files that a daemon reads only at its start."""
     logins = (home.logins / "config.json", home.logins / "certs" / "ca.crt")
     authority = etcd_server.authority_file(home.etcd)
     read = (home.settings, home.etcd_settings, home.engine, authority, *logins)
@@ -18,10 +18,10 @@ def digest(home: Home) -> str:
 
 
 def has_sockets(home: Home) -> bool:
-    """Whether those who speak to it find it."""
+    """Return whether clients and hooks can find the daemon's sockets."""
     return home.api_socket.is_socket() and home.hook_socket.is_socket()
 
 
 def has_read(home: Home, digest: str) -> bool:
-    """Whether it has read what has this digest."""
+    """Return whether the daemon was started with files of this digest."""
     return home.settings_read.exists() and home.settings_read.read_bytes() == digest.encode()

@@ -1,4 +1,4 @@
-"""Answers that come in lines, over as long a time as a run takes."""
+"""Answers in lines that can take as long as a run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ KEEP_ALIVE = 15.0
 
 
 async def kept_alive(lines: AsyncIterator[bytes], seconds: float = KEEP_ALIVE) -> AsyncIterator[bytes]:
-    """The lines as they come, and a blank one after each `seconds` without: whoever reads need not
-    wait for a receiver that is no more."""
+    """Yield the lines as they come, and a blank one after each `seconds` of silence.
+
+    By this heartbeat the client detects a receiver that has died.
+    """
     coming = asyncio.ensure_future(_next(lines))
     try:
         while True:

@@ -20,7 +20,7 @@ ENDED = ("succeeded", "failed", "cancelled", "timed out", "replaced")
 
 @dataclass(frozen=True)
 class App:
-    """`config` has the keys of `apps.CONFIG`."""
+    """An app. `config` has keys of `apps.CONFIG`, `created` is ISO 8601 in UTC."""
 
     name: str
     config: dict[str, Any]
@@ -29,7 +29,7 @@ class App:
 
 @dataclass(frozen=True)
 class Release:
-    """Immutable. `image` is a digest, `plan` the plan's canonical JSON, `created` ISO 8601 in UTC."""
+    """A release. `image` is a digest, `plan` the plan's canonical JSON, `created` ISO 8601 in UTC."""
 
     app: str
     number: int
@@ -43,10 +43,10 @@ class Release:
 class Run:
     """One execution of a release, from its acceptance on.
 
-    `release` is None until it is known; `seconds` are those of each phase. The states: recording, accepted,
-    waiting, building, starting, running, and one of ENDED. Times are ISO 8601 in UTC: `started` is when
-    mpirun, the script or the processes began. `slots` has the ranks of each slave, `env` the names of
-    variables the program was given, `command` the lines that were run, as a person would type them.
+    `release` is None until it is known; `seconds` are the durations by phase. States are recording, accepted,
+    waiting, building, starting, running, and those of ENDED. Times are ISO 8601 in UTC: `started` is when
+    mpirun, the script or the processes began. `slots` has the ranks of each slave, `env` the names of the
+    program's variables, `command` the commands as a person would type them.
     """
 
     app: str
@@ -77,9 +77,9 @@ class Run:
 
 
 def in_progress(path: Path) -> list[tuple[str, int]]:
-    """The runs in that ledger which have not ended, by app and number, oldest first.
+    """Return app and number of the runs in the ledger at `path` that have not ended, oldest first.
 
-    It is read as it is: the receiver that has it open may be of an older nap.
+    The ledger is not migrated: a receiver of an older nap can have it open.
     """
     if not path.exists():
         return []
@@ -92,7 +92,7 @@ def in_progress(path: Path) -> list[tuple[str, int]]:
 
 
 def check(path: Path) -> None:
-    """Raise ReceiverError for a ledger that is damaged."""
+    """Raise ReceiverError for a damaged ledger. A missing one is fine."""
     if path.exists():
         with told(path), closing(sqlite3.connect(path)) as database:
             found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
@@ -102,7 +102,7 @@ def check(path: Path) -> None:
 
 @contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Say in a sentence what is wrong with the ledger, and what to do."""
+    """Raise SQLite's errors as ReceiverError with a remedy, except violated constraints."""
     try:
         yield
     except sqlite3.IntegrityError:
@@ -126,9 +126,9 @@ def _damaged(path: Path, error: Exception) -> ReceiverError:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a new run comes from: who pushed it, and its commit's subject.
+    """The origin of a new run: its pusher (`who`), its commit's subject, and its first state.
 
-    Its number is above `above` as well; `before` is done before it is recorded.
+    Its number will be above `above`. `before` is called with the run before it is recorded.
     """
 
     state: str = "accepted"
@@ -139,7 +139,10 @@ class Origin:
 
 
 class Ledger:
-    """One connection, used by one thread at a time. A method is a transaction, on disk when it returns."""
+    """One connection, used by one thread at a time. Each method is a transaction, on disk when it returns.
+
+    Methods raise ReceiverError for unknown apps, releases and runs, and when the ledger cannot be used.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -207,7 +210,7 @@ class Ledger:
             database.execute("UPDATE app SET config = ? WHERE name = ?", (json.dumps(config), name))
 
     def release(self, app: str, commit_id: str, image: str, plan: str) -> Release:
-        """The app's newest release when it is of the same commit, image and plan, else a new one."""
+        """Return the app's newest release if it has the same commit, image and plan, else a new one."""
         with self._transaction() as database:
             newest = self._newest_release(app)
             if newest and (newest.commit_id, newest.image, newest.plan) == (commit_id, image, plan):
@@ -226,7 +229,7 @@ class Ledger:
         return [Release(*row) for row in rows]
 
     def get_release(self, app: str, number: int | None) -> Release:
-        """The release of that number, `None` for the newest."""
+        """Return the release of that number, `None` for the newest."""
         releases = self.releases(app)
         chosen = [release for release in releases if number in (None, release.number)]
         if not chosen:
@@ -243,10 +246,10 @@ class Ledger:
         release: int | None = None,
         origin: Origin = Origin(),
     ) -> Run:
-        """Record a new run: from here on it is the receiver's to carry out.
+        """Record a new run and return it: from here on the receiver has to carry it out.
 
-        Its number is above all that the ledger knows. One that is `recording` is not the receiver's yet:
-        whoever pushed it has had no answer.
+        Its number is above all numbers in the ledger. A run in state `recording` does not count as accepted
+        yet: its pusher has had no answer.
         """
         with self._transaction() as database:
             highest = database.execute("SELECT max(number) FROM run WHERE app = ?", (app,)).fetchone()[0]
@@ -275,7 +278,7 @@ class Ledger:
         return [_run(row) for row in rows]
 
     def run(self, app: str, number: int | None) -> Run:
-        """The run of that number, `None` for the newest."""
+        """Return the run of that number, `None` for the newest."""
         query = "SELECT * FROM run WHERE app = ? AND (? IS NULL OR number = ?) ORDER BY number DESC LIMIT 1"
         rows = self._rows(query, self.app(app).name, number, number)
         if not rows:
@@ -285,7 +288,7 @@ class Ledger:
         return _run(rows[0])
 
     def unfinished(self) -> list[Run]:
-        """Runs that have not ended, of all apps, oldest first."""
+        """Return the runs of all apps that have not ended, oldest first."""
         marks = ", ".join("?" * len(ENDED))
         rows = self._rows(f"SELECT * FROM run WHERE state NOT IN ({marks}) ORDER BY accepted, number", *ENDED)
         return [_run(row) for row in rows]
@@ -298,7 +301,7 @@ def _app(row: sqlite3.Row) -> App:
     return App(row["name"], json.loads(row["config"]), row["created"])
 
 
-# Columns that have a value of several parts in JSON.
+# Columns that are stored as JSON.
 _LISTS = ("slots", "args", "env", "command")
 _OBJECTS = ("options", "seconds")
 

@@ -1,4 +1,4 @@
-"""A run's record as others read it: the command, and whoever watches etcd. Fields are only ever added."""
+"""A run's record for the `nap` command and for watchers of etcd. Fields are added, never removed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ SCHEMA = 2
 
 
 def as_json(run: Run) -> dict[str, Any]:
-    """`commit_id` and `created` are what `commit` and `accepted` were called once."""
+    """Return the record as JSON. `commit_id` and `created` are older names of `commit` and `accepted`."""
     older = {"commit_id": run.commit_id, "created": run.accepted}
     return {"schema": SCHEMA, **asdict(run), "commit": run.commit_id, "hosts": run.slaves, **older}

@@ -1,4 +1,4 @@
-"""The ledger's tables, as the steps that led to them. A new ledger takes all, an old one those it lacks."""
+"""The ledger's tables, as migration steps. A new ledger takes all steps, an old one those it lacks."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ CREATE TABLE run (
 );
 """
 
-# What a run was, and when: of runs before that it is not known.
+# Details and times of a run. Runs before this step have the defaults.
 _RECORDS = """
 ALTER TABLE run RENAME COLUMN created TO accepted;
 ALTER TABLE run ADD COLUMN started TEXT;
@@ -60,7 +60,7 @@ def version(database: sqlite3.Connection) -> int:
 
 
 def migrate(database: sqlite3.Connection) -> None:
-    """Bring the ledger to this version, all of it or nothing."""
+    """Bring the ledger to this version in one transaction."""
     missing = _STEPS[version(database) :]
     if missing:
         steps = "".join(missing)

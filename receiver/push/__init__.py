@@ -1,4 +1,4 @@
-"""Git's side of a push: the hooks, what they and the daemon say to each other, what is refused.
+"""Git's side of a push: the hooks, their protocol with the daemon, and the refusals.
 
-In: what git hands to its hooks. Out: lines for the person who pushed. Touched: the app's refs.
+In: the input of git's hooks. Out: lines for the person who pushed. Touched: the app's refs.
 """

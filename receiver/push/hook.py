@@ -1,11 +1,12 @@
-"""A git hook, whole: hands the push to the daemon and prints what comes back.
+"""The complete git hook: sends the push to the daemon and prints the answer.
 
-    hook.py $0        (run by a three-line script in $NAP_HOME/hooks, whose name is the hook's)
+    hook.py $0        (run by a small script in $NAP_HOME/hooks, whose name is the hook's)
 
-It is started three times a push, with `python -I -S`, and loads next to nothing: built-in modules only.
+It is started three times per push, with `python -I -S`, and imports built-in modules only, to start fast.
 
-To the daemon: lines `word value`, a blank line at the end. From it: frames of a letter, a length in
-eight decimal digits and that many bytes. `o`: show it; `r`: a line for git (proc-receive); `x`: exit with it.
+The hook protocol: the hook sends lines `word value`, with a blank line at the end. The daemon sends frames of
+a letter, a length in eight decimal digits and that many bytes. `o`: show the bytes; `r`: a line for git
+(proc-receive); `x`: exit with this code.
 """
 
 import _signal as signal
@@ -14,13 +15,14 @@ import posix
 import select
 
 GONE_AFTER = 60_000  # milliseconds without the pusher reading
-SILENT_AFTER = 90  # seconds without a frame from the daemon, which sends empty ones in between
+SILENT_AFTER = 90  # seconds without a frame from the daemon, which sends empty ones as heartbeats
 _AWAY = b"nap: the receiver went away; what it accepted it will take up again\n  hint: there: nap up\n"
 _PASSED_ON = ("GIT_QUARANTINE_PATH", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")
 _LOGIN = ("NAP_KEY", "SSH_USER_AUTH", "SSH_CONNECTION")
 
 
 def main(script: str) -> int:
+    # Ctrl-C ends the hook at once: the daemon sees the closed connection and cancels the build.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
@@ -57,7 +59,7 @@ def _environment() -> "list[str]":
 
 
 def _negotiate() -> "list[str]":
-    """git's side of proc-receive, in pkt-lines: agree on version 1, take the updates and the options."""
+    """Do the proc-receive handshake with git in pkt-lines (version 1). Return the updates and options."""
     has_options = any(b"push-options" in packet for packet in _packets())
     _send_packet(b"version=1\0push-options\n" if has_options else b"version=1\n")
     _flush_packets()
@@ -71,7 +73,7 @@ def _text(data: bytes) -> str:
 
 
 def _packets() -> "list[bytes]":
-    """What comes up to a flush packet."""
+    """Read packets from git up to a flush packet."""
     packets = []
     while (size := int(_read(4) or b"0000", 16)) > 4:
         packets.append(_read(size - 4))
@@ -101,9 +103,10 @@ def _read_all(descriptor: int) -> bytes:
 
 
 def _relay(daemon: "socket.socket", kind: str) -> int:
-    """Act on the daemon's frames until it says how to end; a daemon that went away ends a push badly.
+    """Act on the daemon's frames until its exit code, and return that; 1 when the daemon went away.
 
-    When nobody reads any more there is still an answer to give to git, but for a run to look on at.
+    When nobody reads the output any more, go on: git still needs the answer. Only post-receive ends then,
+    because it does nothing but show the run.
     """
     reported = False
     shown = True
@@ -132,7 +135,7 @@ def _receive(daemon: "socket.socket", size: int) -> bytes:
 
 
 def _show(data: bytes) -> bool:
-    """Write for the person who pushed. No reader, or none for a minute: there is nobody to show it to."""
+    """Write to the person who pushed. Return False when the reader is gone or has not read for a minute."""
     posix.set_blocking(2, False)
     poll = select.poll()
     poll.register(2, select.POLLOUT)

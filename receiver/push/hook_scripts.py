@@ -1,4 +1,4 @@
-"""The scripts that git runs at a push: they start `receiver/push/hook.py`."""
+"""The scripts that git runs on a push: they start `receiver/push/hook.py`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from receiver.home.paths import Home
 
 _HOOKS = ("pre-receive", "proc-receive", "post-receive")
-# A virtual environment that was moved or removed has neither.
+# Both files are missing when the virtual environment was moved or removed.
 _HOOK = """\
 #!/bin/sh
 if [ ! -x {python} ] || [ ! -r {program} ]; then
@@ -22,9 +22,9 @@ exec {python} -I -S {program} "$0"
 
 
 def write(home: Home) -> None:
-    """Three small scripts: which Python and which nap serve this home is decided here.
+    """Write the three hook scripts. They name the Python and the nap that serve this home.
 
-    Replaced in one step: to git an empty hook is one that agrees.
+    Each is replaced atomically: git would run a half-written script, and an empty one accepts the push.
     """
     program = str(Path(__file__).with_name("hook.py"))
     words = {name: shlex.quote(word) for name, word in (("python", sys.executable), ("program", program))}

@@ -1,4 +1,4 @@
-"""What has to be sound before `nap up` starts anything: it says what is not, and what to do."""
+"""Checks before `nap up` starts anything. Their errors name the fault and its remedy."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _WITHIN = 5.0
 
 
 def check(home: Home) -> None:
-    """Raise ReceiverError for what no part of nap could work with."""
+    """Raise ReceiverError for a fault that no part of nap can work with: no loopback, a damaged ledger."""
     _check_loopback()
     ledger.check(home.ledger)
 
 
 def _check_loopback() -> None:
-    """Everything of nap meets at 127.0.0.1."""
+    """Raise ReceiverError if 127.0.0.1 cannot be reached: nap's parts connect to each other there."""
     try:
         with socket.create_server(_LOOPBACK) as listener:
             socket.create_connection(listener.getsockname(), _WITHIN).close()
@@ -32,7 +32,7 @@ def _check_loopback() -> None:
 
 
 def onward(error: Exception, home: Home) -> Exception:
-    """The error, without the advice to do what was just done."""
+    """Return the error. If its hint is `nap up`, which has just been run, replace the hint."""
     message, hint = getattr(error, "message", ""), getattr(error, "hint", "")
     if not message or not re.match(r"(Run: )?nap up\b", hint):
         return error

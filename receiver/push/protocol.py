@@ -1,4 +1,4 @@
-"""The conversation with one git hook: what it says comes in, frames go out. See hook.py for their form."""
+"""The daemon's side of the hook protocol: a request comes in, frames go out. See hook.py for the format."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from receiver.printable import printable
 BRANCHES = "refs/heads/"
 _TAGS = "refs/tags/"
 _LONGEST_NAME = 100
-_BEAT = 20.0
-_READS_WITHIN = 120.0
+_BEAT = 20.0  # seconds; hook.SILENT_AFTER is several of these
+_READS_WITHIN = 120.0  # seconds; longer than hook.GONE_AFTER
 
 
 @dataclass(frozen=True)
 class Update:
-    """One line of a push: `ref` goes from the object `old` to `new`; all zeros is none."""
+    """One line of a push: `ref` moves from the object `old` to `new`. All zeros means no object."""
 
     old: str
     new: str
@@ -40,16 +40,16 @@ class Update:
 
     @property
     def shown(self) -> str:
-        """The name people use; git takes names of 60 KB."""
+        """The short name for people, with at most 100 characters: git accepts names of 60 KB."""
         name = self.ref.removeprefix(BRANCHES).removeprefix(_TAGS)
         return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
 
 
 @dataclass
 class HookCall:
-    """What one hook says. `session` is git's receive-pack: the same for all hooks of a push.
+    """The request of one hook. `session` is the pid of git's receive-pack: the same for all hooks of a push.
 
-    `user` is the number of the user it runs as, `login` what sshd told it of who came in.
+    `user` is the uid that the hook runs as; `login` has sshd's variables about the login.
     """
 
     kind: str = ""
@@ -74,7 +74,7 @@ class Talk:
         self._writer = writer
 
     async def listen(self) -> HookCall:
-        """Everything the hook has to say, up to the blank line."""
+        """Read the hook's request, up to the blank line. Raise ConnectionError when the hook has ended."""
         pid, user = _peer(self._writer.get_extra_info("socket"))
         call = HookCall(session=_parent(pid), user=user)
         while line := (await self._reader.readline()).decode("utf-8", "surrogateescape").rstrip("\n"):
@@ -96,18 +96,21 @@ class Talk:
         return call
 
     async def beat(self) -> None:
-        """The hook takes a receiver that says nothing for long for dead."""
+        """Send an empty frame every 20 seconds: the hook treats a silent receiver as dead."""
         while True:
             await asyncio.sleep(_BEAT)
             self._write(b"o", b"")
 
     async def hung_up(self, then: Callable[[], None]) -> None:
-        """The hook says nothing more; that it can be read means that it is gone."""
+        """Call `then` once the hook is gone: it sends nothing after its request, so a read means EOF."""
         await self._reader.read(1)
         then()
 
     def sayer(self, lines: list[str]) -> Callable[[str], None]:
-        """For another thread: say a line, and keep it in `lines`. Waits for a hook that reads slowly."""
+        """Return a function for other threads that says a line, and adds it to `lines`.
+
+        The function waits for a slow hook for at most 120 seconds, and then fails with a timeout.
+        """
         loop = asyncio.get_running_loop()
 
         def say(line: str) -> None:
@@ -117,7 +120,7 @@ class Talk:
         return say
 
     async def say(self, text: str) -> None:
-        """What nap says, which may quote anything; `show` is for what a program wrote."""
+        """Show a line of nap's with control characters escaped. `show` sends a program's output as it is."""
         await self.show((printable(text) + "\n").encode("utf-8", "surrogateescape"))
 
     async def show(self, data: bytes) -> None:
@@ -137,7 +140,7 @@ class Talk:
 
 
 def _peer(connection: socket.socket) -> tuple[int, int]:
-    """The numbers of the process at the other end, and of its user."""
+    """Return the pid and the uid of the process at the other end."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, user, _ = struct.unpack("3i", credentials)
     return pid, user
@@ -145,6 +148,7 @@ def _peer(connection: socket.socket) -> tuple[int, int]:
 
 def _parent(pid: int) -> int:
     try:
+        # The second field is the command's name in parentheses, which can itself contain `)`.
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
     except OSError as error:
         raise ConnectionError("the hook has ended") from error

@@ -1,4 +1,4 @@
-"""Who pushed: the user at the other end of the hook's socket, and the ssh key they came in with."""
+"""The pusher's name: the user at the other end of the hook's socket, and the ssh key of the login."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _LARGEST_FILE = 1 << 20
 
 
 def name(uid: int, login: Mapping[str, str]) -> str:
-    """`ada`, `ada (key laptop)`, `ada (from 192.0.2.7)`: as much as is known.
+    """Return `ada`, `ada (key laptop)` or `ada (from 192.0.2.7)`, with as much as is known.
 
-    `login` has what sshd gave the hook: NAP_KEY, from `environment=` in authorized_keys; SSH_USER_AUTH, the
-    file that `ExposeAuthInfo yes` makes; SSH_CONNECTION.
+    `login` has the variables that sshd set: NAP_KEY, from `environment=` in authorized_keys; SSH_USER_AUTH,
+    the path of the file that `ExposeAuthInfo yes` makes; SSH_CONNECTION.
     """
     user = _user(uid)
     if key := _clean(login.get("NAP_KEY", "") or _key(login.get("SSH_USER_AUTH", ""))):
@@ -38,13 +38,13 @@ def _user(uid: int) -> str:
 
 
 def _clean(text: str) -> str:
-    """A name for a table and a record: no control characters, and not without end."""
+    """Return a name fit for a table and a record: no control characters, at most 100 characters."""
     shown = "".join(char for char in text if not unicodedata.category(char).startswith("C"))
     return shown.strip()[:_LONGEST]
 
 
 def _key(path: str) -> str:
-    """The name that authorized_keys has for the key in sshd's file, else its fingerprint."""
+    """Return the comment in authorized_keys for the key in sshd's file, else the key's fingerprint."""
     words = (line.split() for line in _read(path).splitlines())
     blob = next((line[2] for line in words if len(line) > 2 and line[0] == "publickey"), "")
     return _comment(blob) or _fingerprint(blob) if blob else ""
@@ -67,7 +67,7 @@ def _fingerprint(blob: str) -> str:
 
 
 def _read(path: str) -> str:
-    """A file's text; nothing of what is no file, or is not there."""
+    """Return the start of a file's text (1 MB); empty for a missing file or anything but a regular file."""
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
@@ -76,5 +76,6 @@ def _read(path: str) -> str:
         return ""
 
 
+# The path comes from the pusher's environment: opening a FIFO would block without O_NONBLOCK.
 def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)

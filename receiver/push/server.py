@@ -1,4 +1,4 @@
-"""The daemon's side of the git hooks: a push comes in; it is refused, or accepted and shown."""
+"""The daemon's handling of the git hooks: a push is refused, or accepted and its run shown."""
 
 from __future__ import annotations
 
@@ -65,19 +65,19 @@ class Hooks:
             return 1
 
     def give_up(self) -> None:
-        """Stop what is being built for pushes that are not accepted yet."""
+        """Cancel the builds of pushes that are not accepted yet."""
         for cancellation in self._builds:
             cancellation.cancel(Outcome(130))
 
     def _told(self, error: Exception) -> str:
-        """What was expected is told in a sentence; what was not goes to the log, whole."""
+        """Return the text for the pusher. An unexpected error's traceback goes to the log."""
         if told := foreseen(error, self._context.home.root):
             return explain(told)
         traceback.print_exception(error)
         return f"nap: nap itself failed; the whole of it is in {self._context.home.log} on the receiver"
 
     async def _check(self, call: HookCall, talk: Talk) -> int:
-        """pre-receive: everything that can fail because of what was pushed fails here."""
+        """Handle pre-receive: every error in the pushed files or options is reported here."""
         app = self._context.ledger.app(call.app)
         update = only_deploy(app.name, call.updates, apps.branches(app))
         options = jobs.parse_options(call.options)
@@ -93,14 +93,14 @@ class Hooks:
         return 0
 
     def _prepared(self, push: Push, say: Say) -> Prepared:
-        """What the commit becomes, once what every run needs is there."""
+        """Prepare the commit, after a check that etcd and discovery, which every run needs, are up."""
         self._context.store.ping()
         ensure_discovery.ensure(self._context.home, say)
         return self._context.preparer.prepare(push, say)
 
     @contextmanager
     def _building(self, talk: Talk) -> Iterator[Cancellation]:
-        """A ticket that is cancelled when the hook is gone (a Ctrl-C reaches it), or by `give_up`."""
+        """Yield a cancellation that fires when the hook is gone (Ctrl-C ends it), or on `give_up`."""
         cancellation = Cancellation()
         self._builds.add(cancellation)
         gone = asyncio.create_task(talk.hung_up(lambda: cancellation.cancel(Outcome(130))))
@@ -112,7 +112,7 @@ class Hooks:
             cancellation.close()
 
     def _forget_after(self, call: HookCall) -> None:
-        """Once git's receive-pack has ended nothing of this push is left; its number may come again."""
+        """Drop all state of this push once git's receive-pack has ended: its pid can be reused."""
         try:
             watched = os.pidfd_open(call.session)
         except ProcessLookupError:
@@ -129,7 +129,7 @@ class Hooks:
         loop.add_reader(watched, ended)
 
     async def _accept(self, call: HookCall, talk: Talk) -> int:
-        """proc-receive: from here on the push is the receiver's to carry out."""
+        """Handle proc-receive: from the acceptance on the receiver guarantees that the run is carried out."""
         app = self._context.ledger.app(call.app)
         options = jobs.parse_options(call.options)
         who = pusher.name(call.user, call.login)
@@ -141,7 +141,7 @@ class Hooks:
                     self._dispatcher.accept, app.name, commit, options, prelude
                 )  # fmt: skip
             except Exception as error:
-                # git takes a refusal in its own words only; a hook that fails is a riddle to the pusher.
+                # git needs the refusal in its protocol: a failing hook would only cause an obscure error.
                 await talk.say(self._told(error))
                 await talk.report(f"ng {update.ref} nap did not accept it")
                 continue
@@ -154,14 +154,17 @@ class Hooks:
         return 0
 
     def _commit(self, app: App, update: Update, prelude: Prelude) -> str:
-        """The commit that is run: what was pushed may be a tag. Known, but to a receiver that just began."""
+        """Return the commit to run: the pushed object can be a tag.
+
+        pre-receive has found it already, unless the receiver was restarted in between.
+        """
         if prelude.prepared:
             return prelude.prepared.commit
         with repository.opened(self._context.home.repository(app.name)) as repo:
             return repository.peel(repo, update.new).id
 
     async def _verdict(self, run: Run, cursor: int, talk: Talk) -> str:
-        """Empty when the run ended well."""
+        """Show the run to its end. Return why a strict push fails; empty when the run ended well or is up."""
         await self._follow(run, cursor, talk)
         ended = self._context.ledger.run(run.app, run.number)
         if ended.has_ended or services.is_up(ended):
@@ -169,7 +172,7 @@ class Hooks:
         return f"run {ended.number}: its end could not be recorded"
 
     async def _show(self, call: HookCall, talk: Talk) -> int:
-        """post-receive: the run goes on whether anybody looks on or not."""
+        """Handle post-receive: show the run. The run goes on without a reader as well."""
         for run, cursor in self._accepted.pop(call.session, []):
             if "detach" in run.options:
                 await talk.say(f"-----> run {run.number} of {run.app}: nap logs {run.app} {run.number} -f")
@@ -188,7 +191,7 @@ class Hooks:
                 shown = frame.output
             else:
                 if not shown.endswith(b"\n"):
-                    await talk.show(b"\n")  # what nap says is not of the program's last line
+                    await talk.show(b"\n")  # nap's lines begin on a new line
                 await talk.say(frame.say)
                 shown = b"\n"
         await talk.say(f"-----> run {run.number} of {run.app} is over: nap logs {run.app} {run.number}")
@@ -199,9 +202,9 @@ def _strict(app: App, options: dict[str, str]) -> bool:
 
 
 def only_deploy(app: str, updates: list[Update], branches: tuple[str, ...]) -> Update | None:
-    """Return the one update that is to be deployed. Raise ReceiverError when anything else comes with it.
+    """Return the one update to deploy. Raise ReceiverError when the push has other branches or refs as well.
 
-    Tags may: git keeps them. None is returned for a push that does nothing but delete tags.
+    Tags are allowed beside it: git keeps them. Return None for a push that only deletes tags.
     """
     tags = [update for update in updates if update.is_tag]
     others = [update for update in updates if not update.is_tag]

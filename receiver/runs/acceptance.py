@@ -1,4 +1,4 @@
-"""What a push leaves behind when it is accepted, beside its line in the ledger: folder, commit and story."""
+"""The traces of an accepted push beside its row in the ledger: folder, kept commit and story."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from receiver.runs.story import Story
 
 
 class Acceptance:
-    """One a daemon. Its methods may be called by any thread."""
+    """One per daemon. Its methods can be called from any thread."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
         self._numbers: dict[str, int] = {}
 
     def look_up(self, app: str, commit: str) -> tuple[str, int]:
-        """The commit's subject, and the highest number that a run of the app may have had.
+        """Return the commit's subject, and the highest number that a run of the app can have had.
 
-        The ledger may have been restored from a backup: what came after that has left its traces. They
-        are looked for once, since from then on the ledger knows of all.
+        If the ledger was restored from a backup, runs after that backup left folders and kept commits.
+        These are read once per app: from then on the ledger has all runs.
         """
         with repository.opened(self._home.repository(app)) as repo:
             if app not in self._numbers:
@@ -34,11 +34,11 @@ class Acceptance:
         return highest_number(path.name for path in runs.iterdir()) if runs.is_dir() else 0
 
     def make_folder(self, run: Run) -> None:
-        """There before anybody can hear of the run, and follow it."""
+        """Create the run's folder, before the run is visible to anyone who could follow it."""
         self._home.run(run.app, run.number).mkdir(parents=True, exist_ok=True)
 
     def record(self, run: Run, lines: Sequence[str]) -> int:
-        """Keep the commit, and what was said before: the size of the story."""
+        """Keep the commit and begin the story with the lines shown so far. Return its size in bytes."""
         with repository.opened(self._home.repository(run.app)) as repo:
             repository.record(repo, run.number, run.commit_id)
         story = Story(self._home.run(run.app, run.number))
@@ -46,5 +46,5 @@ class Acceptance:
         return story.size()
 
     def forget(self, app: str) -> None:
-        """It is gone, with all its traces."""
+        """Drop the cached number of an app that was destroyed with all its traces."""
         self._numbers.pop(app, None)

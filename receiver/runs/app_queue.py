@@ -1,4 +1,4 @@
-"""One run of an app at a time, in the order in which they were accepted."""
+"""Turns of the runs of each app: one at a time, in the order of acceptance."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Turns:
-    """A line for each app. Every run that entered has to leave."""
+    """A queue for each app. Every run that entered must leave."""
 
     def __init__(self) -> None:
         self._lines: dict[str, list[int]] = {}
@@ -18,7 +18,7 @@ class Turns:
             self._lines.setdefault(app, []).append(number)
 
     def leave(self, app: str, number: int) -> None:
-        """Let the next one go; a run that left before is left out."""
+        """Remove a run and let the next one go. No effect for a run that left before."""
         with self._changed:
             line = self._lines.get(app, [])
             if number in line:
@@ -26,17 +26,17 @@ class Turns:
             self._changed.notify_all()
 
     def wake(self) -> None:
-        """Have everybody who waits ask again whether it was cancelled."""
+        """Make all waiting threads check again whether their run was cancelled."""
         with self._changed:
             self._changed.notify_all()
 
     def before(self, app: str, number: int) -> list[int]:
-        """The runs that go first."""
+        """Return the numbers of the runs ahead of this one."""
         with self._changed:
             line = self._lines.get(app, [])
             return line[: line.index(number)] if number in line else []
 
     def wait(self, app: str, number: int, cancelled: Callable[[], bool], seconds: float | None) -> bool:
-        """Whether nobody goes first any more, or the run was cancelled, within `seconds` (None: ever)."""
+        """Return True once no run is ahead or it was cancelled, False after `seconds` (None: no limit)."""
         with self._changed:
             return self._changed.wait_for(lambda: cancelled() or not self.before(app, number), seconds)

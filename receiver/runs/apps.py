@@ -1,4 +1,4 @@
-"""Apps: made, configured, destroyed."""
+"""Creates, configures and destroys apps."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ CONFIG: Mapping[str, Callable[[str], Any]] = {
 
 
 def create(context: Context, name: str) -> dict[str, str]:
-    """Add the app and its repository; ReceiverError, and nothing is changed, when it is there already."""
+    """Add the app and its repository. Raise ReceiverError, and change nothing, when either exists."""
     repository = context.home.repository(app_name(name))
     if os.path.lexists(repository):
         _refuse_taken(context, name, repository)
@@ -71,7 +71,10 @@ def create(context: Context, name: str) -> dict[str, str]:
 
 
 def _refuse_taken(context: Context, name: str, repository: Path) -> None:
-    """What no app of the ledger has was made by somebody else, or for an app that the ledger has lost."""
+    """Raise ReceiverError for a repository without an app in the ledger.
+
+    Someone else made it, or the ledger has lost its app. An app in the ledger is reported by `add_app`.
+    """
     if name not in {app.name for app in context.ledger.apps()}:
         raise ReceiverError(
             f"{repository} is there already, and no app that nap knows of has it",
@@ -80,12 +83,15 @@ def _refuse_taken(context: Context, name: str, repository: Path) -> None:
 
 
 def branches(app: App) -> tuple[str, ...]:
-    """Those whose pushes are deployed."""
+    """Return the branches whose pushes are deployed."""
     return (app.config["branch"],) if "branch" in app.config else git.DEPLOY_BRANCHES
 
 
 def configure(context: Context, name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The new settings; a value of None takes a key away. All of the changes or none."""
+    """Apply all of the changes or none, and return the new settings. A value of None removes a key.
+
+    Raise ReceiverError for an unknown key or an invalid value.
+    """
     app = context.ledger.app(name)
     config = dict(app.config)
     for key, value in changes.items():
@@ -109,9 +115,10 @@ def _checked(key: str, text: str) -> Any:
 
 
 def destroy(context: Context, name: str) -> None:
-    """Remove the app with its repository, releases, images, runs, logs and cache. Nothing of it may run.
+    """Remove the app with its repository, releases, images, runs, logs and cache. None of its runs may go on.
 
-    Its record goes last: until then the name is taken, and what was cut short is done by doing it again.
+    Its record is removed after its files: until then the name is taken, and an interrupted removal can be
+    completed by another `destroy`.
     """
     runs = [run.number for run in context.ledger.runs(name)]
     for folder in (context.home.repository(name), context.home.runs(name), context.home.cache(name)):
@@ -123,7 +130,10 @@ def destroy(context: Context, name: str) -> None:
 
 
 def _forget(context: Context, name: str, images: set[str]) -> None:
-    """Containers' images are one app's; trees of the same bytes may just be given to another one."""
+    """Prune the images of a destroyed app at once if they are container images, which belong to one app.
+
+    Image trees are left to later pruning: another app can just be getting a tree with the same content.
+    """
     if not context.engine.runs_images:
         return
     try:
@@ -133,7 +143,7 @@ def _forget(context: Context, name: str, images: set[str]) -> None:
 
 
 def mend(context: Context) -> None:
-    """Give an app that a receiver died over while it made or destroyed it a repository again."""
+    """Create missing repositories: of apps that a receiver was creating or destroying when it died."""
     for app in context.ledger.apps():
         repository = context.home.repository(app.name)
         if not os.path.lexists(repository):

@@ -1,4 +1,4 @@
-"""How a run is told, from another thread, that nobody wants it any more."""
+"""Cancellation of a run from another thread."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from units.job import Outcome
 
 
 class Cancellation:
-    """`outcome` is how a cancelled run ends; `descriptor` becomes readable with it."""
+    """`outcome` is how a cancelled run ends, None before. `descriptor` becomes readable on cancellation."""
 
     def __init__(self) -> None:
         self.descriptor = os.eventfd(0, os.EFD_CLOEXEC)
         self.outcome: Outcome | None = None
 
     def cancel(self, outcome: Outcome) -> None:
-        """The first word counts."""
+        """Cancel with this outcome. Later calls have no effect."""
         if self.outcome is None:
             self.outcome = outcome
             os.eventfd_write(self.descriptor, 1)

@@ -1,4 +1,4 @@
-"""Wakes readers of folders when something in these changes: one inotify instance, however many read."""
+"""Wakes readers of folders when something in them changes. All readers share one inotify instance."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from asyncinotify import Inotify, Watch
 
-_LOOK_AGAIN = 0.2
+_LOOK_AGAIN = 0.2  # seconds between polls without inotify
 
 
 @dataclass(eq=False)
 class Signal:
-    """One reader's. `watched` is False where the kernel tells nothing, and the reader has to look itself."""
+    """One reader's signal. `watched` is False when there is no inotify watch, and the reader has to poll."""
 
     folder: Path
     watched: bool = False
@@ -25,18 +25,19 @@ class Signal:
     over: bool = False
 
     async def wait(self) -> bool:
-        """Wait until something may have changed since this returned last. False once the folder is gone."""
+        """Wait until something can have changed since the last call. Return False if the folder is gone."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self.changed.wait(), None if self.watched else _LOOK_AGAIN)
+        # Cleared before the caller reads: a change during its read wakes it again.
         self.changed.clear()
         return not self.over and (self.watched or self.folder.is_dir())
 
 
 class StoryChanges:
-    """The daemon's, used by its event loop alone.
+    """One per daemon, used by its event loop only.
 
-    A user has few inotify instances (often 128) for all programs: there is one here while anybody reads.
-    Where none can be had, or no further watch, readers look again and again.
+    The kernel limits inotify instances per user (often 128), so there is one here, and only while there
+    are readers. When the kernel refuses an instance or a watch, readers poll.
     """
 
     def __init__(self) -> None:
@@ -45,7 +46,7 @@ class StoryChanges:
 
     @contextlib.contextmanager
     def of(self, folder: Path) -> Iterator[Signal]:
-        """Tell of changes from now on."""
+        """Yield a signal for changes in the folder from now on."""
         signal = Signal(folder)
         watch = self._watch(folder)
         if watch is None:
@@ -59,7 +60,7 @@ class StoryChanges:
             self._leave(signal, watch)
 
     def _watch(self, folder: Path) -> Watch | None:
-        """The folder's watch, one for all its readers; None where the kernel has no more of them."""
+        """Return the folder's watch, which all its readers share; None when the kernel refuses it."""
         from asyncinotify import Mask
 
         try:
@@ -80,7 +81,7 @@ class StoryChanges:
         from asyncinotify import Mask
 
         for event in inotify:
-            # Without a watch it says that events were lost: then everybody looks.
+            # An event without a watch means that the queue overflowed and events were lost: wake all readers.
             heard = [event.watch.wd] if event.watch else list(self._signals)
             for signal in [signal for wd in heard for signal in self._signals.get(wd, ())]:
                 signal.over |= Mask.IGNORED in event.mask
@@ -91,7 +92,7 @@ class StoryChanges:
         signals.discard(signal)
         if not signals:
             del self._signals[watch.wd]
-            with contextlib.suppress(OSError):  # the folder is gone, and its watch with it
+            with contextlib.suppress(OSError):  # the kernel drops the watch of a removed folder itself
                 self._opened().rm_watch(watch)
         self._close_unused()
 

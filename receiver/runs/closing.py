@@ -1,4 +1,4 @@
-"""Ends that could not be recorded when they came, since there was no room: they are, once there is some."""
+"""Retries to record ends of runs that could not be recorded at once because the disk was full."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from receiver.ledger.ledger import Run
 
-_SOONEST, _LATEST = 1.0, 30.0
+_SOONEST, _LATEST = 1.0, 30.0  # seconds between retries
 
 
 class Closing:
-    """One a daemon. Its thread is there only while an end waits to be recorded."""
+    """One per daemon. Its thread exists only while an end waits to be recorded."""
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[str, int], Callable[[], None]] = {}
@@ -20,7 +20,7 @@ class Closing:
         self._at_work = False
 
     def add(self, run: Run, record: Callable[[], None]) -> None:
-        """`record` is called until it raises nothing."""
+        """Call `record` in a thread until it raises nothing."""
         with self._lock:
             self._waiting[run.app, run.number] = record
             if not self._at_work:
@@ -28,12 +28,12 @@ class Closing:
                 threading.Thread(target=self._work, name="closing", daemon=True).start()
 
     def try_now(self, run: Run) -> None:
-        """Somebody asks for the end of this run, where it waits."""
+        """Try to record the end of this run now, if it waits."""
         with self._lock:
             self._try((run.app, run.number))
 
     def drop(self, app: str) -> None:
-        """It is gone, and its runs' numbers may be given again."""
+        """Forget the waiting ends of a destroyed app: an app of that name can use its run numbers again."""
         with self._lock:
             for key in [key for key in self._waiting if key[0] == app]:
                 del self._waiting[key]
@@ -46,6 +46,7 @@ class Closing:
             with self._lock:
                 for key in list(self._waiting):
                     self._try(key)
+                # Under the lock: an `add` after this starts a new thread.
                 if not self._waiting:
                     self._at_work = False
                     return

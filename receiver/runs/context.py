@@ -1,4 +1,4 @@
-"""What all deployments of one home share."""
+"""The objects that all deployments of one home share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from units.engine import Engine
 
 @dataclass(frozen=True)
 class Context:
-    """Each of them may be used by several threads at a time, but `changes`, which is the event loop's."""
+    """Threads can use all of these at the same time, except `changes`, which belongs to the event loop."""
 
     home: Home
     settings: Settings
@@ -40,7 +40,7 @@ class Context:
     changes: StoryChanges = field(default_factory=StoryChanges)
 
     def runnable(self, app: str, plan: Plan, image: Image, stack: Stack) -> Runnable:
-        """Return what a job of the app is made of, beside its run."""
+        """Return the parts of the app's jobs that do not depend on the run, with the port of a service."""
         env = self.builder.environment(plan, stack, image)
         port = service_ports.of(self.ledger, app) if plan.service else None
         return Runnable(plan, image, stack, env, port)

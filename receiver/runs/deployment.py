@@ -1,4 +1,4 @@
-"""An accepted run, from its commit to its outcome: read `Deployment.carry_out` from top to bottom."""
+"""An accepted run, from its commit to its outcome. Start reading at `Deployment.carry_out`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GIVEN_UP = Outcome(1, "it was given up")
 class Deployment:
     """One run, carried out by one thread.
 
-    `prepared` is what the run's commit has just become, where that is known.
+    `prepared` is the result of preparing the run's commit, if the push has just done that.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class Deployment:
         return self._progress.run
 
     def carry_out(self) -> Outcome:
-        """Return how the run ended, from wherever a receiver that died has left it.
+        """Carry out the run, or continue where a dead receiver left it. Return how it ended.
 
-        Whatever fails, and whoever cancels the run, it is stopped and its results are kept.
+        On every failure and cancellation the run is stopped and its results are kept.
         """
         try:
             if self._cancellation.outcome:
@@ -68,7 +68,7 @@ class Deployment:
         return self._engine.outcome(self._handle)
 
     def _job(self) -> Job:
-        """What the engine is to run: the run's release, with the run's own options."""
+        """Return the job for the engine: the run's release with the run's own options."""
         release = self._release()
         plan = from_json(release.plan)
         if self._prepared:
@@ -86,7 +86,7 @@ class Deployment:
         return job
 
     def _release(self) -> Release:
-        """The release the run was started with, else what its commit becomes."""
+        """Return the release that the run was started with, else build its commit into one."""
         context, run = self._context, self._run
         if run.release is not None:
             self._prepared = None
@@ -99,13 +99,13 @@ class Deployment:
         self._progress.update(release=release.number, seconds={**prepared.seconds, **run.seconds})
         if prepared.is_new or release.number not in known:
             named = (release.app, release.number, prepared.image)
-            # Nothing of the run waits for what people may call its image.
+            # In the background: the run does not need the readable name of its image.
             threading.Thread(target=context.builder.released, args=named, daemon=True).start()
         context.publisher.release(release)
         return release
 
     def _prepare(self) -> Prepared:
-        """Build the commit. Whoever pushed has seen its lines, if it was checked before it was accepted."""
+        """Build the commit. Say nothing if it was checked before acceptance: its lines were shown then."""
         context, run = self._context, self._run
         app = context.ledger.app(run.app)
         push = Push(app, run.commit_id, self._cancellation.descriptor, options=run.options)
@@ -113,7 +113,7 @@ class Deployment:
         return context.preparer.prepare(push, say)
 
     def _place(self, job: Job) -> Job | None:
-        """The job with its slaves' nodes, once there is room for them; None when it is cancelled before."""
+        """Wait for room and return the job with a node for each slave; None when it is cancelled before."""
 
         def wait(shortage: str) -> None:
             self._progress.update(state="waiting")
@@ -130,7 +130,7 @@ class Deployment:
         return jobs.announced(self._context.home, placed)
 
     def _submit(self, job: Job) -> None:
-        """Start its slaves or processes, unless an earlier receiver has."""
+        """Start the job's slaves or processes, unless an earlier receiver did."""
         if self._run.state == "starting" and self._was_submitted():
             return
         services.make_room(self._progress, self._context)
@@ -148,7 +148,7 @@ class Deployment:
         return self._engine.running(self._handle) or self._engine.has_ended(self._handle)
 
     def _bring_up(self, job: Job) -> None:
-        """Until mpirun runs, or a service answers."""
+        """Start mpirun, or wait until a service answers. Return as well when the run is over before that."""
         with self._progress.phase("gather"):
             if job.mpi:
                 if members := self._gather(job):
@@ -159,7 +159,10 @@ class Deployment:
                 )
 
     def _gather(self, job: Job) -> tuple[Member, ...]:
-        """All of the job's slaves, as etcd knows them; none when the run is over before that."""
+        """Wait for all of the job's slaves in etcd; return none when the run is over before that.
+
+        Raise RegistryError when slaves are still missing after `gather_timeout`.
+        """
         slaves = _by_member(job)
 
         def greet(member: Member) -> None:
@@ -187,7 +190,7 @@ class Deployment:
             raise RegistryError(error.message, words or error.hint, missing=error.missing) from error
 
     def _last_words(self) -> str:
-        """Of the slaves; empty when they have said nothing."""
+        """Return a sentence with the last lines of the slaves' log; empty when the log is."""
         lines = self._handle.log.read_text(errors="replace").splitlines()[-3:]
         return f"the slaves' log ends with: {' / '.join(lines)}" if lines else ""
 
@@ -203,7 +206,7 @@ class Deployment:
         self._progress.started()
 
     def _follow(self) -> None:
-        """Wait for its end. A service that is up has taken the place of the one before."""
+        """Wait for the run's end. A service that is up first stops the one before it: it has its place."""
         if self._progress.was_up:
             services.stop_older(self._progress, self._context)
         with self._progress.phase("run"):
@@ -211,7 +214,7 @@ class Deployment:
                 self._engine.wait(self._handle, None)
 
     def _end(self) -> None:
-        """It goes on no more, and its results stay; what is left is removed once its end was told."""
+        """Stop the run and keep its results. Its remains are removed after its end was reported."""
         try:
             self._engine.stop(self._handle, self._cancellation.outcome or GIVEN_UP)
         finally:
@@ -223,9 +226,9 @@ class Deployment:
 
 
 def _by_member(job: Job) -> dict[str, Slave]:
-    """The job's slaves by what etcd calls them."""
+    """Return the job's slaves by their names in etcd."""
     return {f"slave{slave.index}": slave for slave in job.slaves}
 
 
 def _say_nothing(_line: str) -> None:
-    """Instead of lines that were shown before."""
+    """Drop a line that was shown before."""

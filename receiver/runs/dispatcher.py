@@ -1,4 +1,4 @@
-"""Accepts runs, gives each a thread when its turn has come, and takes up what an earlier daemon left."""
+"""Accepts runs, carries out each in a thread of its own, and takes up runs that an earlier daemon left."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ CANCELLED = Outcome(130, "", "cancelled")
 
 @dataclass(frozen=True)
 class Prelude:
-    """What was said of a push before it was accepted, and what its commit became; `seconds` by phase.
+    """The lines shown for a push before its acceptance, and its prepared commit.
 
-    `who` pushed it.
+    `seconds` are the durations by phase, `who` is the pusher's name.
     """
 
     lines: Sequence[str] = ()
@@ -47,7 +47,7 @@ class Prelude:
 
 
 class Dispatcher:
-    """One a daemon. Its methods may be called by any thread."""
+    """One per daemon. Its methods can be called from any thread."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -61,9 +61,10 @@ class Dispatcher:
     def accept(
         self, app: str, commit: str, options: Mapping[str, str], prelude: Prelude, release: int | None = None
     ) -> tuple[Run, int]:
-        """Record a run and begin it; the run, and the size its story has after the prelude.
+        """Record a run and begin it. Return the run, and the story's size in bytes after the prelude.
 
-        Once this returned the run is carried out, by this daemon or the next one.
+        After the return the run is carried out, by this daemon or the next one. Raise ReceiverError while
+        the app is being destroyed.
         """
         subject, above = self._acceptance.look_up(app, commit)
         with self._lock:
@@ -86,7 +87,7 @@ class Dispatcher:
 
     @contextmanager
     def closed(self, app: str) -> Iterator[None]:
-        """No run of the app is accepted meanwhile: it is being destroyed."""
+        """Accept no run of the app inside the context: it is being destroyed."""
         with self._lock:
             if app in self._closed:
                 raise ReceiverError(f"{app} is being destroyed already", "see: nap apps")
@@ -100,13 +101,16 @@ class Dispatcher:
                 self._acceptance.forget(app)
 
     def _close(self, run: Run, outcome: Outcome) -> None:
-        """Record the end of a run that cannot be told of any more, now or once there is room."""
+        """Record the end of a run without a full report: now, or later when the disk has room."""
         progress = self._progress(run)
         self._closing.add(run, lambda: progress.close(outcome))
         self._closing.try_now(run)
 
     def _replace_before(self, progress: Progress) -> None:
-        """The last one first: none that waits is to begin when the one before it ends."""
+        """Cancel the app's earlier runs, except a service that is up.
+
+        The last one first, so that no waiting run begins when the one before it ends.
+        """
         run = progress.run
         for other in reversed(self._context.ledger.unfinished()):
             if other.app == run.app and other.number < run.number and not services.is_up(other):
@@ -114,12 +118,12 @@ class Dispatcher:
                     self.cancel(other, Outcome(130, f"run {run.number} replaced it", "replaced"))
 
     def has(self, run: Run) -> bool:
-        """Whether it is being carried out: its story has not come to its end."""
+        """Return whether the run is being carried out: its story has no end yet."""
         with self._lock:
             return (run.app, run.number) in self._tickets
 
     def cancel(self, run: Run, outcome: Outcome = CANCELLED) -> None:
-        """End a run, wherever it is; one that has ended stays as it is."""
+        """End a run in any state. A run that has ended keeps its outcome."""
         with self._lock:
             cancellation = self._tickets.get((run.app, run.number))
             if cancellation is not None:
@@ -133,8 +137,8 @@ class Dispatcher:
     def recover(self) -> None:
         """Take up every run that has not ended: see `Deployment`. Services that went down come up again.
 
-        All are taken into account before the first one goes on, and each goes on in its own thread: a
-        run that takes long to be stopped, or cannot be, keeps the receiver from none of the others.
+        All runs are adopted before the first one goes on. Each goes on in its own thread, so that a run
+        that is slow to stop, or cannot be stopped, does not block the others.
         """
         self._context.engine.begin()
         unfinished = self._context.ledger.unfinished()
@@ -148,7 +152,7 @@ class Dispatcher:
         threading.Thread(target=self._remove, args=(left,), name="cleanup", daemon=True).start()
 
     def _take_up(self, run: Run) -> bool:
-        """Whether it was up, and its end came while no daemon was there to see it."""
+        """Adopt a run. Return whether it was a service that was up and ended while no daemon was running."""
         cancellation = self._tickets[run.app, run.number] = Cancellation()
         if not services.is_up(run):
             self._turns.enter(run.app, run.number)
@@ -160,12 +164,12 @@ class Dispatcher:
                 self._context.engine.adopt(handle)
             return services.is_up(run) and not self._context.engine.running(handle)
         except Exception as error:
-            # Its thread stops what there is of it.
+            # The run's thread then stops what exists of it.
             cancellation.cancel(self._failed(error))
             return False
 
     def again(self, run: Run, why: str) -> Run:
-        """A new run of the same release."""
+        """Start and return a new run of the same release."""
         lines = (f"-----> v{run.release} of {run.app} again: {why}",)
         return self.accept(run.app, run.commit_id, {}, Prelude(lines, who=run.who), run.release)[0]
 
@@ -180,7 +184,7 @@ class Dispatcher:
         return Progress(run, folder, context.ledger, context.publisher, self._leave)
 
     def _carry_out(self, run: Run, cancellation: Cancellation, prepared: Prepared | None, gone: bool) -> None:
-        """Whatever happens, the next run gets its turn."""
+        """Carry out a run. The next run gets its turn even if this one's end cannot be recorded."""
         progress = self._progress(run)
         outcome = self._outcome(progress, cancellation, prepared)
         replaced = self._replaced(progress, cancellation)
@@ -189,7 +193,7 @@ class Dispatcher:
                 progress.say(f"-----> v{replaced.release}, which was up before, comes back")
             self._finish(progress, outcome)
         except Exception:
-            # Not even its end could be recorded: the disk is full.
+            # The end could not be recorded, as on a full disk: `Closing` retries it.
             traceback.print_exc()
             self._close(progress.run, outcome)
         finally:
@@ -202,7 +206,7 @@ class Dispatcher:
         self._clean_up(run)
 
     def _finish(self, progress: Progress, outcome: Outcome) -> None:
-        """A program may have filled the disk: there is room for its end once what it left is removed."""
+        """Record the end. If that fails, remove the run's remains and retry: they can fill the disk."""
         try:
             progress.finish(outcome)
         except (ReceiverError, OSError):
@@ -210,7 +214,7 @@ class Dispatcher:
             progress.finish(outcome)
 
     def _replaced(self, progress: Progress, cancellation: Cancellation) -> Run | None:
-        """The service that is to be up again, since this one has not come up."""
+        """Return the earlier service to start again because this one did not come up; None otherwise."""
         if not progress.run.service or progress.was_up or cancellation.outcome:
             return None
         return services.predecessor(self._context, progress.run)
@@ -232,7 +236,7 @@ class Dispatcher:
         return Outcome(1, f"nap itself failed; the whole of it is in {self._context.home.log}")
 
     def _come_back(self, run: Run) -> None:
-        """A service is up again with nap, unless one of the runs that were accepted since takes its place."""
+        """Start a service again that was up when nap went down, unless a later run has taken its place."""
         self._turns.enter(run.app, run.number)
         try:
             self._turns.wait(run.app, run.number, lambda: False, None)
@@ -243,7 +247,7 @@ class Dispatcher:
             self._leave(run)
 
     def _wait_for_turn(self, progress: Progress, cancellation: Cancellation) -> bool:
-        """Whether there was anybody to wait for."""
+        """Wait for the run's turn or its cancellation. Return whether other runs were ahead."""
         run = progress.run
         first = self._turns.before(run.app, run.number)
         if first:
@@ -259,13 +263,16 @@ class Dispatcher:
         self._turns.leave(run.app, run.number)
 
     def _forget(self, run: Run) -> None:
-        """Who cancels a run does so behind the same lock: a ticket that is closed is not written to."""
+        """Remove and close the run's ticket. `cancel` takes the same lock, so it never uses a closed one."""
         with self._lock:
             self._tickets.pop((run.app, run.number)).close()
         story.wake(self._context.home.run(run.app, run.number))
 
     def _clean_up(self, run: Run) -> None:
-        """Its end was told: nobody waits for this, but the app's next run for what it needs of it."""
+        """Remove the run's remains, prune images and pack the repository, after the run's end was reported.
+
+        Nothing waits for this, except the app's next run for the resources it needs.
+        """
         self._remove([(run.app, run.number)])
         try:
             pruning.prune(self._context)
@@ -275,7 +282,7 @@ class Dispatcher:
             print(f"after run {run.number} of {run.app}: {error}", file=sys.stderr)
 
     def _remove(self, runs: Iterable[tuple[str, int]]) -> None:
-        """What is left of them; what cannot be removed now is tried again after the next run."""
+        """Remove what is left of these runs. What cannot be removed now is tried again after the next run."""
         cleanup = self._context.cleanup
         cleanup.run_each({*runs, *cleanup.take_failed()}, lambda why: print(why, file=sys.stderr))
 

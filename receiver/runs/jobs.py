@@ -1,4 +1,4 @@
-"""A release and a run's options come in, a job for the engine comes out."""
+"""Turns a release and a run's options into a job for the engine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _NODE = "localhost"
 
 
 def parse_options(words: list[str]) -> dict[str, str]:
-    """`np=8`, `detach`: what `git push -o` and `nap run -o` give. ReceiverError for others."""
+    """Return the options of `git push -o` and `nap run -o`, such as `np=8` and `detach`, by name.
+
+    Raise ReceiverError for an unknown option, a missing value, or a value for a flag.
+    """
     options = {}
     for word in words:
         name, equals, value = word.partition("=")
@@ -42,7 +45,7 @@ def parse_options(words: list[str]) -> dict[str, str]:
 
 
 def check_options(plan: Plan, options: Mapping[str, str]) -> None:
-    """Refuse what the plan cannot take, before anything is changed."""
+    """Raise ReceiverError or BuildpackError for options that do not fit the plan, before any change."""
     over = _over(plan.manifest or Manifest(hosts=1), options)
     ranks = [name for name in OPTIONS if name in options and name != "timeout"]
     if plan.manifest is None and ranks:
@@ -55,15 +58,15 @@ def check_options(plan: Plan, options: Mapping[str, str]) -> None:
 
 
 def _over(manifest: Manifest, options: Mapping[str, str]) -> Manifest:
-    """The manifest with a run's own options; BuildpackError for one that is out of range."""
+    """Return the manifest with a run's own options. Raise BuildpackError for a value out of range."""
     return override(manifest, {name: value for name, value in options.items() if name in OPTIONS})
 
 
 @dataclass(frozen=True)
 class Runnable:
-    """All that is known of a release when it is run.
+    """The parts of a release that a run needs.
 
-    `env` is what its programs find (see `Builder.environment`), `port` is a service's.
+    `env` is the environment of its programs (see `Builder.environment`), `port` the port of a service.
     """
 
     plan: Plan
@@ -74,7 +77,7 @@ class Runnable:
 
 
 def make(home: Home, run: Run, what: Runnable) -> Job:
-    """Return the job of `run`. The same run gives the same job, also after a restart."""
+    """Return the job of `run`. The same run gives the same job, even after a restart."""
     job, image = sketch(home, run, what.plan, what.port), what.image
     return replace(
         job,
@@ -87,7 +90,7 @@ def make(home: Home, run: Run, what: Runnable) -> Job:
 
 
 def sketch(home: Home, run: Run, plan: Plan, port: int | None = None) -> Job:
-    """What can be told of the job of `run` before its image, and the MPI in it, are there."""
+    """Return the job of `run` as far as it is known without the image and the image's MPI."""
     job = Job(
         app=run.app,
         run=run.number,
@@ -106,14 +109,14 @@ def sketch(home: Home, run: Run, plan: Plan, port: int | None = None) -> Job:
 
 
 def given(plan: Plan, run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What the program of `run` is given: its arguments, and the names of its variables."""
+    """Return the arguments of the program of `run`, and the names of its variables."""
     manifest = _over(plan.manifest or Manifest(hosts=1), run.options)
     variables = dict.fromkeys(name for name, _ in (*plan.env, *manifest.env))
     return manifest.args, tuple(variables)
 
 
 def shown(job: Job, hosts: str) -> tuple[str, ...]:
-    """The lines that are run, as a person would type them; mpirun goes over the hostfile `hosts`."""
+    """Return the job's commands as a person would type them; mpirun uses the hostfile at path `hosts`."""
     if job.mpi:
         return tuple(launching.shown(job.mpi, hosts))
     return tuple(f"{process.name}: {' '.join(process.argv[-1:])}" for process in job.processes)
@@ -143,13 +146,13 @@ def _with_ranks(home: Home, job: Job, manifest: Manifest, module: str) -> Job:
 
 
 def _limited(slave: Slave, manifest: Manifest) -> Slave:
-    """A core a rank is what MPI takes by itself: it is a limit only where ranks are said to need more."""
+    """Set the slave's limits. One core per rank is MPI's default: cores are limited only above that."""
     per_rank = manifest.cpus_per_rank
     return replace(slave, cpus=slave.slots * per_rank if per_rank > 1 else None, memory=manifest.memory)
 
 
 def announced(home: Home, job: Job) -> Job:
-    """The job whose slaves and processes say in etcd where they are now."""
+    """Return the job with the etcd entries of its slaves and processes at their present places."""
     slaves = tuple(_announced(home, job, slave) for slave in job.slaves)
     processes = tuple(_announced_process(home, job, process) for process in job.processes)
     return replace(job, slaves=slaves, processes=processes)

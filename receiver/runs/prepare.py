@@ -1,4 +1,4 @@
-"""From a commit to an image: check, detect, plan, build; or find what the same inputs gave before."""
+"""From a commit to an image: check, detect, plan and build, or reuse the result of the same inputs."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ _FILES_NAMED = 5
 
 @dataclass(frozen=True)
 class Push:
-    """One commit for one app; `env` is git's quarantine, where the commit is not in the repository yet.
+    """One commit for one app. `env` names git's quarantine while the commit is not in the repository yet.
 
-    `commit` may be a tag that leads to one. `tags` are objects that git takes along with it.
-    `cancelled` is a file descriptor that becomes readable when nobody wants the image any more.
+    `commit` can be a tag that leads to a commit. `tags` are the ids of tags in the same push.
+    `cancelled` is a file descriptor that becomes readable when the image is no longer wanted.
     """
 
     app: App
@@ -58,7 +58,7 @@ class Push:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a commit became; `seconds` by phase (check, build). `is_new` when its image was built just now."""
+    """The result of a commit. `seconds` by phase (check, build); `is_new` if its image was just built."""
 
     commit: str
     plan: Plan
@@ -69,7 +69,7 @@ class Prepared:
 
 
 class Preparer:
-    """Makes images of commits, one after another or several at once."""
+    """Makes images of commits. Threads can use it at the same time."""
 
     def __init__(self, home: Home, settings: Settings, builder: Builder, engine: Engine) -> None:
         self._home = home
@@ -78,7 +78,7 @@ class Preparer:
         self._engine = engine
 
     def prepare(self, push: Push, say: Say) -> Prepared:
-        """Everything that can fail because of what was pushed fails here."""
+        """Check the commit and build or reuse its image. Every error in the pushed files is raised here."""
         started = time.monotonic()
         with repository.opened(self._home.repository(push.app.name), push.env) as repo:
             commit = repository.peel(repo, push.commit)
@@ -110,12 +110,12 @@ class Preparer:
             )
 
     def _inputs(self, tree_id: str, app: App) -> str:
-        """A name for all that decides what is built, but for the stack, which is compared.
+        """Return a digest of all inputs of a build except the stack, which `_known` compares.
 
-        With the app's name: an image of containers is called after its app.
+        The app's name is one of them: a container image is named after its app.
         """
         packs = [(pack.name, folder.digest(pack.path)) for pack in folder.packs(self._pack_folders())]
-        # A plan that an older nap has kept says nothing of what plans have had since.
+        # A plan kept by an older nap lacks fields that plans got since.
         known = [each.name for each in fields(Plan)]
         inputs = (VERSION, known, app.name, tree_id, app.config.get("buildpack"), packs, self._settings.maven)
         return hashlib.sha256(json.dumps(inputs).encode()).hexdigest()[:40]
@@ -124,7 +124,10 @@ class Preparer:
         return sorted(path for path in self._home.buildpacks.glob("*") if path.is_dir())
 
     def refuse(self, plan: Plan, app: str, options: Mapping[str, str]) -> None:
-        """Raise a sentence for what cannot be run here with these options, before anything is changed."""
+        """Raise ReceiverError or BuildpackError if the plan cannot run here with these options.
+
+        Called before anything is changed.
+        """
         if plan.manifest is None and not self._engine.runs_processes:
             raise ReceiverError(
                 f"the engine {self._engine.name} runs MPI programs only, so far, "
@@ -137,11 +140,11 @@ class Preparer:
             raise ReceiverError(never, "ask for less, or add machines: nap nodes")
 
     def _known(self, record: Path, say: Say) -> tuple[Plan, Image, Stack] | None:
-        """What the same inputs gave before, when its image and its stack are still the same."""
+        """Return the earlier result of the same inputs, if its image exists and its stack is unchanged."""
         if (built := _read(record)) is None:
             return None
         plan, image_digest, key = built
-        with ThreadPoolExecutor(1) as beside:  # each may have to ask a runtime of containers
+        with ThreadPoolExecutor(1) as beside:  # both can need a call to the container runtime
             found = beside.submit(self._builder.find, image_digest, say)
             stack = self._builder.stack(plan, say)
             if key != stack.key:
@@ -194,7 +197,7 @@ class Preparer:
 
 
 def _read(record: Path) -> tuple[Plan, str, str] | None:
-    """The plan, the image and the key of the stack; None for a record that is not there, or is damaged."""
+    """Return the plan, the image's digest and the stack's key; None for a missing or damaged record."""
     try:
         found = json.loads(record.read_bytes())
         plan, image, key = from_json(found["plan"]), found["image"], found["stack"]

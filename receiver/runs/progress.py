@@ -1,4 +1,4 @@
-"""A run's record while it is carried out: ledger, story and etcd say the same, in this order."""
+"""A run's record while it is carried out: written to the ledger, then to etcd, and reported in the story."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ PHASES = ("check", "build", "slaves", "gather", "run")
 
 
 class Progress:
-    """One run's, used by the thread that carries it out. `run` is what the ledger has by now.
+    """One run's progress, used by the thread that carries it out. `run` is its current record.
 
-    `on_up` is called when a service is up, and so no longer in the way of the app's next run.
+    `on_up` is called when a service is up: from then on the app's next run can have its turn.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class Progress:
         self._publisher.run(self.run)
 
     def started(self) -> None:
-        """The program runs from now on; the next update records it."""
+        """Note the program's start time, if there is none yet. The next update records it."""
         self.run = replace(self.run, started=self.run.started or clock.now())
 
     def up(self, *lines: str) -> None:
-        """A service's: once these are told, whoever pushed has seen what there is to see."""
+        """Record that a service is up, and say these lines. A push that follows the run ends after them."""
         self.was_up = True
         self.update(state="running")
         self.story.say(*lines)
@@ -57,7 +57,7 @@ class Progress:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Measure what is done inside, in seconds; also when it fails. The next update records it."""
+        """Add the body's duration to this phase, in seconds, also on failure. The next update records it."""
         started = time.monotonic()
         try:
             yield
@@ -66,7 +66,7 @@ class Progress:
             self.run = replace(self.run, seconds={**self.run.seconds, name: round(spent, 4)})
 
     def finish(self, outcome: Outcome) -> None:
-        """Record how the run ended, and only then say it."""
+        """Record how the run ended, and only then report it and end the story."""
         self._record_end(outcome)
         run = self.run
         reason = f" ({run.reason})" if run.reason else ""
@@ -78,7 +78,10 @@ class Progress:
         self.story.end()
 
     def close(self, outcome: Outcome) -> None:
-        """What `finish` had no room for, in as few words as can be. The run's folder may be gone."""
+        """Record the end and end the story, without a report: it takes little disk space.
+
+        The run's folder can be missing.
+        """
         self._record_end(outcome)
         with contextlib.suppress(FileNotFoundError):
             self.story.end()
@@ -90,11 +93,11 @@ class Progress:
 
 
 def _times(run: Run, outcome: Outcome) -> dict[str, Any]:
-    """When the program was started and ended: who ran it saw both, also while no receiver was there."""
+    """Return the program's start, end and duration. Its runner recorded them, also without a receiver."""
     started = clock.iso(outcome.started) if outcome.started else run.started
     if not (started and outcome.ended):
         return {"started": started, "ended": clock.iso(outcome.ended) if outcome.ended else clock.now()}
-    # Of a service the time until it answered is told apart.
+    # The time until a service answered is in the phase `gather`.
     apart = run.seconds.get("gather", 0.0) if run.service else 0.0
     took = max(0.0, outcome.ended - clock.seconds(started) - apart)
     seconds = {**run.seconds, "run": round(took, 4)}
@@ -102,7 +105,7 @@ def _times(run: Run, outcome: Outcome) -> dict[str, Any]:
 
 
 def _signal(outcome: Outcome) -> str:
-    """What an exit code means to a shell, where nobody knows more; empty where it means no signal."""
+    """Return the shell's meaning of an exit code above 128 as a reason; empty when it means no signal."""
     number = signal_of(outcome.exit_code) if outcome.state == "ended" else 0
     return f"as after {signal_in_words(number)}" if number else ""
 

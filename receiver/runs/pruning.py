@@ -1,4 +1,4 @@
-"""Images that no release within reach needs any more are removed: from the disk, and from the registry."""
+"""Removes images that no kept release needs any more, from disk and from the registry."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from registry.images.trees import Image
 
 
 def prune(context: Context, gone: Set[str] = frozenset()) -> None:
-    """Keep the images of each app's last releases and of what runs; remove the rest, and their records.
+    """Keep the images of each app's last releases and of unfinished runs; remove the rest and their records.
 
-    Those that are young may be a push's that is just built, but for what is `gone` with its app. An
-    image that cannot be removed now stays on record, for the next time.
+    Young images stay as well, because a push can have just built them, unless they are in `gone` (the
+    digests of a destroyed app). An image that cannot be removed now stays on record for the next time.
     """
     unneeded = _unneeded(context, gone)
     for image in unneeded:
@@ -31,7 +31,7 @@ def _unneeded(context: Context, gone: Set[str]) -> list[Image]:
     needed = {image for app in context.ledger.apps() for image in _needed(context, app)}
     found = []
     for digest in context.images.digests():
-        # Another run's end may prune at the same time.
+        # Another run's thread can prune at the same time.
         with suppress(FileNotFoundError):
             if digest not in needed and (digest in gone or context.images.is_old(digest)):
                 found.append(context.images.get(digest))

@@ -1,4 +1,4 @@
-"""Services stay up: the next one takes the older one's place, and is up once its port answers."""
+"""Services: each stays up until the app's next one replaces it. It is up once its port answers."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def is_up(run: Run) -> bool:
 
 
 def older(context: Context, run: Run) -> list[Run]:
-    """The services of the same app that are up, from before this run."""
+    """Return the app's earlier runs that are services and up."""
     others = (other for other in context.ledger.unfinished() if other.app == run.app)
     return [other for other in others if is_up(other) and other.number < run.number]
 
 
 def predecessor(context: Context, run: Run) -> Run | None:
-    """The service that is to come back when `run` does not come up; None when it never went away."""
+    """Return the service to start again when `run` does not come up; None for none, or if it still runs."""
     before = [other for other in context.ledger.runs(run.app) if other.number < run.number and other.service]
     given_way = _given_way_to(run).reason
     found = next((other for other in reversed(before) if is_up(other) or other.reason == given_way), None)
@@ -42,7 +42,7 @@ def predecessor(context: Context, run: Run) -> Run | None:
 
 
 def comes_back(outcome: Outcome) -> bool:
-    """Whether a service that ended like this is to be up again with nap."""
+    """Return whether a service with this outcome is started again when nap comes up."""
     return outcome == WENT_DOWN or outcome.state == "lost"
 
 
@@ -51,13 +51,13 @@ def _given_way_to(run: Run) -> Outcome:
 
 
 def make_room(progress: Progress, context: Context) -> None:
-    """Stop the service that is up, where the new one is to listen on the same port itself."""
+    """Stop the service that is up before the new one starts, if the engine has both listen on one port."""
     if context.engine.makes_room:
         stop_older(progress, context)
 
 
 def stop_older(progress: Progress, context: Context) -> None:
-    """The new one takes the place of the service that is up."""
+    """Stop the app's earlier services that are up, and report each."""
     for other in older(context, progress.run):
         progress.say(f"-----> stopping run {other.number}, which was up with v{other.release}")
         with said_if_it_stays(progress, other):
@@ -68,7 +68,7 @@ def stop_older(progress: Progress, context: Context) -> None:
 
 @contextmanager
 def said_if_it_stays(progress: Progress, other: Run) -> Iterator[None]:
-    """Around what stops another run: that it cannot be stopped is its own trouble, not this one's."""
+    """Report an error from stopping `other` in this run's story and go on: it must not fail this run."""
     try:
         yield
     except (UnitError, OSError) as error:
@@ -77,7 +77,10 @@ def said_if_it_stays(progress: Progress, other: Run) -> Iterator[None]:
 
 
 def refuse_taken_port(progress: Progress, context: Context, job: Job) -> None:
-    """ReceiverError when somebody else listens where the job's web process is to."""
+    """Raise ReceiverError when another program listens on the port of the job's web process.
+
+    Skip the check while an earlier service of the app is up: that one can be what answers.
+    """
     if older(context, progress.run) and not context.engine.makes_room:
         return
     for process in job.processes:
@@ -90,7 +93,7 @@ def refuse_taken_port(progress: Progress, context: Context, job: Job) -> None:
 
 
 def _crashes(handle: Handle) -> str:
-    """What the service's output has of crashes; empty when it has not crashed."""
+    """Return the last crash and the number of crashes in the service's output; empty without a crash."""
     with handle.output.open(errors="replace") as lines:
         crashes = [line for line in lines if line.startswith("nap: ") and "; starting it again in " in line]
     if not crashes:
@@ -102,7 +105,10 @@ def _crashes(handle: Handle) -> str:
 def wait_until_it_answers(
     progress: Progress, context: Context, cancellation: Cancellation, job: Job, handle: Handle
 ) -> None:
-    """It is up from then on, unless it ends before; ReceiverError when the port does not answer in time."""
+    """Wait until the service's port answers, and record that it is up. Return early when the run ends.
+
+    Raise ReceiverError when the port does not answer within `answer_timeout` seconds.
+    """
     address, port = next((one.address, one.port) for one in job.processes if one.port)
     deadline = time.monotonic() + context.settings.answer_timeout
     silence = Silence(progress.say, f"waiting for an answer on port {port}")

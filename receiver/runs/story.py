@@ -1,7 +1,7 @@
-"""A run's story: what nap says of it, on disk before anybody sees it, and the program's output beside it.
+"""A run's story: nap's lines, on disk before they are shown, and the program's output beside them.
 
-`story` has a JSON line for each of nap's, with how much of `output` had been written before; the
-program writes `output` itself. Put together again they are what was to be seen, in its order.
+The file `story` has a JSON record for each line of nap's, with the size of `output` at that time; the
+program writes `output` itself. A reader merges both into the original order.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ _DAMAGED = "       (a line of this story cannot be read)"
 
 
 class Story:
-    """The writing side, for one run; `folder` is the run's."""
+    """The writer of one run's story; `folder` is the run's folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def say(self, *lines: str) -> None:
-        """On disk when this returns."""
+        """Append lines. They are on disk (fsync) when this returns."""
         self._write(*({"say": line} for line in lines))
 
     def settle(self) -> None:
-        """A service is up: whoever waits for that need not look on."""
+        """Mark that a service is up: readers that wait for that can stop here."""
         self._write({"settled": True})
 
     def end(self) -> None:
-        """Nothing comes after this."""
+        """Mark the end of the story."""
         self._write({"end": True})
 
     def size(self) -> int:
-        """Where the story ends by now: a cursor to follow it from."""
+        """Return the story's size in bytes: a cursor to follow it from."""
         path = self._folder / "story"
         return path.stat().st_size if path.exists() else 0
 
@@ -52,13 +52,13 @@ class Story:
         lines = "".join(json.dumps({**record, "at": at}) + "\n" for record in records)
         with (self._folder / "story").open("a+b", buffering=0) as story:
             whole = story.seek(0, os.SEEK_END)
-            # A writer that was killed in the midst of a line has no part in the next one.
+            # A killed writer can have left a line without its end: begin a new one.
             broken = whole and os.pread(story.fileno(), 1, whole - 1) != b"\n"
             try:
                 _write_all(story.fileno(), b"\n" * broken + lines.encode())
                 os.fsync(story.fileno())
             except OSError:
-                # A part of a line would spoil the next one.
+                # Remove what was written: an incomplete line would spoil the next one.
                 story.truncate(whole)
                 raise
 
@@ -70,7 +70,7 @@ def _write_all(file: int, data: bytes) -> None:
 
 @dataclass(frozen=True)
 class Frame:
-    """A piece of a run as it was seen: a line of nap's, or bytes of the program's, or a mark."""
+    """A piece of a run's log: a line of nap's, bytes of the program's output, or a mark."""
 
     say: str = ""
     output: bytes = b""
@@ -84,7 +84,7 @@ class Frame:
 
 
 class Reader:
-    """The reading side: `new` gives what has come since it was last asked. Holds no file open."""
+    """The reader of a story: `new` yields what was added since its last call. It keeps no file open."""
 
     def __init__(self, folder: Path, cursor: int = 0) -> None:
         self._folder = folder
@@ -124,7 +124,7 @@ class Reader:
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
-    """None for what is no record: a disk that was damaged, or a hand that was in it."""
+    """Return the line's record; None if it is invalid, as after disk damage or manual editing."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -137,14 +137,15 @@ def _record(line: bytes) -> dict[str, Any] | None:
 async def follow(
     changes: StoryChanges, folder: Path, cursor: int = 0, over: Callable[[], bool] = lambda: False
 ) -> AsyncIterator[Frame]:
-    """Everything of a run's story, as it comes, up to its end. Waits without a thread.
+    """Yield a run's story from `cursor` (bytes) on, as it grows, up to its end. Waits without a thread.
 
-    A story whose folder is taken away is over; so is one without an end when `over` says so, which is
-    asked whenever something comes, and after `wake`.
+    Stop as well when the folder is removed, or when `over` returns True, which is checked on every
+    change and after `wake`.
     """
     reader = Reader(folder, cursor)
     with changes.of(folder) as signal:
         while True:
+            # Checked before reading: what was written until then is still yielded.
             nothing_more = over()
             for frame in reader.new():
                 yield frame
@@ -155,11 +156,11 @@ async def follow(
 
 
 def wake(folder: Path) -> None:
-    """Have all who follow ask whether it is over. That takes no room on the disk."""
+    """Make all followers check whether the story is over. This needs no disk space."""
     with contextlib.suppress(OSError):
         os.utime(folder)
 
 
 def told(folder: Path) -> Iterator[Frame]:
-    """What there is by now."""
+    """Yield the story's frames up to now, without marks."""
     return (frame for frame in Reader(folder).new() if not (frame.end or frame.settled))
