@@ -42,8 +42,6 @@ class TreeEntry:
 
 @dataclass(frozen=True)
 class Commit:
-    """The ids of a commit and of its tree."""
-
     id: str
     tree: str
 
@@ -109,7 +107,7 @@ def peel(repo: Repo, name: str) -> Commit:
 
 
 def _other_kind(repo: Repo, name: str) -> str:
-    """Return the end of a sentence that names the object's kind; empty when there is no such object."""
+    """Return the end of a sentence: the object's kind; empty when there is no such object."""
     from git.exc import GitCommandError
 
     try:
@@ -161,7 +159,7 @@ def _has(repo: Repo, entry: TreeEntry, text: bytes) -> bool:
 
 
 def check_out(repo: Repo, tree: str, folder: Path) -> None:
-    """Write the tree's files into the empty `folder`. The repository's index stays as it is.
+    """Write the tree's files into the empty `folder`, without using the repository's index.
 
     Raise ReceiverError when that fails.
     """

@@ -56,7 +56,7 @@ def _private() -> Iterator[None]:
 def up(root: Path, engine: str | None, say: Say) -> None:
     """Start the parts that are not running, and restart those that were started from other files than these.
 
-    Runs go on untouched. Raise the error of the part that prevents the start.
+    Runs continue. Raise the error of the part that prevents the start.
     """
     home = Home(root)
     home_folder.refuse_odd(root)
@@ -168,10 +168,9 @@ def _have_etcd(home: Home, settings: EtcdSettings, say: Say) -> Endpoint:
 def _open_for_nodes(
     home: Home, settings: Settings, endpoint: Endpoint, beyond: tuple[str, ...], say: Say
 ) -> None:
-    """Start nap's own services for nodes: the proxy for their announcements and the mirror of images.
+    """Start the announcement proxy and the image mirror for nodes, unless etcd or the registry is external.
 
-    `beyond` has the addresses at which nodes reach this machine. An external etcd or image registry needs
-    no such service.
+    `beyond` has the addresses at which nodes reach this machine.
     """
     from registry import certificates
 
@@ -186,10 +185,7 @@ def _open_for_nodes(
 
 
 def _say_what_is_known(endpoint: Endpoint, others: bool, say: Say) -> None:
-    """Report known security holes in the user permissions of this etcd version.
-
-    They matter for an external etcd (`others`), which nodes access as users.
-    """
+    """Report known holes in etcd's user permissions. Nodes are users of an external etcd (`others`)."""
     version = etcd_program.version_at(endpoint)
     known = etcd_program.known_against(version) if version else ""
     if known and version:
@@ -280,7 +276,7 @@ def _stop_each(home: Home, engine: Engine, unfinished: list[tuple[str, int]], sa
 
 
 def _clean_up(home: Home, engine: Engine, say: Say) -> None:
-    """Remove the remains of runs that have ended. A run that goes on keeps its files and units."""
+    """Remove the remains of runs that have ended, and nothing of runs that continue."""
     pending = PendingCleanup(home, engine)
     ended = [key for key in pending.recorded() if not engine.running(Handle(home.run(*key)))]
     pending.run_each(ended, say)

@@ -1,7 +1,7 @@
 """The receiver daemon, with its home as argument. Owns the ledger, the queue and the runs' threads.
 
-It can be killed at any time: runs go on without it, and the next daemon takes them up. Its starter hands it
-the home's lock, so that there is only one.
+It can be killed at any time: runs continue without it, and the next daemon takes them up. Its starter hands
+it the home's lock, so that there is only one.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ class Responses:
         A refusal is sent like a value. The work is completed even if the client disconnects.
         """
         begun = asyncio.create_task(self.value_or_refusal(work))
-        self._begun.add(begun)
+        self._begun.add(begun)  # the event loop itself holds tasks by weak references only
         begun.add_done_callback(self._begun.discard)
 
         async def lines() -> AsyncIterator[bytes]:

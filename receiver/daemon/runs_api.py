@@ -73,6 +73,7 @@ class RunsApi:
         return record.as_json(self._named(request))
 
     async def log(self, request: Request) -> Any:
+        """Stream the story: so far (`follow=0`), until a service is up (`follow=up`), or to its end."""
         run = self._named(request)
         folder = self._context.home.run(run.app, run.number)
         until = request.query_params.get("follow", "0")

@@ -114,6 +114,7 @@ class Hooks:
     def _forget_after(self, call: HookCall) -> None:
         """Drop all state of this push once git's receive-pack has ended: its pid can be reused."""
         try:
+            # A pidfd becomes readable when its process ends.
             watched = os.pidfd_open(call.session)
         except ProcessLookupError:
             return
@@ -129,7 +130,7 @@ class Hooks:
         loop.add_reader(watched, ended)
 
     async def _accept(self, call: HookCall, talk: Talk) -> int:
-        """Handle proc-receive: from the acceptance on the receiver guarantees that the run is carried out."""
+        """Handle proc-receive: from the acceptance on, the receiver guarantees the run."""
         app = self._context.ledger.app(call.app)
         options = jobs.parse_options(call.options)
         who = pusher.name(call.user, call.login)
@@ -154,10 +155,7 @@ class Hooks:
         return 0
 
     def _commit(self, app: App, update: Update, prelude: Prelude) -> str:
-        """Return the commit to run: the pushed object can be a tag.
-
-        pre-receive has found it already, unless the receiver was restarted in between.
-        """
+        """Return the pushed object's commit: known from pre-receive, unless the receiver was restarted."""
         if prelude.prepared:
             return prelude.prepared.commit
         with repository.opened(self._context.home.repository(app.name)) as repo:
@@ -172,7 +170,7 @@ class Hooks:
         return f"run {ended.number}: its end could not be recorded"
 
     async def _show(self, call: HookCall, talk: Talk) -> int:
-        """Handle post-receive: show the run. The run goes on without a reader as well."""
+        """Handle post-receive: show the run, which continues without a reader as well."""
         for run, cursor in self._accepted.pop(call.session, []):
             if "detach" in run.options:
                 await talk.say(f"-----> run {run.number} of {run.app}: nap logs {run.app} {run.number} -f")

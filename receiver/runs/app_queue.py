@@ -31,12 +31,12 @@ class Turns:
             self._changed.notify_all()
 
     def before(self, app: str, number: int) -> list[int]:
-        """Return the numbers of the runs ahead of this one."""
+        """Return the numbers of the runs ahead of this one, in order."""
         with self._changed:
             line = self._lines.get(app, [])
             return line[: line.index(number)] if number in line else []
 
     def wait(self, app: str, number: int, cancelled: Callable[[], bool], seconds: float | None) -> bool:
-        """Return True once no run is ahead or it was cancelled, False after `seconds` (None: no limit)."""
+        """Return True once no run is ahead or this one is cancelled, False after `seconds` (None: never)."""
         with self._changed:
             return self._changed.wait_for(lambda: cancelled() or not self.before(app, number), seconds)

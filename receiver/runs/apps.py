@@ -71,10 +71,7 @@ def create(context: Context, name: str) -> dict[str, str]:
 
 
 def _refuse_taken(context: Context, name: str, repository: Path) -> None:
-    """Raise ReceiverError for a repository without an app in the ledger.
-
-    Someone else made it, or the ledger has lost its app. An app in the ledger is reported by `add_app`.
-    """
+    """Raise ReceiverError for a repository without an app in the ledger: foreign, or of a lost app."""
     if name not in {app.name for app in context.ledger.apps()}:
         raise ReceiverError(
             f"{repository} is there already, and no app that nap knows of has it",
@@ -115,10 +112,10 @@ def _checked(key: str, text: str) -> Any:
 
 
 def destroy(context: Context, name: str) -> None:
-    """Remove the app with its repository, releases, images, runs, logs and cache. None of its runs may go on.
+    """Remove the app with its repository, releases, images, runs, logs and cache. All runs must have ended.
 
-    Its record is removed after its files: until then the name is taken, and an interrupted removal can be
-    completed by another `destroy`.
+    The record goes after the files: until then the name is taken, and another `destroy` completes an
+    interrupted one.
     """
     runs = [run.number for run in context.ledger.runs(name)]
     for folder in (context.home.repository(name), context.home.runs(name), context.home.cache(name)):
@@ -130,7 +127,7 @@ def destroy(context: Context, name: str) -> None:
 
 
 def _forget(context: Context, name: str, images: set[str]) -> None:
-    """Prune the images of a destroyed app at once if they are container images, which belong to one app.
+    """Remove the images of a destroyed app at once if they are container images, which belong to one app.
 
     Image trees are left to later pruning: another app can just be getting a tree with the same content.
     """

@@ -1,4 +1,4 @@
-"""Retries to record ends of runs that could not be recorded at once because the disk was full."""
+"""Retries recording the ends of runs that could not be recorded at once because the disk was full."""
 
 from __future__ import annotations
 

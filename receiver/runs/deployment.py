@@ -190,7 +190,7 @@ class Deployment:
             raise RegistryError(error.message, words or error.hint, missing=error.missing) from error
 
     def _last_words(self) -> str:
-        """Return a sentence with the last lines of the slaves' log; empty when the log is."""
+        """Return the last lines of the slaves' log in a sentence; empty for an empty log."""
         lines = self._handle.log.read_text(errors="replace").splitlines()[-3:]
         return f"the slaves' log ends with: {' / '.join(lines)}" if lines else ""
 
@@ -206,7 +206,7 @@ class Deployment:
         self._progress.started()
 
     def _follow(self) -> None:
-        """Wait for the run's end. A service that is up first stops the one before it: it has its place."""
+        """Wait for the run's end. A service that is up replaces the earlier one before that."""
         if self._progress.was_up:
             services.stop_older(self._progress, self._context)
         with self._progress.phase("run"):

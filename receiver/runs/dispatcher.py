@@ -70,11 +70,13 @@ class Dispatcher:
         with self._lock:
             if app in self._closed:
                 raise ReceiverError(f"{app} is being destroyed", f"once it is gone: nap create {app}")
+            # Number and turn under one lock: the turns are in the order of the numbers.
             origin = Origin("recording", prelude.who, subject, above, self._acceptance.make_folder)
             run = self._context.ledger.accept(app, commit, options, release, origin)
             self._turns.enter(app, run.number)
             self._tickets[app, run.number] = Cancellation()
         try:
+            # `accepted` comes last: a daemon killed before that leaves `recording`, which `recover` closes.
             cursor = self._acceptance.record(run, prelude.lines)
             run = self._context.ledger.update(run, state="accepted", seconds=dict(prelude.seconds))
         except BaseException as error:
@@ -109,7 +111,7 @@ class Dispatcher:
     def _replace_before(self, progress: Progress) -> None:
         """Cancel the app's earlier runs, except a service that is up.
 
-        The last one first, so that no waiting run begins when the one before it ends.
+        Begin with the last one: a waiting run must not start when the one before it ends.
         """
         run = progress.run
         for other in reversed(self._context.ledger.unfinished()):
@@ -137,8 +139,8 @@ class Dispatcher:
     def recover(self) -> None:
         """Take up every run that has not ended: see `Deployment`. Services that went down come up again.
 
-        All runs are adopted before the first one goes on. Each goes on in its own thread, so that a run
-        that is slow to stop, or cannot be stopped, does not block the others.
+        All runs are adopted before the first one continues. Each continues in its own thread: a run that is
+        slow to stop, or cannot be stopped, does not block the others.
         """
         self._context.engine.begin()
         unfinished = self._context.ledger.unfinished()

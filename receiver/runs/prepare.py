@@ -58,7 +58,7 @@ class Push:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The result of a commit. `seconds` by phase (check, build); `is_new` if its image was just built."""
+    """A prepared commit. `seconds` by phase (check, build); `is_new` if its image was just built."""
 
     commit: str
     plan: Plan

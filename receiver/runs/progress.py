@@ -78,10 +78,7 @@ class Progress:
         self.story.end()
 
     def close(self, outcome: Outcome) -> None:
-        """Record the end and end the story, without a report: it takes little disk space.
-
-        The run's folder can be missing.
-        """
+        """Record the end without a report, which takes less disk space. The run's folder can be missing."""
         self._record_end(outcome)
         with contextlib.suppress(FileNotFoundError):
             self.story.end()
@@ -93,7 +90,7 @@ class Progress:
 
 
 def _times(run: Run, outcome: Outcome) -> dict[str, Any]:
-    """Return the program's start, end and duration. Its runner recorded them, also without a receiver."""
+    """Return the program's start, end and duration, as its runner recorded them, even without a receiver."""
     started = clock.iso(outcome.started) if outcome.started else run.started
     if not (started and outcome.ended):
         return {"started": started, "ended": clock.iso(outcome.ended) if outcome.ended else clock.now()}
