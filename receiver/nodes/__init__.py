@@ -1,5 +1,5 @@
-"""Machines that take part: the book of them, how one is added, looked at and taken out, how they reach nap.
+"""Nodes: the book of nodes, adding, checking and removing one, and how nodes reach the receiver.
 
-In: what an admin types, and what a machine says. Out: nodes, and findings about them.
+In: an admin's command line, and the answers of machines. Out: nodes, and findings about them.
 Touched: `$NAP_HOME/nodes`, and machines by ssh.
 """

@@ -1,4 +1,4 @@
-"""What this machine's images are built for."""
+"""The architecture that this machine builds images for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from receiver.nodes.facts import debian_arch
 
 
 def own_arch() -> str:
-    """As Debian names it."""
+    """Return this machine's architecture by its Debian name, from dpkg where it is installed."""
     if dpkg := shutil.which("dpkg"):
         command = [dpkg, "--print-architecture"]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip()

@@ -1,7 +1,7 @@
-"""The book of nodes: the machines that were added to a home, a file each in `$NAP_HOME/nodes`.
+"""The book of nodes: one file in `$NAP_HOME/nodes` for each machine that was added to a home.
 
-They are files, not rows of the ledger: nodes are added while no receiver runs, and what the receiver
-reads is what the command has just written.
+They are files and not rows of the ledger because nodes are added while no receiver runs, and because the
+receiver has to read what the command has just written.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _IDENTITY = "id_ed25519"
 
 @dataclass(frozen=True)
 class Record:
-    """A node, with its /etc/machine-id ("" where it has none) and when it was added, ISO 8601 in UTC."""
+    """A node, with its /etc/machine-id ("" when it has none) and the time it was added (ISO 8601, UTC)."""
 
     node: Node
     machine: str
@@ -36,7 +36,7 @@ class Record:
 
 
 def node_name(text: str) -> str:
-    """The name, if it may be a node's: a DNS label."""
+    """Return `text` when it is a valid node name, a lowercase DNS label. Raise ReceiverError otherwise."""
     if not _LABEL.fullmatch(text):
         hint = "a to z, 0 to 9 and -, not at either end, at most 63 characters: see --name"
         raise ReceiverError(f"{text!r} cannot be a node's name", hint)
@@ -44,14 +44,18 @@ def node_name(text: str) -> str:
 
 
 class NodeBook:
-    """Every change is one file's, on disk when the method returns; who reads sees the old or the new one."""
+    """The nodes of a home.
+
+    Every change replaces one file and is on disk when the method returns. A reader sees the old file or the
+    new one. Changes are serialized across processes by a lock file.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @property
     def identity(self) -> Path:
-        """The private half of nap's own ssh key for nodes, made when it is first asked for."""
+        """The file of nap's private ssh key for nodes. The key is made on first use."""
         path = self._folder / _IDENTITY
         if not path.exists():
             with self._alone():
@@ -61,17 +65,17 @@ class NodeBook:
 
     @property
     def public_key(self) -> str:
-        """The line that lets nap in: `TYPE BASE64 COMMENT`."""
+        """The line for authorized_keys that lets nap log in: `TYPE BASE64 COMMENT`."""
         return self.identity.with_suffix(".pub").read_text().strip()
 
     def _make_identity(self, path: Path) -> None:
         private, public = new_key()
-        # Nobody finds the one without the other.
+        # The public key goes first: the private key's file is the sign that the pair is complete.
         write_private(path.with_suffix(".pub"), f"{public} nap@{os.uname().nodename}\n".encode())
         write_private(path, private.encode())
 
     def all(self) -> tuple[Node, ...]:
-        """By name, node2 before node10."""
+        """Return all nodes in the natural order of their names: node2 before node10."""
         return tuple(record.node for record in self.records())
 
     def records(self) -> tuple[Record, ...]:
@@ -79,7 +83,7 @@ class NodeBook:
         return tuple(sorted((record for record in found if record), key=lambda it: _in_order(it.node.name)))
 
     def get(self, name: str) -> Node:
-        """ReceiverError when there is none of that name."""
+        """Return the node. Raise ReceiverError when there is none of that name."""
         return self.record(name).node
 
     def record(self, name: str) -> Record:
@@ -91,14 +95,14 @@ class NodeBook:
         return record
 
     def add(self, node: Node, machine: str) -> None:
-        """ReceiverError when the name is taken, or when it is a machine that has one."""
+        """Add a node. Raise ReceiverError when the name is taken or the machine is a node already."""
         with self._alone():
             self.check(node.name, machine)
             now = datetime.now(timezone.utc).isoformat(timespec="seconds")
             self._write(Record(node, machine, now))
 
     def check(self, name: str, machine: str) -> None:
-        """ReceiverError when a node of that name, or of that machine-id, may not be added."""
+        """Raise ReceiverError when there is already a node of that name or of that machine-id."""
         for record in self.records():
             if record.node.name == name:
                 hint = f"nap nodes remove {name}, or add it as another one: --name"
@@ -116,14 +120,14 @@ class NodeBook:
             self._seen(name).unlink(missing_ok=True)
 
     def remember(self, name: str) -> None:
-        """It is about to be removed, and what it has of ours could not be taken away."""
+        """Note that a node about to be removed still holds files of this home that could not be cleared."""
         with self._alone():
             record = self.record(name)
             self._left.mkdir(mode=0o700, exist_ok=True)
             write_private(self._left_on(record.machine), json.dumps(asdict(record), indent=1).encode())
 
     def left_on(self, machine: str) -> Node | None:
-        """The node that this machine was, where it still has something of ours."""
+        """Return the removed node that this machine was, if it still holds files of this home."""
         record = _read(self._left_on(machine))
         return record.node if record else None
 
@@ -131,7 +135,7 @@ class NodeBook:
         self._left_on(machine).unlink(missing_ok=True)
 
     def drain(self, name: str) -> Node:
-        """Nothing new is placed on it; what runs there runs on."""
+        """Stop placing new runs on the node, and return it. Runs that are there continue."""
         return self._change(name, drained=True)
 
     def resume(self, name: str) -> Node:
@@ -145,13 +149,13 @@ class NodeBook:
         return changed.node
 
     def mark_seen(self, names: Iterable[str]) -> None:
-        """They have answered just now."""
+        """Note that these nodes answered just now."""
         for name in names:
             if self._path(name).exists():
                 self._seen(name).touch(mode=0o600)
 
     def seen(self, name: str) -> str | None:
-        """When it answered last, ISO 8601 in UTC."""
+        """Return when the node last answered (ISO 8601, UTC), or None when it never did."""
         with suppress(FileNotFoundError):
             when = datetime.fromtimestamp(self._seen(name).stat().st_mtime, timezone.utc)
             return when.isoformat(timespec="seconds")
@@ -159,7 +163,7 @@ class NodeBook:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """One change of the book at a time."""
+        """Hold the book's lock, also against other processes. The folder is created first."""
         for folder in (self._folder.parent, self._folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -187,7 +191,7 @@ class NodeBook:
 
 
 def _read(path: Path) -> Record | None:
-    """None when it is not, or no longer, there."""
+    """Return the record, or None when the file does not exist. Raise ReceiverError when it is unreadable."""
     try:
         return _record(json.loads(path.read_bytes()))
     except FileNotFoundError:
@@ -204,5 +208,5 @@ def _record(value: dict[str, Any]) -> Record:
 
 
 def _in_order(name: str) -> list[str | int]:
-    """Texts and numbers in turn."""
+    """Return a sort key of alternating texts and numbers."""
     return [int(part) if at % 2 else part for at, part in enumerate(re.split(r"(\d+)", name))]

@@ -1,4 +1,4 @@
-"""What a machine tells of itself when it is asked to be a node: text comes in, facts go out."""
+"""The facts of a machine that is to become a node: the script that collects them, and its parser."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from receiver.errors import ReceiverError
 
 _SCRIPT = Path(__file__).with_name("facts.sh")
-# What the kernel calls them, where Debian has another name.
+# The kernel's names of architectures, where Debian's differ.
 _ARCHITECTURES = {
     "x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "ppc64le": "ppc64el", "i686": "i386",
 }  # fmt: skip
@@ -21,7 +21,7 @@ _KILO = 1024
 
 @dataclass(frozen=True)
 class Part:
-    """What nodes have to reach at the receiver: etcd or the registry; `ca` is a PEM text, or empty."""
+    """A service that nodes have to reach at the receiver: etcd or the registry. `ca` is PEM text or ""."""
 
     name: str
     url: str
@@ -30,7 +30,7 @@ class Part:
 
 @dataclass(frozen=True)
 class FoundRuntime:
-    """A container runtime that works; `free` are the bytes that are left for its images in `folder`."""
+    """A container runtime that works. `free` is the space in bytes for its images in `folder`."""
 
     kind: str
     program: str
@@ -41,11 +41,13 @@ class FoundRuntime:
 
 @dataclass(frozen=True)
 class Facts:
-    """`root` is how the login becomes root (`root`, `sudo`, "" for not at all), `refused` why it cannot.
+    """The facts of one machine.
 
-    `runtimes` work, podman first; `broken` are the others' last words by name. `came_in_at` is the
-    address that ssh has led to, `outward` the one that the way back to the receiver begins at.
-    `reached` has curl's exit code and words by part.
+    `clock` is its time in seconds since 1970, `memory` is in bytes. `root` is how the login becomes root
+    (`root`, `sudo`, or "" for not at all), and `refused` is why it cannot. `runtimes` are the runtimes that
+    work, podman first; `broken` has the error message of each of the others by name. `lacks` names missing
+    tools. `came_in_at` is the machine's address that the ssh connection goes to, `outward` the source
+    address of its route to the receiver. `reached` has curl's exit code and message for each part.
     """
 
     clock: float
@@ -72,7 +74,7 @@ class Facts:
 
 
 def script(parts: Iterable[Part]) -> str:
-    """What a node's shell is to run. It has no secret in it."""
+    """Return the POSIX shell script that prints a machine's facts. It contains no secrets."""
     parts = tuple(parts)
     lines = "".join(f"{part.name} {part.url}\n" for part in parts)
     authorities = "\n".join(part.ca for part in parts if part.ca)
@@ -80,17 +82,17 @@ def script(parts: Iterable[Part]) -> str:
 
 
 def debian_arch(machine: str) -> str:
-    """Debian's name for what the kernel calls `machine`."""
+    """Return Debian's name of the architecture that the kernel calls `machine`."""
     return _ARCHITECTURES.get(machine, machine)
 
 
 def has_clock(said: bytes) -> bool:
-    """Whether the machine has told its time by now."""
+    """Return whether the output so far contains the machine's time."""
     return re.search(rb"^clock=.*\n", said, re.MULTILINE) is not None
 
 
 def parse(text: str) -> Facts:
-    """The facts in what `script` wrote; ReceiverError when that is not all of it."""
+    """Return the facts in the output of `script`. Raise ReceiverError when it is incomplete or malformed."""
     told: dict[str, list[str]] = {}
     for key, value in re.findall(r"^(\w+)=(.*?) *$", text, re.MULTILINE):
         told.setdefault(key, []).append(value)
@@ -131,7 +133,7 @@ def _facts(told: Mapping[str, list[str]]) -> Facts:
 
 
 def _runtimes(lines: Iterable[str], disks: Iterable[str]) -> tuple[FoundRuntime, ...]:
-    # df's last line: filesystem, blocks, used, available, capacity, where it is mounted
+    # df's last line: filesystem, blocks, used, available, capacity, mount point
     free = {kind: int(_number(_word(rest, 3))) * _KILO for kind, rest in map(_split, disks)}
     words = (line.split(" ", 3) for line in lines)
     return tuple(

@@ -1,4 +1,4 @@
-"""Getting into a machine for the first time: its host key is learnt, and nap's own key is let in."""
+"""The first login to a machine: its host key is recorded, and nap's own key is authorized."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TARGET = re.compile(
     r"((?P<user>[^@\s:]+)@)?(\[(?P<v6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s@:\[\]]+))(:(?P<port>\d{1,5}))?"
 )
 _LET_IN, _LET_OUT = (Path(__file__).with_name(name) for name in ("let_in.sh", "let_out.sh"))
-# The last that the script writes; a login's own shell may have said something before.
+# The last line of the script's output. The login's own shell can print other lines before it.
 _DONE = b"nap's key is let in"
 _CHUNK = 65536
 _WRITTEN_WITHIN = 20.0
@@ -33,7 +33,7 @@ _WRITTEN_WITHIN = 20.0
 
 @dataclass(frozen=True)
 class Target:
-    """Where to go, as it was typed: `user` "" and `port` 0 are left to ssh's own settings."""
+    """The address as it was typed. `user` "" and `port` 0 leave the choice to the user's ssh settings."""
 
     user: str
     host: str
@@ -41,7 +41,7 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Target:
-        """From `[USER@]HOST[:PORT]`, an IPv6 address in brackets."""
+        """Parse `[USER@]HOST[:PORT]`, with an IPv6 address in brackets. Raise ReceiverError otherwise."""
         match = _TARGET.fullmatch(text)
         if not match or int(match["port"] or 1) not in range(1, 65536) or text.startswith("-"):
             raise ReceiverError(f"{text!r} is not a machine to log in to", "write [USER@]HOST[:PORT]")
@@ -50,9 +50,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Entered:
-    """Inside: `login` has the host key that was shown; `how` says which key opened.
+    """An open connection. `login` has the host key that the machine presented.
 
-    `let_in` is whether nap's own was put there just now.
+    `how` says which key was accepted. `let_in` is whether nap's own key was authorized just now.
     """
 
     connection: Connection
@@ -61,7 +61,10 @@ class Entered:
     let_in: bool = False
 
     def ask(self, script: str, within: float) -> Iterator[bytes]:
-        """What a POSIX shell writes that runs `script` as the login's user, in pieces as they come."""
+        """Run `script` in a POSIX shell as the login's user, and yield its output as it arrives.
+
+        Raise ReceiverError when nothing arrives for `within` seconds.
+        """
         from paramiko import SSHException
 
         try:
@@ -74,7 +77,10 @@ class Entered:
 
 
 def tell(channel: Channel, script: str) -> Iterator[bytes]:
-    """What the shell at the other end says to `script`, in pieces as they come. OSError when it is late."""
+    """Send `script` to the shell on the channel, and yield its output and errors as they arrive.
+
+    Raise OSError when the channel's timeout expires. The channel is closed at the end.
+    """
     try:
         channel.set_combine_stderr(True)
         channel.sendall(script.encode())
@@ -86,9 +92,9 @@ def tell(channel: Channel, script: str) -> Iterator[bytes]:
 
 @contextmanager
 def enter(target: Target, book: NodeBook) -> Iterator[Entered]:
-    """Log in with nap's own key; with the user's keys where that one is not let in yet, and let it in.
+    """Log in with nap's own key, or with the user's keys, which then authorize nap's key.
 
-    ReceiverError when neither opens, or nobody is there.
+    Raise ReceiverError when both are refused or the machine cannot be reached.
     """
     inside = _entered(target, book)
     try:
@@ -98,13 +104,13 @@ def enter(target: Target, book: NodeBook) -> Iterator[Entered]:
 
 
 def let_out(inside: Entered, key: str) -> None:
-    """Take the line `key` out of the keys that open this login. ReceiverError when it does not answer."""
+    """Remove the line `key` from the login's authorized_keys. Raise ReceiverError when nothing answers."""
     file = "file=$HOME/.ssh/authorized_keys"
     list(inside.ask(f"key={shlex.quote(key)}\n{file}\n{_LET_OUT.read_text()}", _WRITTEN_WITHIN))
 
 
 def fingerprint(host_key: str) -> str:
-    """As ssh shows it: `SHA256:...`."""
+    """Return the fingerprint of a `TYPE BASE64` key in ssh's form, `SHA256:...`."""
     digest = hashlib.sha256(base64.b64decode(host_key.partition(" ")[2])).digest()
     return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
@@ -131,7 +137,7 @@ def _entered(target: Target, book: NodeBook) -> Entered:
 
 
 def _connection(target: Target) -> Connection:
-    """What the user's ssh would make of it, with its settings, keys and agent."""
+    """Return a connection, not open yet, with the user's own ssh settings, keys and agent."""
     from fabric import Connection
 
     timeouts = {"banner_timeout": CONNECT_WITHIN, "auth_timeout": CONNECT_WITHIN}
@@ -142,14 +148,17 @@ def _connection(target: Target) -> Connection:
 
 
 def _with_naps_key(login: Login, identity: Path) -> Connection | None:
-    """Open, with no other key than nap's; None when that is not let in."""
+    """Return an open connection that used nap's key only, or None when that key is refused."""
     connection = connection_to(login, identity)
     connection.connect_kwargs.update(allow_agent=False, look_for_keys=False)
     return connection if _open(connection, login) else None
 
 
 def _open(connection: Connection, login: Login) -> bool:
-    """Open it; False when no key is let in. An unknown host key is learnt, a known one has to be the same."""
+    """Open the connection. Return False when every key is refused.
+
+    An unknown host key is accepted, a known one has to match. Raise ReceiverError for any other failure.
+    """
     from paramiko import AuthenticationException, AutoAddPolicy, BadHostKeyException, SSHException
 
     if login.host_key:
@@ -191,6 +200,6 @@ def _refused(login: Login, identity: Path) -> ReceiverError:
 
 
 def _words(login: Login) -> str:
-    """As ssh's own commands take it."""
+    """Return the login as arguments of ssh's own commands."""
     port = "" if login.port == 22 else f"-p {login.port} "
     return f"{port}{login.user}@{login.host}"

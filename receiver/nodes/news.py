@@ -1,4 +1,4 @@
-"""How the nodes are, in etcd: for a dashboard and whoever else watches. The daemon's own look at them."""
+"""The states of nodes in etcd, polled by the daemon for dashboards and other watchers."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from units.nodes.link import Links
 
 
 class NodeNews:
-    """One a daemon. Nodes are asked every `every` seconds, and when there are others than before.
+    """The publisher of node states, one per daemon.
 
-    `links` are its own: a node that is late with this answer may be busy with a run's, on other lines.
+    Nodes are asked every `every` seconds, and when the set of nodes changes. `links` is not shared with runs:
+    a node that answers late here can be busy with a run's request, which has to keep its connection.
     """
 
     def __init__(self, book: NodeBook, links: Links, uses: Uses, publisher: Publisher, every: float) -> None:
@@ -28,7 +29,7 @@ class NodeNews:
         self._every = every
 
     def begin(self) -> None:
-        """From now on as long as this process lives."""
+        """Publish in a background thread until this process ends."""
         threading.Thread(target=self._keep, name="news of nodes", daemon=True).start()
 
     def _keep(self) -> None:
@@ -44,7 +45,7 @@ class NodeNews:
             self._publisher.changed.clear()
 
     def _tell(self, told: Mapping[str, str], answers: Answers) -> dict[str, str]:
-        """Publish what is another than was told."""
+        """Publish the states that differ from `told`, the published ones. Return the new states as JSON."""
         states = node_states.states(self._book, answers, self._uses())
         new = {state.node.name: json.dumps(state.as_json()) for state in states}
         for name, value in new.items():

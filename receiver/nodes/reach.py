@@ -1,4 +1,4 @@
-"""How nodes reach this receiver: the address they use, and what they need of its etcd and its registry."""
+"""How nodes reach this receiver: its address, and the access data for its etcd and its registry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from units.nodes.pull import Registry
 
 
 def addresses(home: Home, settings: Settings) -> tuple[str, ...]:
-    """What nodes call this machine by: as settings say, else the address it has towards each of them."""
+    """Return this machine's addresses for nodes: the configured one, or the source address to each node.
+
+    Raise ReceiverError when none is configured and there are no nodes, or a node's host has no route.
+    """
     if settings.nodes.address:
         return (settings.nodes.address,)
     found = dict.fromkeys(_towards(node.login.host) for node in NodeBook(home.nodes).all())
@@ -29,7 +32,7 @@ def addresses(home: Home, settings: Settings) -> tuple[str, ...]:
 
 
 def _towards(host: str) -> str:
-    """The address of ours that the kernel would speak from; nothing is sent for it."""
+    """Return the source address the kernel would use for `host`. Connecting a UDP socket sends nothing."""
     try:
         ((family, kind, _, _, place), *_) = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)
         with socket.socket(family, kind) as probe:
@@ -40,7 +43,10 @@ def _towards(host: str) -> str:
 
 
 def etcd(home: Home, settings: EtcdSettings) -> Etcd:
-    """How nodes announce slaves: through the proxy before nap's etcd, else as settings say."""
+    """Return how nodes announce slaves: through the proxy in front of nap's etcd, or to a configured etcd.
+
+    Raise ReceiverError when the proxy has never run.
+    """
     if settings.url:
         endpoint = StoreSettings.load(home.etcd_settings).endpoint
         return _etcd(NodeAccess.of(_as_nodes(endpoint, settings.nodes)))
@@ -57,7 +63,7 @@ def _etcd(access: NodeAccess) -> Etcd:
 
 
 def _as_nodes(endpoint: Endpoint, nodes: EtcdNodeSettings) -> Endpoint:
-    """The same etcd as who nodes are, where settings say that they are somebody else."""
+    """Return the endpoint with the nodes' own certificate and user where the settings have them."""
     if nodes.cert:
         endpoint = replace(endpoint, cert=nodes.cert, key=nodes.key)
     if nodes.user:
@@ -67,7 +73,10 @@ def _as_nodes(endpoint: Endpoint, nodes: EtcdNodeSettings) -> Endpoint:
 
 
 def registry(home: Home, settings: Settings) -> Registry:
-    """How nodes fetch images: from nap's own through a door that only lets out, else as the receiver does."""
+    """Return how nodes pull images: read-only from nap's own registry, or from a configured one.
+
+    A configured registry is read with the receiver's access. Raise ReceiverError when nodes have none yet.
+    """
     ours = image_registry.of(home, settings.registry)
     seen = ours
     if not settings.registry.url:

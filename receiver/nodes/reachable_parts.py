@@ -1,4 +1,4 @@
-"""What nodes have to reach at the receiver, as far as it listens for them already."""
+"""The services that nodes have to reach at the receiver, so far as it listens for nodes already."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from registry.node_proxy import proxy as node_proxy
 
 
 def parts(home: Home) -> tuple[Part, ...]:
-    """etcd and the registry of images; without a URL what listens on this machine alone so far."""
+    """Return etcd and the image registry. The URL is "" for one that only listens on this machine so far."""
     ours = settings.load(home.settings)
     return (_etcd(home, ours), _registry(home, ours))
 
@@ -39,7 +39,7 @@ def _registry(home: Home, ours: Settings) -> Part:
 
 
 def own_registry(home: Home) -> ImageRegistry | None:
-    """nap's own as nodes see it; None where they don't."""
+    """Return nap's own registry as nodes reach it, or None when nodes cannot reach it."""
     if not engine_choice.facts(home).on_nodes:
         return None
     return image_mirror.known(home.image_registry, Certificates(home.etcd / etcd_server.CERTIFICATES))

@@ -1,4 +1,4 @@
-"""Whether nodes have the directory that settings call `share`, may write there, and see what others wrote."""
+"""Check that nodes have the directory of the setting `share`, can write to it, and see each other's files."""
 
 from __future__ import annotations
 
@@ -17,26 +17,29 @@ from units.nodes.shared_folder import as_user
 from units.oci import runtime
 
 _SCRIPT = Path(__file__).with_name("share.sh")
-# Seconds, for each of three questions: a file server that is away holds nobody up for longer.
+# Seconds for each of three requests, so that a file server that is away does not block for longer.
 _ANSWERED_WITHIN = 10.0
 
 
 @dataclass(frozen=True)
 class Share:
-    """`owner` is the number of the user that programs are."""
+    """A shared directory. `owner` is the uid that programs run as."""
 
     folder: str
     owner: int
 
 
 def named(home: Home) -> Share | None:
-    """What the settings say. UnitError when no container runtime here tells who programs are."""
+    """Return the configured shared directory, or None.
+
+    Raise UnitError when no container runtime here says which uid programs have.
+    """
     ours = settings.load(home.settings)
     return Share(ours.share, runtime.find(ours.containers.runtime).uid) if ours.share else None
 
 
 def examine(share: Share, nodes: Sequence[Node], links: Links) -> Mapping[str, Finding]:
-    """What is found on each node, by name. Each leaves a mark, and looks which of the others' it sees."""
+    """Return a finding for each node by name. Each node writes a mark and lists the marks that it sees."""
     marks = f".nap-{secrets.token_hex(8)}"
 
     def ask(link: Link, what: str, *names: str) -> str:
@@ -53,9 +56,9 @@ def examine(share: Share, nodes: Sequence[Node], links: Links) -> Mapping[str, F
 
 
 def judge(share: Share, answers: Mapping[str, list[str] | UnitError]) -> dict[str, Finding]:
-    """`answers` are the names of the nodes whose marks each one sees, or why it left none."""
+    """Return the findings. `answers` has for each node whose marks it sees, or why it wrote none."""
     seen = {name: set(answer) for name, answer in answers.items() if isinstance(answer, list)}
-    # The directory is what most have, and of two the one that was there first.
+    # The right directory is the one that most nodes have; of two equals, the first node's.
     usual = max(seen, key=lambda name: sum(name in marks for marks in seen.values()), default="")
     return {name: _finding(share, name, answer, usual) for name, answer in answers.items()}
 

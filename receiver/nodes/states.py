@@ -1,4 +1,4 @@
-"""How the nodes are right now: each is asked, all at once, and one that does not answer is away."""
+"""The current states of nodes: all are asked in parallel, and a node that does not answer is away."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from units.nodes.node import Node
 from units.placement.capacity import Use
 
 Uses = Callable[[], Iterable[Use]]
-# Seconds for each step of getting there, and for the answer.
+# Seconds for each step of connecting, and for the answer.
 CONNECT_WITHIN = 4
 _ANSWER_WITHIN = 4.0
 _LOAD = Path(__file__).with_name("load.sh")
@@ -23,7 +23,7 @@ _KILO = 1024
 
 @dataclass(frozen=True)
 class Load:
-    """What a node answers: its load over a minute, bytes that are free, systemd's word for its state."""
+    """A node's answer: its one-minute load, its free memory in bytes, and systemd's name of its state."""
 
     load: float
     free: int
@@ -35,7 +35,10 @@ Answers = Mapping[str, "Load | UnitError"]
 
 @dataclass(frozen=True)
 class NodeState:
-    """`slots` and `memory` are what is taken of it; `away` is why it did not answer, "" when it did."""
+    """A node with its used `slots` and `memory` (bytes), and when it was last `seen`.
+
+    `away` is why it did not answer, "" when it did.
+    """
 
     node: Node
     slots: int
@@ -75,20 +78,20 @@ class NodeState:
 
 
 def look(book: NodeBook, links: Links, uses: Uses = tuple) -> tuple[NodeState, ...]:
-    """Every node in the book, as it is now."""
+    """Ask every node in the book, and return their states."""
     answers = ask(book, links)
     return states(book, answers, uses())
 
 
 def ask(book: NodeBook, links: Links) -> Answers:
-    """What each node says, by name. Those that answer are marked as seen."""
+    """Return each node's answer or error by name. Nodes that answer are marked as seen."""
     answers = links.each(book.all(), _load)
     book.mark_seen(name for name, answer in answers.items() if isinstance(answer, Load))
     return answers
 
 
 def states(book: NodeBook, answers: Answers, uses: Iterable[Use]) -> tuple[NodeState, ...]:
-    """Of the nodes that were asked and still are in the book."""
+    """Return the states of the nodes that were asked and are still in the book."""
     taken = tuple(uses)
     nodes = [node for node in book.all() if node.name in answers]
     return tuple(_state(node, answers[node.name], taken, book.seen(node.name)) for node in nodes)
@@ -108,7 +111,7 @@ def _load(node: Node, link: Link) -> Load:
 
 
 def parse(text: str, name: str) -> Load:
-    """The last line of what a node wrote; UnitError when it is none of its shell's."""
+    """Return the load in the last line of a node's output. Raise UnitError when it is not in that form."""
     words = (text.strip().splitlines() or [""])[-1].split()
     try:
         load, free, *system = words

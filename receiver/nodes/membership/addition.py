@@ -1,4 +1,4 @@
-"""`nap nodes add`: log in, ask, judge, write it down; what cannot be a node is left without a trace."""
+"""`nap nodes add`: log in, collect facts, check them, record the node. A refused machine is left unchanged."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from units.nodes.link import Link, Links
 from units.nodes.node import Node
 
 Show = Callable[[Sequence[Finding]], None]
-# Each of its questions has an end of its own.
+# Seconds without output. Each command of the facts script has a timeout of its own.
 ANSWERED_WITHIN = 90.0
 
 
 @dataclass(frozen=True)
 class Told:
-    """`apart`: how many seconds its clock is ahead of ours, at least."""
+    """A machine's facts. `apart` is the least its clock can be ahead of this one's, in seconds."""
 
     facts: Facts
     apart: float
@@ -40,7 +40,10 @@ class Told:
 def add(
     home: Home, target: Target, wanted: WantedNode, parts: Sequence[Part], share: Share | None, show: Show
 ) -> Node:
-    """The node that was added; `show` gets what was found. ReceiverError says why it cannot be one."""
+    """Add the machine as a node and return it. `show` is called with the findings.
+
+    Raise ReceiverError with the reason when the machine cannot be a node.
+    """
     book = NodeBook(home.nodes)
     if wanted.name:
         book.check(node_name(wanted.name), "")
@@ -70,7 +73,7 @@ def _add(
 
 @contextmanager
 def _key_of_nodes_alone(inside: Entered, book: NodeBook, show: Show) -> Iterator[None]:
-    """Where nap's key was let in for what becomes no node, it is let out again."""
+    """Remove nap's key from the machine again if this command put it there and no node was added."""
     try:
         yield
     except (ReceiverError, KeyboardInterrupt):
@@ -88,7 +91,7 @@ def _let_out(inside: Entered, key: str) -> str:
 
 
 def _clear_what_is_left(home: Home, book: NodeBook, node: Node, machine: str) -> None:
-    """It was a node before, and was away when it was removed."""
+    """Clear the leftovers of a machine that was a node before and was away when that was removed."""
     before = book.left_on(machine)
     if before is None:
         return
@@ -104,7 +107,11 @@ def _clear_what_is_left(home: Home, book: NodeBook, node: Node, machine: str) ->
 
 
 def listen(pieces: Iterable[bytes]) -> Told:
-    """To what a machine says. It has read its clock after it was asked, and before that came here."""
+    """Return the facts in a machine's output, and its clock offset.
+
+    The machine reads its clock between the request and the arrival of that line. An offset is only reported
+    when the clock lies outside these two moments.
+    """
     asked, heard, said = time.time(), 0.0, b""
     for piece in pieces:
         said += piece
@@ -121,7 +128,7 @@ def _greetings(inside: Entered) -> list[Finding]:
 
 
 def _shared(share: Share, book: NodeBook, node: Node) -> Finding:
-    """Whether it sees what the nodes that are there already see."""
+    """Return a finding on whether the node sees the same shared directory as the existing nodes."""
     others = [other for other in book.all() if other.name != node.name]
     links = Links(book.identity, CONNECT_WITHIN)
     try:

@@ -1,4 +1,4 @@
-"""What nap has left on a node is taken away: units, files, containers, images, its key."""
+"""Clear a node of what nap left there: units, files, containers, images, its key."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _NAMED_WITHIN, _CLEARED_WITHIN = 10.0, 120.0
 
 
 def busy(home: Home, node: Node, link: Link) -> list[str]:
-    """Units of this home that run there. UnitError when the node does not answer."""
+    """Return the units of this home that run on the node. Raise UnitError when the node does not answer."""
     return _ask(home, node, link, "busy", "", _NAMED_WITHIN).split()
 
 
 def clear(home: Home, node: Node, link: Link, how: Literal["all", "force"], key: str = "") -> None:
-    """Take all away that is of this home; `key`, `TYPE BASE64`, is no longer let in. UnitError when it fails.
+    """Remove everything of this home from the node, and the ssh key `key` (`TYPE BASE64`) from its login.
 
-    `force` bears with a runtime that does not work.
+    `force` ignores a container runtime that does not work. Raise UnitError when clearing fails.
     """
     _ask(home, node, link, how, key, _CLEARED_WITHIN)
 

@@ -1,4 +1,4 @@
-"""Whether a machine can be a node: facts and what was asked for come in, findings and a Node go out."""
+"""Check whether a machine can be a node: facts and wishes come in, findings and a Node go out."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from receiver.text.format import size as disk_size
 from units.nodes.node import Login, Node
 from units.placement.explain import size
 
-# TLS and TTLs bear no more.
+# Seconds. TLS and the TTLs of keys in etcd do not tolerate more.
 MOST_SECONDS_APART = 2.0
 LEAST_FREE_BYTES = 1_000_000_000
-# What slaves leave to the machine itself: a tenth of its memory, and no less than this.
+# Bytes. A tenth of the memory, and no less than this, is kept for the machine itself.
 _LEAST_KEPT = 1 << 30
-# systemctl(1), is-system-running: units that failed, or have not come up, need not be a node's.
+# systemctl(1), is-system-running: a failed unit, or one that is not up yet, can be unrelated to nap.
 _ALIVE = ("running", "degraded", "starting")
-# curl(1): a TLS connection that ended in an alert, from who asks for a certificate of ours.
+# curl(1): the TLS connection ended in an alert, as a server sends it that requires a client certificate.
 _TLS_ENDED = (35, 56)
 
 
 @dataclass(frozen=True)
 class WantedNode:
-    """What a node is to be called and to offer; 0 and "" leave it to what the machine has."""
+    """The wanted name, slots, memory (bytes) and address. 0 and "" mean: as the machine has it."""
 
     name: str = ""
     slots: int = 0
@@ -37,7 +37,7 @@ class WantedNode:
 
 @dataclass(frozen=True)
 class Situation:
-    """All that is checked. `apart` are the seconds between its clock and ours, `arch` is the receiver's."""
+    """The input of all checks. `apart` is the clock offset in seconds, `arch` the receiver's architecture."""
 
     facts: Facts
     wanted: WantedNode
@@ -47,7 +47,7 @@ class Situation:
 
     @property
     def place(self) -> tuple[str, IPv4Interface] | None:
-        """The interface and the address that other nodes find it at."""
+        """The interface and address where other nodes reach the machine; None when there is no usable one."""
         known = {str(address.ip): (interface, address) for interface, address in self.facts.addresses}
         if self.wanted.address:
             return known.get(self.wanted.address)
@@ -65,7 +65,7 @@ class Situation:
 
 
 def examine(situation: Situation) -> list[Finding]:
-    """Everything that speaks for or against it; what needs root is not looked at without."""
+    """Return the findings of all checks. Checks that need root are left out when the login cannot get it."""
     found = [check(situation) for check in _CHECKS]
     return [finding for finding in found if finding] + [
         _reach(situation.facts, part) for part in situation.parts
@@ -73,7 +73,7 @@ def examine(situation: Situation) -> list[Finding]:
 
 
 def differs(facts: Facts, node: Node, machine: str) -> list[Finding]:
-    """What is no longer as it was when the node was added."""
+    """Return a finding for each property that changed since the node was added."""
     hint = f"nap nodes remove {node.name} --force, and add it again"
     found = []
     if facts.machine != machine:
@@ -86,7 +86,7 @@ def differs(facts: Facts, node: Node, machine: str) -> list[Finding]:
 
 
 def make(situation: Situation, login: Login) -> Node:
-    """The node, of a situation in which nothing is missing."""
+    """Return the node. No finding of the situation may be False."""
     facts, wanted, place = situation.facts, situation.wanted, situation.place
     assert place
     interface, address = place
@@ -140,7 +140,7 @@ def _runtime(situation: Situation) -> Finding | None:
         return Finding("runtime", False, broken or "neither podman nor docker", hint)
     runtime = facts.runtimes[0]
     found = f"{runtime.kind} {runtime.version} ({runtime.program})"
-    # One that comes after it is not missed: Podman's imitation of Docker is such.
+    # Beside a working Podman a broken docker is ignored: it can be Podman's emulation of Docker.
     return Finding("runtime", True if runtime.kind == "podman" or not broken else None, found, broken)
 
 

@@ -1,4 +1,4 @@
-"""`nap nodes check`: the questions that a node was added with, asked again of those in the book."""
+"""`nap nodes check`: the checks of `nap nodes add`, run again on nodes in the book."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from units.nodes.node import Node
 def check(
     records: Sequence[Record], links: Links, parts: Sequence[Part], share: Share | None, all_: Sequence[Node]
 ) -> Mapping[str, list[Finding] | UnitError]:
-    """What is found on each, by name, all at once; the error of one that does not answer.
+    """Check the nodes in parallel, and return each one's findings by name, or the error of a silent one.
 
-    What nodes share is looked at on `all_` of them.
+    The shared directory is compared on `all_` nodes that are not silent.
     """
     machines = {record.node.name: record.machine for record in records}
     arch = own_arch()
@@ -53,7 +53,7 @@ def _look(node: Node, link: Link, parts: Sequence[Part], machine: str, arch: str
         raise UnitError(f"{node.login}: {error.message}", error.hint) from error
     except OSError as error:
         raise UnitError(f"{node.login} did not answer within {ANSWERED_WITHIN:.0f} s") from error
-    # It is root that is asked; how one becomes it is known.
+    # The link already runs commands as root, so the script reports `root` even where the login uses sudo.
     facts = replace(told.facts, root="root" if node.login.user == "root" else "sudo")
     wanted = WantedNode(node.name, node.slots, node.memory, node.address)
     found = node_checks.examine(Situation(facts, wanted, told.apart, arch, tuple(parts)))

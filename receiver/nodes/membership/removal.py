@@ -1,4 +1,4 @@
-"""`nap nodes remove`: what nap left on a node is taken away, then the node out of the book."""
+"""`nap nodes remove`: clear the node of what nap left there, then remove it from the book."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ _SHOWN = 3
 
 
 def remove(home: Home, name: str, force: bool, say: Say, uses: Uses = tuple) -> None:
-    """ReceiverError while something runs there, or it is away; `force` ends what runs, lets it be away."""
+    """Remove the node; `force` ends its runs, and also removes a node that is away.
+
+    Without `force`, raise ReceiverError while something runs there or when the node does not answer. The node
+    is drained meanwhile, so that nothing new is placed on it.
+    """
     book = NodeBook(home.nodes)
     node = book.get(name)
     link = Link(node.login, book.identity, CONNECT_WITHIN)
@@ -65,7 +69,7 @@ def _clear(home: Home, node: Node, link: Link, book: NodeBook, force: bool, say:
 
 @contextmanager
 def _advised(node: Node) -> Iterator[None]:
-    """What a node does not answer is told with a way out."""
+    """Turn a node's error into a ReceiverError that advises `--force`."""
     try:
         yield
     except UnitError as error:
