@@ -1,4 +1,4 @@
-"""What mpirun ended over, where that was a slave, a daemon of its or a node: it may answer 0 all the same."""
+"""Find the lost slave, MPI daemon or node that ended mpirun, which can exit with 0 in spite of it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from units.nodes.scripts import script
 from units.supervisor.daemons import Daemons
 from units.supervisor.exitcode import killed_rank, mpich_signal
 
-# Seconds in which a node has to say what has become of its slaves, and until a silent one is asked again.
+# Seconds: a node's timeout to report how its slaves ended, and the pause before a silent one is asked again.
 _SETTLE_WITHIN, _ASKED_AGAIN = 45.0, 0.5
 _LOST = 137
-# Before what agents have noted of daemons.
+# Marks the lines that agents noted about daemons (the script `notes`).
 _NOTE = "+ "
 
 
 @dataclass
 class Diagnosis:
-    """Asks the `nodes` of a run whose mpirun has ended. Those that are silent have `patience` seconds."""
+    """The diagnosis of a run whose mpirun has ended. Silent nodes are asked again for `patience` seconds."""
 
     links: Links
     nodes: Sequence[Node]
@@ -36,7 +36,7 @@ class Diagnosis:
     _notes: list[str] = field(default_factory=list)
 
     def outcome(self, ended: Ended, output: str) -> Outcome:
-        """How the run ended, of which mpirun alone says `ended` and its words in the file `output`."""
+        """Return how the run ended, from mpirun's end, its messages in the file `output`, and the nodes."""
         outcome = ended.outcome(self.allocation.timeout, self.allocation.master)
         if self.allocation.flavour == "mpich":
             outcome = replace(outcome, exit_code=mpich_signal(outcome.exit_code, output))
@@ -45,7 +45,7 @@ class Diagnosis:
         return self.lost_slave() or self._failed(outcome.exit_code) or self._worded(outcome, output)
 
     def lost_slave(self) -> Outcome | None:
-        """What became of a slave, or of one of the nodes; None where all of them are as they were."""
+        """Return the outcome for a lost slave or a silent node, or None when there is neither."""
         silent, end = list(self.nodes), time.monotonic() + self.patience
         while silent and not self.given_up():
             answers = self.links.each(silent, self._ask)
@@ -69,7 +69,7 @@ class Diagnosis:
         return found[0].outcome(self.allocation) if found else None
 
     def _failed(self, code: int) -> Outcome | None:
-        """What became of a daemon that mpirun's launcher started."""
+        """Return the outcome of a failed daemon that mpirun's launcher started, or None."""
         daemons = Daemons(self.allocation.places(), over_ssh=True)
         daemons.read("\n".join(self._notes))
         finding = daemons.finding(strict=code == 0 and not self.allocation.script)

@@ -1,4 +1,4 @@
-"""Files that come from a node as a tar archive, unpacked while they come: none of it is held in memory."""
+"""Download a node's files as a tar archive, unpacked while it arrives: none of it is held in memory."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ def fetch(
     folder: Path,
     wanted: Callable[[PurePosixPath], bool] = lambda _: True,
 ) -> None:
-    """Unpack in `folder` the wanted files of what the command writes as root.
+    """Unpack in `folder` the wanted files of the archive that the command writes as root.
 
-    UnitError when not all of it has come. Of an archive only files are taken: a program made what is in it.
+    Only regular files are taken, because a program made the contents. Raise UnitError when the archive is
+    incomplete.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with closing(_pieces(link, argv)) as pieces:
@@ -31,18 +32,18 @@ def fetch(
             nofollow.unpack(_Archive(pieces), folder, wanted)
         except nofollow.NoArchive as error:
             for _ in pieces:
-                pass  # what the command itself says of its failure goes first
+                pass  # read to the end: the command's own failure is raised in preference
             raise UnitError(f"what came from {link.login} cannot be unpacked: {error.message}") from error
 
 
 class _Archive:
-    """To be read as it comes."""
+    """A file object over the pieces as they arrive."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces
 
     def read(self, _size: int, /) -> bytes:
-        """The next piece, whatever its size; empty at the end."""
+        """Return the next piece, whatever its size, or b"" at the end."""
         return next(self._pieces, b"")
 
 

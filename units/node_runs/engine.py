@@ -1,4 +1,4 @@
-"""What engines on nodes have in common: runs of several machines, which live without the receiver."""
+"""The common base of engines on nodes: runs on several machines, which continue without the receiver."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from units.supervisor import files
 
 
 class NodeEngine(Engine):
-    """`scheduler` is what single engines are made of beside this."""
+    """An engine on nodes. `scheduler` is the part in which the engines differ."""
 
     hostfile = HOSTFILE
     runs_images = True
@@ -89,7 +89,7 @@ class NodeEngine(Engine):
         return run.handle
 
     def _install(self, sent: RunFiles, allocation: Allocation, etcd: Etcd, registry: Registry) -> None:
-        """Send each node its files, and start what comes with them: on all nodes, or UnitError."""
+        """Send each node its files and start the units among them. Raise UnitError when a node fails."""
         tools = self._tools
 
         def install(node: Node, link: Link) -> None:
@@ -103,13 +103,13 @@ class NodeEngine(Engine):
             if done.code:
                 raise UnitError(f"{_not_started(node, allocation)}: {done.last}")
 
-        # What announces slaves elsewhere announces this very run.
+        # Leftovers of an interrupted submit of this same run would still announce its slaves elsewhere.
         tools.links.each(tools.cleanup.pending_on(allocation), tools.cleanup.clear)
         self._share(allocation)
         tools.links.every(sent.placed, install)
 
     def _share(self, allocation: Allocation) -> None:
-        """Make its folder in the directory that is the same on all nodes, where there is one."""
+        """Create the run's folder in the nodes' shared directory, if there is one."""
         if allocation.sharer is None:
             return
         tools, master = self._tools, allocation.master
@@ -123,7 +123,7 @@ class NodeEngine(Engine):
         if allocation is None:
             return
         if not run.is_sent and not run.has_ended:
-            # The receiver was killed while it sent units: they are sent anew.
+            # The receiver was killed while it sent units: without the record they are sent again.
             self._tools.cleanup.record(allocation)
             self._tools.cleanup.run_soon()
             Allocation.forget(handle.folder)
@@ -132,7 +132,7 @@ class NodeEngine(Engine):
         self._look_after(run, allocation, there=True)
 
     def _look_after(self, run: NodeRun, allocation: Allocation, there: bool) -> None:
-        """See to it that its end is noticed; a service has none, and may be on a node that is away."""
+        """Watch for the run's end. A service is not watched: it has no end, and its node can be away."""
         if not allocation.service:
             self._watcher.begin(run.folder, allocation, there)
         if there and not allocation.has_ranks:
@@ -147,7 +147,7 @@ class NodeEngine(Engine):
         self._scheduler.start_master(allocation)
 
     def running(self, handle: Handle) -> bool:
-        """Units live by themselves: what was submitted and has not ended is there."""
+        """Return whether the run was submitted and has not ended. Its units do not depend on this process."""
         run = self._run(handle)
         return run.allocation is not None and not run.has_ended
 
@@ -161,7 +161,7 @@ class NodeEngine(Engine):
         return ending.kept(handle.folder) or Outcome(137, "its units were lost", "lost")
 
     def stop(self, handle: Handle, outcome: Outcome) -> None:
-        """All of it, also where there is no room here to write what becomes of it."""
+        """Stop all units of the run, also when the disk here has no room to record the outcome."""
         run = self._run(handle)
         try:
             run.end(outcome)
@@ -178,7 +178,7 @@ class NodeEngine(Engine):
         return self._run(handle).results(self.outcome(handle))
 
     def clean_up(self, handle: Handle) -> None:
-        """What a node does not let go of now it is asked for until it does."""
+        """Remove the run from its nodes and its folder. A removal that fails on a node is retried later."""
         run = self._run(handle)
         try:
             try:
@@ -192,13 +192,13 @@ class NodeEngine(Engine):
             self._scheduler.clean_up(handle.folder)
 
     def miss_nodes(self) -> None:
-        """Services end whose node was taken out of the book; runs with an end are looked after anyway."""
+        """End followed runs of processes that have a removed node. The watcher already covers other runs."""
         there = {node.name for node in self._tools.nodes()}
         for run, node in self._services.missing(there):
             self._lost(run, Outcome(137, f"the node {node} was removed", "lost"))
 
     def forget(self, image: str) -> None:
-        """From all nodes: from those that are away once they are back."""
+        """Remove the image from all nodes; from a node that is away once it is back."""
         called, nodes = self._tools.registry().called(image), self._tools.nodes()
         for node in nodes:
             self._tools.cleanup.record_image(node, called)
@@ -211,7 +211,7 @@ class NodeEngine(Engine):
         self._run(Handle(run)).lose(outcome)
 
     def _away(self, node: Node) -> None:
-        """Whoever waits for its answer is told that it is lost."""
+        """Mark the node as away, and close its connections so that pending requests fail at once."""
         self._tools.cleanup.mark_away(node)
         self._tools.links.to(node).close()
 

@@ -1,8 +1,8 @@
-"""One output that comes from several places, each of which is gone on with where it was.
+"""One output file fed from several sources, each of which is resumed at its own offset.
 
-Beside it stands `pieces`: a line for each piece, its source and its bytes, written before the piece itself.
-So who comes after a receiver that died between the two sees what of the last piece is missing: not a byte is
-lost or doubled.
+The file `pieces` beside it has a line for each piece, its source and its size in bytes, written before the
+piece itself. After a crash between the two writes, the sizes show how much of the last piece is missing: no
+byte is lost or duplicated.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-# Lines of the record until it is written anew with one for each source.
+# Lines after which the record is compacted to one for each source.
 _LINES = 10_000
 
 
 class MultiTail:
-    """Of one run; threads of one process may add to it. The sources' names have no spaces."""
+    """One run's output, safe to add to from several threads of one process. Source names have no spaces."""
 
     def __init__(self, output: Path) -> None:
         self._output = output
@@ -27,15 +27,15 @@ class MultiTail:
         self._lines = 0
 
     def size(self, source: str) -> int:
-        """The bytes that are here of what the source has written."""
+        """Return how many bytes of the source's output are here."""
         with self._lock:
             return self._known()[source]
 
     def add(self, source: str, data: bytes) -> None:
-        """OSError when the disk is full: what of it is here then counts."""
+        """Append a piece. Raise OSError when the disk is full; the part that was written counts in `size`."""
         with self._lock:
             sizes = self._known()
-            self._sizes = None  # until all of it is written
+            self._sizes = None  # read again from disk if a write fails
             _append(self._record, f"{source} {len(data)}\n".encode())
             _append(self._output, data)
             sizes[source] += len(data)
@@ -66,7 +66,7 @@ class MultiTail:
 
 @dataclass(frozen=True)
 class Source:
-    """One of those that an output comes from; see `following.Kept`."""
+    """One source of an output, as a `tail.KeptOutput`."""
 
     pieces: MultiTail
     name: str

@@ -1,7 +1,7 @@
 """One run on nodes, by its folder here: its end, its output, its results.
 
-The record of it is `run.json` once its units are sent, and `exit` once it has ended. No object of this
-class has to last: whoever comes next goes on from there, and from what `output` has.
+Its record is `run.json` from before its units are sent, and `exit` once it has ended. No state lives in these
+objects: the next receiver continues from these files and from the size of `output`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from units.node_runs.tools import Tools
 from units.nodes.allocation import Allocation
 
 _SENT, _HALTED = "sent", "halted"
-# Seconds: one late answer is not to hide how the program ended.
+# Seconds: a node that is late once is asked again for this long, so that the program's own end is reported.
 _ANSWERS_AGAIN_WITHIN = 10.0
 _HALTS_WITHIN = 20.0
 
 
 @dataclass(frozen=True)
 class NodeRun:
-    """`ending` is held by whoever keeps how a run ended."""
+    """A run on nodes. `ending` is the lock for recording how a run ended."""
 
     handle: Handle
     tools: Tools
@@ -43,12 +43,12 @@ class NodeRun:
 
     @property
     def allocation(self) -> Allocation | None:
-        """Where it is; None where nothing was submitted."""
+        """The run's allocation; None when nothing was submitted."""
         return Allocation.read(self.folder)
 
     @property
     def submitted(self) -> Allocation:
-        """Where it is; UnitError where nothing was submitted."""
+        """The run's allocation. Raises UnitError when nothing was submitted."""
         allocation = self.allocation
         if allocation is None:
             raise UnitError("nothing of the run was submitted")
@@ -60,14 +60,14 @@ class NodeRun:
 
     @property
     def is_sent(self) -> bool:
-        """Whether all of its nodes have what they are to have of it."""
+        """Whether all of its nodes have received its files."""
         return (self.folder / _SENT).exists()
 
     def note_sent(self) -> None:
         (self.folder / _SENT).touch()
 
     def end(self, outcome: Outcome) -> None:
-        """Keep how the run ended; the first word counts."""
+        """Record how the run ended. Only the first call for a run counts."""
         with self.ending:
             if self.has_ended or self.allocation is None:
                 return
@@ -75,7 +75,7 @@ class NodeRun:
         self.services.let_go(self.handle)
 
     def lose(self, outcome: Outcome) -> None:
-        """It cannot come to a good end any more."""
+        """Log the reason and end the run, which can no longer succeed."""
         if self.has_ended:
             return
         try:
@@ -85,7 +85,10 @@ class NodeRun:
             self.end(outcome)
 
     def wait(self, seconds: float | None) -> bool:
-        """Wait for its end. A master is followed for as long as it takes, whatever `seconds` says."""
+        """Wait for the run's end, and return whether it has ended.
+
+        `seconds` only limits the wait for a run of processes: a master is always followed to its end.
+        """
         allocation = self.submitted
         if self.has_ended:
             return True
@@ -100,7 +103,7 @@ class NodeRun:
         return True
 
     def _diagnosed(self, allocation: Allocation, ended: tail.Ended) -> Outcome:
-        # Where mpirun calls it a success, a silent node has as much time to answer as at any other moment.
+        # If mpirun reports success, a silent node gets the full timeout before the run is called lost.
         away = self.tools.timing.away
         patience = min(_ANSWERS_AGAIN_WITHIN, away) if ended.code else away
         nodes = self.tools.nodes_of(allocation)
@@ -108,7 +111,7 @@ class NodeRun:
         return diagnosis.outcome(ended, str(self.handle.output))
 
     def answers(self, port: int) -> bool:
-        """On the node that its web process is on, where the app's port leads to it from then on."""
+        """Return whether the web process answers. If so, `port` on its node is redirected to it."""
         allocation = self.submitted
         nodes = self.tools.nodes_of(allocation)
         node = next((node for node in nodes if node.name == allocation.web), None)
@@ -117,7 +120,7 @@ class NodeRun:
         return lead(self.tools.links.to(node), node.name, allocation.folder, port)
 
     def bring_home(self, allocation: Allocation) -> None:
-        """Fetch what it wrote, and end what has to end for that; the rest is on record to be removed."""
+        """Stop the program and fetch its results. All that is left on nodes is recorded for removal."""
         try:
             if self.is_sent:
                 self._halt(allocation)
@@ -128,7 +131,10 @@ class NodeRun:
             self.tools.cleanup.record(allocation)
 
     def _halt(self, allocation: Allocation) -> None:
-        """End its processes, and have all they wrote; once. Slaves are there for others."""
+        """Stop the master, or the processes and fetch the rest of their output; once.
+
+        Slaves stay up, because results are copied from their containers.
+        """
         if (self.folder / _HALTED).exists():
             return
         present = self.tools.present(allocation)
@@ -141,12 +147,12 @@ class NodeRun:
         self._note_halted()
 
     def _note_halted(self) -> None:
-        """Its processes have ended. Where that cannot be written they are ended once more."""
+        """Note that its processes have ended. If that cannot be written, they are stopped again later."""
         with contextlib.suppress(OSError):
             (self.folder / _HALTED).touch()
 
     def remove(self, allocation: Allocation) -> None:
-        """Remove it from its nodes. UnitError names those where it newly fails, and why."""
+        """Remove the run from its nodes. Raise UnitError with the newly failed nodes and the reasons."""
         self.tools.cleanup.record(allocation)
         left = self.tools.cleanup.run_now([share.node for share in allocation.shares])
         if left:

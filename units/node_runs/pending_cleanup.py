@@ -1,10 +1,10 @@
-"""What is to be removed from nodes: on record here from before the first try until it is done.
+"""Pending cleanup of nodes: recorded on disk from before the first attempt until it is done.
 
-A folder a node, with a file for each run and each image; beside these folders a file for each run that has
-something in the directory that is the same on all nodes.
+There is a folder for each node, with a file for each run and each image. Beside these folders is a file for
+each run that has a folder in the nodes' shared directory.
 
-A node that does not answer keeps what a run has there; when it is back it is cleaned before anything else
-is put on it.
+A node that does not answer keeps a run's files; once it is back, it is cleaned before anything else is put
+on it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _REMOVE_WITHIN, _ANSWERS_WITHIN = 60.0, 5.0
 
 
 class NodeCleanup:
-    """One a daemon; any thread may use it."""
+    """The pending cleanup of a daemon, safe to use from any thread. It retries every `every` seconds."""
 
     def __init__(self, folder: Path, links: Links, nodes: Callable[[], Sequence[Node]], every: float) -> None:
         self._folder = folder
@@ -37,29 +37,29 @@ class NodeCleanup:
         self._nodes = nodes
         self._every = every
         self._away = set(self._pending_nodes())
-        # By the name of a node, or of a record of what nodes have in common.
+        # By the name of a node, or of the record of a run's shared folder.
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        # Whether that could not be cleared when it was tried last: who ends a run does not wait for it then.
+        # Whether the last attempt at shared folders failed: the caller that ends a run then skips them.
         self._stuck = False
         self._due = threading.Event()
 
     def reserve(self, allocation: Allocation) -> None:
-        """Keep room for what is to be owed once the run is over."""
+        """Preallocate the run's records, so that they can be written when the disk is full at its end."""
         for record, _ in self._pending(allocation):
             durable.keep_room(record)
 
     def record(self, allocation: Allocation) -> None:
-        """All that a run has on its nodes."""
+        """Record all that a run has on its nodes, for removal."""
         for record, words in self._pending(allocation):
             _write(record, words)
 
     def record_image(self, node: Node, image: str) -> None:
-        """No release has it any more."""
+        """Record an image that no release uses any more, for removal from the node."""
         record = self._folder / node.name / f"{image.rpartition(':')[2]}.image"
         _write(record, (node.runtime, "rmi", image))
 
     def _pending(self, allocation: Allocation) -> Iterator[tuple[Path, Sequence[object]]]:
-        """The records of it, and what they have."""
+        """Yield the paths of a run's records with their contents."""
         labels = " ".join(f"--filter label={label}" for label in allocation.labels)
         for share in allocation.shares:
             own = allocation.shared if allocation.sharer is None else ""
@@ -69,19 +69,19 @@ class NodeCleanup:
             yield self._folder / _name(allocation), (allocation.shared, allocation.sharer, allocation.master)
 
     def pending_on(self, allocation: Allocation) -> list[Node]:
-        """The nodes that still have something of the run from before it was sent anew, and answer."""
+        """Return the nodes that answer and still have files from an earlier submit of the same run."""
         present = [node for node in self._nodes() if node.name not in self._away]
         return [node for node in present if (self._folder / node.name / _name(allocation)).exists()]
 
     def keep_shared(self, allocation: Allocation) -> None:
-        """What it has in the directory that is the same on all nodes is not to be removed, for now."""
+        """Cancel the removal of the run's shared folder, because it is about to be used again."""
         with self._locks[_name(allocation)]:
             (self._folder / _name(allocation)).unlink(missing_ok=True)
 
     def run_now(self, names: Sequence[str]) -> dict[str, UnitError]:
-        """Try it at once, where a node is not known to be away; what is left is tried again later.
+        """Clean these nodes now, except those known to be away. The background thread retries the rest.
 
-        The nodes of which it is news that something is left there, and why.
+        Return newly failed nodes with the reason.
         """
         present = [node for node in self._nodes() if node.name in names and node.name not in self._away]
         answers = self._links.each(present, self.clear)
@@ -91,11 +91,11 @@ class NodeCleanup:
         return {name: answer for name, answer in answers.items() if isinstance(answer, UnitError)}
 
     def run_soon(self) -> None:
-        """The same, in the background."""
+        """Wake the background thread, which cleans all nodes that have pending cleanup."""
         self._due.set()
 
     def clear(self, node: Node, link: Link) -> None:
-        """Remove all that is to be removed there. UnitError when the node does not answer."""
+        """Remove all that is pending on the node. Raise UnitError when it is silent or a removal fails."""
         with self._locks[node.name]:
             try:
                 if node.name in self._away:
@@ -108,7 +108,7 @@ class NodeCleanup:
             self._away.discard(node.name)
 
     def _clear_shared(self, nodes: Iterable[Node]) -> None:
-        """Remove what is to be removed from what all nodes have in common."""
+        """Remove pending folders in the shared directory, through nodes that are not away."""
         present = [node for node in nodes if node.name not in self._away]
         if not present:
             return
@@ -120,9 +120,10 @@ class NodeCleanup:
             self._stuck = True
 
     def _remove_shared(self, present: Sequence[Node], record: Path) -> None:
-        """Once no node has anything of the run any more, and so nobody writes there.
+        """Remove a run's shared folder once no node has anything of the run, so nothing writes there.
 
-        By the node that has made it, as the others may have lost the directory; else by any.
+        The node that created it is preferred, as the others can have lost the mount; else any node is used.
+        A record that another thread holds is skipped: that thread removes the folder or keeps it.
         """
         lock = self._locks[record.name]
         if any(self._folder.glob(f"*/{record.name}")) or not lock.acquire(blocking=False):
@@ -137,15 +138,15 @@ class NodeCleanup:
             lock.release()
 
     def mark_away(self, node: Node) -> None:
-        """It does not answer: nothing is tried there but now and then."""
+        """Note that the node does not answer. From now on only the background thread tries it."""
         self._away.add(node.name)
 
     def away(self) -> frozenset[str]:
-        """The nodes that did not answer when they were asked last."""
+        """Return the names of the nodes that did not answer the last request."""
         return frozenset(self._away)
 
     def begin(self) -> None:
-        """Try again, from now on as long as this process lives."""
+        """Start the background thread, which retries until this process ends."""
         threading.Thread(target=self._keep, name="debts", daemon=True).start()
 
     def _keep(self) -> None:
@@ -153,7 +154,7 @@ class NodeCleanup:
             try:
                 self._try_again()
             except OSError:
-                pass  # what cannot be read or removed here now is tried again too
+                pass  # a record that cannot be read or removed now is retried as well
             except Exception:
                 traceback.print_exc()
             pending_on = self._pending_nodes() or self._away or any(self._folder.glob("*.json"))
@@ -172,19 +173,19 @@ class NodeCleanup:
         return [record.parent.name for record in self._records("*")]
 
     def _records(self, node: str) -> list[Path]:
-        """Of a node: first of runs, which may use the images."""
+        """Return a node's records, runs before images: a run's containers can still use an image."""
         runs, images = (self._folder.glob(f"{node}/*.{kind}") for kind in ("json", "image"))
         return [*sorted(runs), *sorted(images)]
 
     def _forget(self, name: str) -> None:
-        """The node was removed."""
+        """Drop the records of a node that was removed from the book."""
         self._away.discard(name)
         for record in self._records(name):
             record.unlink(missing_ok=True)
 
 
 def _remove(link: Link, record: Path) -> None:
-    """An image that a container uses stays."""
+    """Remove what the record lists, then the record. An image that a container still uses stays."""
     words = json.loads(record.read_text())
     if record.suffix == ".image":
         link.run(words, within=_REMOVE_WITHIN)
@@ -194,7 +195,7 @@ def _remove(link: Link, record: Path) -> None:
 
 
 def _name(allocation: Allocation) -> str:
-    """Of a run's record."""
+    """Return the file name of a run's record."""
     return f"{allocation.app}.{allocation.run}.json"
 
 

@@ -1,4 +1,4 @@
-"""The processes of a service or a profile: their output comes here, and the last one's end is the run's."""
+"""The processes of a service or a profile: their output is fetched, and the run ends when all have ended."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from units.nodes.link import Link, Links
 from units.nodes.node import Node
 from units.nodes.scripts import script
 
-# Seconds until a full disk is tried again; that ending processes may take; and that one may take to answer.
+# Seconds: the pause before a full disk is retried, and the timeouts for stopping and for an answer.
 _AGAIN, _HALT_WITHIN, _ANSWER_WITHIN = 1.0, 20.0, 10.0
-# What `lead` says when there is no answer.
+# The exit code of the script `lead` when the web process does not answer.
 _SILENT = 3
 
 
 @dataclass
 class NodeProcesses:
-    """One run's, as long as it goes on; `to` is the way to a node by its name."""
+    """The processes of one run while it lasts. `to` returns the link to a node by its name."""
 
     handle: Handle
     allocation: Allocation
@@ -39,7 +39,7 @@ class NodeProcesses:
         self._pieces = MultiTail(self.handle.output)
 
     def begin(self, ended: Callable[[Outcome], None]) -> None:
-        """Follow each in a thread, until `over`; `ended` hears how a run ended whose processes all have."""
+        """Follow each process in a thread until `over`. After the last end, call `ended` with the outcome."""
         for node, seat in self.allocation.seats():
             words = (self._followed(self.to(node), seat), ended)
             self._threads[seat.process] = threading.Thread(target=self._follow, args=words, daemon=True)
@@ -54,7 +54,7 @@ class NodeProcesses:
         while not self.over.is_set():
             try:
                 end = tail.follow(followed, self.over.is_set)
-            except OSError:  # no room here: it stays there until there is
+            except OSError:  # the disk here is full: the output stays on the node until there is room
                 self.over.wait(_AGAIN)
                 continue
             if end:
@@ -62,14 +62,14 @@ class NodeProcesses:
             return
 
     def _has_ended(self, outcome: Outcome, ended: Callable[[Outcome], None]) -> None:
-        """The first that failed tells the run's end, once there is none left."""
+        """Note a process's end. After the last, report the run: the first failure, else the last outcome."""
         with self._lock:
             self._ends.append(outcome)
             if len(self._ends) == len(self._threads):
                 ended(next((end for end in self._ends if end.exit_code), outcome))
 
     def halt(self, nodes: list[Node], links: Links) -> None:
-        """End them on the nodes that answer, and have the last of what they wrote."""
+        """Stop the processes on the nodes that answer, and fetch the rest of their output."""
         self.over.set()
         shares = {share.node: share for share in self.allocation.shares}
 
@@ -83,7 +83,7 @@ class NodeProcesses:
                     tail.last(self._followed(self.to(node), seat))
 
     def _is_let_go(self, seat: Seat) -> bool:
-        """Whether nobody follows it any more, who could keep the same as well."""
+        """Wait for the process's follower, and return whether it ended: two would keep the output twice."""
         thread = self._threads.get(seat.process)
         if thread:
             thread.join(_HALT_WITHIN)
@@ -95,9 +95,9 @@ def _units(share: NodeShare) -> list[str]:
 
 
 def lead(link: Link, node: str, folder: str, port: int) -> bool:
-    """Have the node's `port` lead to a run's web process, once that answers; whether it does.
+    """Redirect the node's `port` to a run's web process if that answers, and return whether it does.
 
-    UnitError when the node answers, and cannot do that.
+    Raise UnitError when the node answers but cannot redirect the port.
     """
     try:
         done = link.run(("sh", f"{folder}/lead", "first"), within=_ANSWER_WITHIN)

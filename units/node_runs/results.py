@@ -1,4 +1,4 @@
-"""What a run's slaves wrote on their nodes, brought here before their containers are gone."""
+"""Results: files that a run's slaves wrote on their nodes, fetched before their containers are removed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from units.oci.wanted import Wanted
 from units.supervisor import files
 
 _ASK_WITHIN = 20.0
-# In the run's folder once all was tried: the sentence of the first failure, if there was one.
+# A file in the run's folder after the attempt, with the message of the first failure, if any.
 _BROUGHT = "brought"
 _GONE = UnitError("it does not answer", "see: nap nodes")
 
 
 @dataclass(frozen=True)
 class Results:
-    """One run's. `nodes` are those that can be asked, in any order."""
+    """The results of one run. `nodes` are those that answer, in any order."""
 
     handle: Handle
     allocation: Allocation
@@ -35,9 +35,9 @@ class Results:
     links: Links
 
     def bring(self) -> None:
-        """Copy what matches the run's globs to where every engine's results are; once, however often asked.
+        """Copy the files that match the run's globs into the run's folder. Later calls do nothing.
 
-        The master has ended before that. What has to be said of it is in `handle.remarks`.
+        The master has to be stopped before. Left out files and failures are written to `handle.remarks`.
         """
         brought = self.handle.folder / _BROUGHT
         if not self.allocation.results or brought.exists():
@@ -48,9 +48,9 @@ class Results:
         brought.write_text("".join(failures[:1]))
 
     def _bring(self) -> tuple[list[str], list[str]]:
-        """What was left out, and what failed."""
+        """Return the messages for files left out, and for failures."""
         shares = {share.node: share for share in self.allocation.shares}
-        # The master's first: what it has goes before what others have of the same name.
+        # The master's node comes first: its files take precedence over others of the same name.
         nodes = [node for name in shares for node in self.nodes if node.name == name]
         found = self.links.each(nodes if self.allocation.sharer is None else nodes[:1], self._shared)
         paths = {name: answer for name, answer in found.items() if not isinstance(answer, UnitError)}
@@ -68,10 +68,10 @@ class Results:
         return clashes, failures
 
     def _shared(self, _: Node, link: Link) -> list[PurePath]:
-        """What in the node's folder /share matches, file by file."""
+        """Return the files in the node's /share that match the globs, sorted."""
         find = (*_reading(self.allocation), "find", self.allocation.shared, "-type", "f", "-printf", r"%P\0")
         done = link.run(find, within=_ASK_WITHIN)
-        # 1 is for what could not be looked into, or went away meanwhile.
+        # find exits with 1 for folders it may not read and for files that vanish meanwhile.
         if done.code not in (0, 1):
             raise UnitError(f"find failed on {link.login}: {done.last}")
         paths = [PurePath(os.fsdecode(name)) for name in done.out.split(b"\0") if name]
@@ -79,7 +79,10 @@ class Results:
 
 
 def keep(handle: Handle, allocation: Allocation | None, ended: Outcome) -> tuple[Path, ...]:
-    """Put what was brought where it is for good. UnitError when a run that ended well lacks some of it."""
+    """Move the fetched files to their final place, and return their paths.
+
+    Raise UnitError when a run that ended with 0 lacks some of its results.
+    """
     if allocation is None or not allocation.results:
         return ()
     seats = (seat for share in allocation.shares for seat in share.seats)
@@ -93,7 +96,10 @@ def keep(handle: Handle, allocation: Allocation | None, ended: Outcome) -> tuple
 
 
 def shared_out(found: Mapping[str, Sequence[PurePath]]) -> tuple[dict[str, list[PurePath]], list[str]]:
-    """Which node gives which files, of several that may have one of the same name; and who gives way."""
+    """Return the files to take from each node, and a message for each file left out.
+
+    Of several files with the same name, the first node's is taken.
+    """
     giver: dict[PurePath, str] = {}
     clashes = []
     for node, paths in found.items():
@@ -113,17 +119,17 @@ def _fetch_shared(link: Link, allocation: Allocation, paths: Sequence[PurePath],
         "tar", "--create", "--file=-", "--ignore-failed-read", "--warning=no-file-changed", "--no-recursion",
         "--directory", allocation.shared, "--null", "--verbatim-files-from", "--files-from=-",
     )  # fmt: skip
-    # The list is root's to read.
+    # The shell opens the list as root, before setpriv drops the rights to read it.
     download.fetch(link, ("sh", "-c", 'exec "$@" <"$0"', wanted, *_reading(allocation), *tar), folder)
 
 
 def _reading(allocation: Allocation) -> tuple[str, ...]:
-    """The words before what looks into the run's /share."""
+    """Return the argv prefix for commands that read the run's /share."""
     return () if allocation.sharer is None else as_user(allocation.sharer)
 
 
 def _fetch_own(link: Link, allocation: Allocation, share: NodeShare, places: Path) -> None:
-    """What the node's slaves made or changed in their own folders."""
+    """Fetch the results that the node's slaves created or changed in their own containers."""
     for seat in share.seats:
         name = allocation.container_of(seat)
         app = places / name / "app"
@@ -137,7 +143,7 @@ def _fetch_own(link: Link, allocation: Allocation, share: NodeShare, places: Pat
 
 @contextmanager
 def _in_a_sentence() -> Iterator[None]:
-    """What fails here, such as a disk that is full or a name that is too long, is one node's failure."""
+    """Turn a local OSError, such as a full disk or too long a name, into the UnitError of one node."""
     try:
         yield
     except OSError as error:

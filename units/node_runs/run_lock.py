@@ -1,4 +1,4 @@
-"""One at a time: a run may be cancelled just when it ends."""
+"""A lock for each run, because a cancellation can coincide with the run's own end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """With the folder to oneself: whoever comes second waits, a thread or another process."""
+    """Hold an exclusive lock on the run's folder, against other threads and other processes."""
     held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""What engines on nodes differ in: who says which node gets what, and who starts units there."""
+"""The interface in which engines on nodes differ: how jobs are placed, and how their units are started."""
 
 from __future__ import annotations
 
@@ -16,55 +16,55 @@ from units.nodes.pull import Registry
 
 
 class RunFiles(Protocol):
-    """All files of one run on each of its nodes."""
+    """The files of one run on each of its nodes."""
 
     @property
     def placed(self) -> Mapping[Node, tuple[object, ...]]:
-        """Its nodes, the master's first, each with what it has of the run."""
+        """Its nodes, the master's first, each with its slaves or processes."""
 
     def record(self) -> Allocation:
-        """Return where everything is."""
+        """Return the run's allocation."""
 
     def started(self, node: Node) -> tuple[str, ...]:
-        """Return the units that are started there as soon as the files are; others come with them."""
+        """Return the units to start on the node right after its files are there. They pull in the others."""
 
     def archive(self, node: Node, etcd: Etcd, registry: Registry, timing: NodeTiming) -> bytes:
-        """Return what the node is sent, as a tar archive."""
+        """Return the node's files as a tar archive."""
 
 
 class Scheduler(ABC):
-    """One a daemon; any thread may use it."""
+    """The scheduler of a daemon, safe to use from any thread."""
 
     @abstractmethod
     def units(self, job: Job) -> tuple[UnitFile, ...]:
-        """Return what would be submitted, as it would be placed now."""
+        """Return the units that would be submitted if the job were placed now."""
 
     @abstractmethod
     def never_fits(self, job: Job) -> str:
-        """Return why there never will be room for the job; empty where there may be."""
+        """Return why there never will be room for the job, or "" when there can be."""
 
     @abstractmethod
     def place(
         self, job: Job, handle: Handle, told: Callable[[str], None], given_up: Callable[[], bool]
     ) -> Job | None:
-        """Return the job with a node for each slave; see `Engine.place`. The run was not submitted yet."""
+        """Return the job with a node for each slave; see `Engine.place`. The run is not submitted yet."""
 
     @abstractmethod
     def files(self, job: Job) -> RunFiles:
-        """Return what the nodes of a placed job are sent. Its keys are new."""
+        """Return the files for the nodes of a placed job, with new ssh keys."""
 
     def begin(self) -> None:
-        """The receiver is up: look after what earlier ones left to be done."""
+        """Resume the work that earlier receivers left unfinished. Called once the receiver is up."""
 
     def start(self, _allocation: Allocation) -> Outcome | None:
-        """Start what is not started yet, once all nodes have their files.
+        """Start the units that are not started yet. Called once all nodes have their files.
 
-        Return how the run ended, if it did so meanwhile; UnitError when it cannot be started.
+        Return how the run ended if it did so meanwhile. Raise UnitError when it cannot be started.
         """
         return None
 
     def start_master(self, allocation: Allocation) -> None:
-        """Start mpirun, where its unit does not wait for its files."""
+        """Start mpirun, for engines whose master unit is not started by following it."""
 
     def clean_up(self, folder: Path) -> None:
-        """Remove what the run in `folder` has anywhere but on its nodes."""
+        """Remove what the run in `folder` left anywhere except on its nodes."""

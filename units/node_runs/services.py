@@ -1,4 +1,4 @@
-"""The runs of processes that are followed here, by their folder: services and profiles."""
+"""The runs of processes (services and profiles) that this receiver follows, by their folder."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from units.nodes.node import Node
 
 
 class Services:
-    """`to` is the way to a node by its name."""
+    """The followed runs. `to` returns the link to a node by its name."""
 
     def __init__(self, to: Callable[[str], Link]) -> None:
         self._to = to
         self._followed: dict[Path, NodeProcesses] = {}
 
     def follow(self, handle: Handle, allocation: Allocation, ended: Callable[[Outcome], None]) -> None:
-        """`ended` hears how the run ended once all of its processes have."""
+        """Follow a run's processes. `ended` is called with the outcome once all of them have ended."""
         processes = NodeProcesses(handle, allocation, self._to)
         self._followed[handle.folder] = processes
         processes.begin(ended)
 
     def wait(self, handle: Handle, seconds: float | None) -> bool:
-        """Whether it has ended; one that is not followed any more has."""
+        """Wait at most `seconds`, and return whether the run has ended. One that is not followed has."""
         processes = self._followed.get(handle.folder)
         return processes is None or processes.over.wait(seconds)
 
     def let_go(self, handle: Handle) -> None:
-        """The run has ended: nobody follows or waits any more."""
+        """Release the run's followers and waiters, because it has ended."""
         if processes := self._followed.get(handle.folder):
             processes.over.set()
 
     def halt(self, handle: Handle, allocation: Allocation, nodes: list[Node], links: Links) -> None:
-        """End its processes on the nodes that answer, and have all they wrote; followed or not."""
+        """Stop the processes on the nodes that answer, and fetch their output, followed or not."""
         processes = self._followed.get(handle.folder) or NodeProcesses(handle, allocation, self._to)
         processes.halt(nodes, links)
 
@@ -44,7 +44,7 @@ class Services:
         self._followed.pop(handle.folder, None)
 
     def missing(self, there: Collection[str]) -> list[tuple[Path, str]]:
-        """The runs that have processes on nodes that are not `there`, each with one such node."""
+        """Return the runs with processes on nodes that are not `there`, each with one such node."""
         found = []
         for run, processes in list(self._followed.items()):
             gone = [share.node for share in processes.allocation.shares if share.node not in there]

@@ -1,4 +1,4 @@
-"""The units of a run as systemd sees them: each node is asked once for all it has."""
+"""The units of a run as systemd sees them, with one request per node."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from units.nodes.node import Node
 
 _WITHIN = 5.0
 _PROPERTIES = "--property=Id,ActiveState,MainPID"
-# What other engines say; of others systemd's words are the best there are.
+# systemd's states in the words of the other engines. Any other state keeps systemd's name.
 _WORDS = {"active": "alive", "inactive": "ended"}
 
 
 def states(allocation: Allocation, nodes: Iterable[Node], links: Links) -> tuple[UnitState, ...]:
-    """Slaves, then the master, or processes, with their node. On one that is silent all are `away`."""
+    """Return the states of slaves, then the master, or of processes. On a silent node all are `away`."""
     answers = links.each(nodes, lambda node, link: _ask(link, list(_units(allocation, node.name))))
     found = []
     for share in allocation.shares:
@@ -28,13 +28,13 @@ def states(allocation: Allocation, nodes: Iterable[Node], links: Links) -> tuple
 
 
 def parse(text: str) -> dict[str, dict[str, str]]:
-    """What `systemctl show` says of several units, by their names."""
+    """Return the properties in the output of `systemctl show` for several units, by unit name."""
     blocks = (dict(line.partition("=")[::2] for line in block.splitlines()) for block in text.split("\n\n"))
     return {block["Id"]: block for block in blocks if "Id" in block}
 
 
 def _units(allocation: Allocation, node: str) -> dict[str, int]:
-    """The names of what runs on a node, with the slots of each."""
+    """Return the names of the units that run on a node, with the slots of each; the master has 0."""
     share = next(share for share in allocation.shares if share.node == node)
     units = {f"{seat.unit}.service": seat.slots for seat in share.seats}
     return units | ({allocation.master_unit: 0} if allocation.has_ranks and node == allocation.master else {})

@@ -1,6 +1,7 @@
-"""A unit's output on its way here from its node, and the word of its end.
+"""Follow a unit on its node: fetch its output, and how it ended.
 
-What is here already says where to go on: not a byte is lost or doubled, however often the line is cut.
+The size of the output that is here is the offset to resume at: no byte is lost or duplicated, however often
+the connection is lost.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from units.supervisor.exitcode import in_words
 if TYPE_CHECKING:
     from paramiko import Channel
 
-# Seconds between two tries, between two looks whether it was given up, and for a connection to open.
+# Seconds: between retries, between two polls of `given_up`, and the timeout for opening a channel.
 _AGAIN, _LOOK, _OPENS_WITHIN = 0.5, 1.0, 10.0
 _CHUNK = 65536
 _TIMED_OUT = "timeout"
-# Said by the unit's script `keep`, not by systemd.
+# A result from the unit's scripts `keep` and `end`, not from systemd.
 _UNKEPT = "unkept"
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How systemd tells a unit's end: its result, and of its first process how and with what it ended.
+    """How a unit ended: systemd's result, and how its main process ended with which status.
 
-    `moment` is when, in seconds since 1970 by this machine's clock; 0.0 is not known. `words` are its last
-    ones, where it could not start what it was to.
+    `moment` is the time in seconds since 1970 by this machine's clock, 0.0 if unknown. `words` is the last
+    line of its log when it could not start its command.
     """
 
     result: str
@@ -45,14 +46,14 @@ class Ended:
 
     @property
     def code(self) -> int:
-        """As a shell tells it."""
+        """The exit code in a shell's form: 128 + N for signal N."""
         if self.how == "exited":
             return int(self.status)
-        # One that has no name of its own, as those for real time, is told as a kill.
+        # Signals that Python has no name for, such as real-time ones, count as SIGKILL.
         return 128 + int(getattr(signal, f"SIG{self.status}", signal.SIGKILL))
 
     def outcome(self, timeout: int | None, node: str) -> Outcome:
-        """Of a unit on that node."""
+        """Return the outcome of a unit on `node`. `timeout` is the run's, in seconds."""
         return replace(self._told(timeout, node), ended=self.moment)
 
     def _told(self, timeout: int | None, node: str) -> Outcome:
@@ -66,18 +67,18 @@ class Ended:
 
 
 class KeptOutput(Protocol):
-    """What is here of an output."""
+    """The part of an output that is here."""
 
     def size(self) -> int:
-        """Its bytes."""
+        """Return its size in bytes."""
 
     def add(self, data: bytes) -> None:
-        """What follows them."""
+        """Append the bytes that follow."""
 
 
 @dataclass(frozen=True)
 class Whole:
-    """An output that is a file of its own."""
+    """An output from one unit, in a file of its own."""
 
     path: Path
 
@@ -91,7 +92,7 @@ class Whole:
 
 @dataclass(frozen=True)
 class Followed:
-    """The unit to follow: on which node, where its files are, and where its output is kept here."""
+    """The unit to follow: the link to its node, the folder of its files there, and its output here."""
 
     link: Link
     folder: str
@@ -100,9 +101,10 @@ class Followed:
 
 
 def follow(followed: Followed, given_up: Callable[[], bool]) -> Ended | None:
-    """Start the unit, unless it has begun, and keep its output until it ends; None when it was given up.
+    """Start the unit unless it was started, keep its output, and return how it ended.
 
-    Whether its node will ever answer again is for others to say.
+    Return None once `given_up` is true. A node that does not answer is retried without a limit: the caller
+    decides when to give up. Raise OSError when the disk here is full.
     """
     while not given_up():
         with contextlib.suppress(UnitError):
@@ -114,7 +116,7 @@ def follow(followed: Followed, given_up: Callable[[], bool]) -> Ended | None:
 
 
 def _stream(followed: Followed, given_up: Callable[[], bool]) -> None:
-    """Until the unit has ended, or the line is cut."""
+    """Keep the output until the unit has ended, or the connection is lost."""
     argv = ("sh", f"{followed.folder}/follow", str(followed.kept.size()), followed.unit)
     channel = followed.link.open(argv, _OPENS_WITHIN)
     channel.settimeout(_LOOK)
@@ -128,7 +130,7 @@ def _stream(followed: Followed, given_up: Callable[[], bool]) -> None:
 
 
 def _chunks(channel: Channel) -> Iterator[bytes]:
-    """What comes; nothing, now and then, while nothing does."""
+    """Yield the data that arrives, and b"" after each second without any, so that the caller can poll."""
     while True:
         try:
             data = channel.recv(_CHUNK)
@@ -141,7 +143,7 @@ def _chunks(channel: Channel) -> Iterator[bytes]:
 
 
 def last(followed: Followed) -> Ended | None:
-    """Keep what of the output has not come yet; the unit's end, if that has come."""
+    """Keep the rest of the output, and return how the unit ended, or None when it has not."""
     done = followed.link.run(("sh", f"{followed.folder}/last", str(followed.kept.size())))
     if done.code:
         return None
@@ -151,7 +153,10 @@ def last(followed: Followed) -> Ended | None:
 
 
 def _ended(words: list[str]) -> Ended | None:
-    """Of a result, a way, a status, last words and how many milliseconds ago: older runs lack the latter."""
+    """Parse `RESULT HOW STATUS WORDS... MILLISECONDS`, the last one being the time since the end.
+
+    Files of older runs lack it. A duration is sent because the clocks of the two machines can differ.
+    """
     if len(words) < 3:
         return None
     result, how, status, *last_words = words

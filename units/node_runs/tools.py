@@ -1,4 +1,4 @@
-"""What an engine on nodes works with."""
+"""The objects that an engine on nodes works with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from units.oci.runtime import Runtime
 
 @dataclass(frozen=True)
 class NodeTiming:
-    """Seconds: see `Announcement`; and after which a node that does not answer is given up."""
+    """Times in seconds: those of `Announcement`, and `away`, after which a silent node is given up."""
 
     ttl: int = 60
     refresh: float = 20
@@ -28,8 +28,10 @@ class NodeTiming:
 
 @dataclass(frozen=True)
 class Tools:
-    """`nodes`, `etcd` and `registry` tell what there is now; `runtime`, the receiver's own, made the images,
-    which are for processors of the kind `arch`.
+    """The tools of an engine. `nodes`, `etcd` and `registry` return the current ones.
+
+    `runtime` is the receiver's own container runtime. It built the images, which are for the architecture
+    `arch`.
     """
 
     links: Links
@@ -48,12 +50,12 @@ class Tools:
         return [node for node in self.nodes() if node.name in names]
 
     def present(self, allocation: Allocation) -> list[Node]:
-        """Return a run's nodes without those that did not answer when they were asked last."""
+        """Return a run's nodes without those that did not answer the last request."""
         away = self.cleanup.away()
         return [node for node in self.nodes_of(allocation) if node.name not in away]
 
     def link(self, name: str) -> Link:
-        """Return the connection to a node. UnitError when it is not in the book any more."""
+        """Return the link to a node. Raise UnitError when it is not in the book any more."""
         found = next((node for node in self.nodes() if node.name == name), None)
         if found is None:
             raise UnitError(f"the node {name} is gone", "see: nap nodes")

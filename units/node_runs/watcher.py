@@ -1,4 +1,4 @@
-"""Looks after the nodes that have runs: which slaves have ended there, and which nodes answer no more."""
+"""Watch the nodes that have runs, for slaves that ended and for nodes that do not answer any more."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from units.supervisor.exitcode import in_words, lost_in_words
 
 _BETWEEN_LOOKS = 1.0
 _ANSWERS_WITHIN = 5.0
-# What nodes call it that is no end of a slave's unit.
+# Results that nodes report beside those of a slave's unit.
 _SILENT, _DAEMON = "silent", "daemon"
-# Seconds in which units mostly are sent: to connect meanwhile would only hold that up.
+# Seconds that sending units mostly takes. Connecting earlier would delay it.
 _SENT_WITHIN = 5.0
 
 
 @dataclass(frozen=True)
 class NodeFinding:
-    """What a node says of a slave of a run: that it has ended, or does not answer; that mpirun's daemon was
-    killed there; or, without an `ended`, that the run has no files on the node.
+    """A node's report on a run: a slave has ended or does not answer, or mpirun's daemon was killed there.
+
+    Without `ended`: the run has no files on the node.
     """
 
     folder: str
@@ -57,12 +58,15 @@ class NodeFinding:
 
 
 def look(link: Link, node: str, folders: Sequence[str]) -> list[NodeFinding]:
-    """What is to be said of runs, by their folders there. UnitError when the node does not answer."""
+    """Return the node's findings on the runs in `folders` there. Raise UnitError when it does not answer."""
     return findings(node, link.ask(script("look", *folders), within=_ANSWERS_WITHIN))
 
 
 def findings(node: str, said: str) -> list[NodeFinding]:
-    """From the lines of `look`; a slave's last words may have whatever else Python takes for a line's end."""
+    """Parse the output of the script `look`.
+
+    It is split at \\n only: a slave's last words can have other characters that splitlines() splits at.
+    """
     return [_finding(node, line.split(" ", 5)) for line in said.split("\n") if line]
 
 
@@ -75,7 +79,7 @@ def _finding(node: str, words: list[str]) -> NodeFinding:
 
 @dataclass
 class _Watched:
-    """A run on a node; `there` once it was seen there."""
+    """A run on a node. `there` is true once its files were seen there."""
 
     run: Path
     allocation: Allocation
@@ -83,10 +87,10 @@ class _Watched:
 
 
 class Watcher:
-    """One a daemon, with a thread and a connection for each node that has runs.
+    """The watcher of a daemon, with a thread and a connection for each node that has runs.
 
-    `lost` hears of each run, by its folder here, that cannot come to a good end; `away` of nodes that
-    have not answered for that many seconds. Both may hear it several times.
+    `lost` is called with the folder and outcome of each run that can no longer succeed, `away` with each node
+    that has not answered for `patience` seconds. Both can be called several times for the same event.
     """
 
     def __init__(
@@ -106,7 +110,7 @@ class Watcher:
         self._lock = threading.Lock()
 
     def begin(self, run: Path, allocation: Allocation, there: bool) -> None:
-        """`there` is whether its files are on the nodes already."""
+        """Watch a run. `there` says whether its files are on the nodes already."""
         with self._lock:
             for share in allocation.shares:
                 if share.node not in self._watched:
@@ -123,7 +127,7 @@ class Watcher:
         threading.Thread(target=self._keep, args=(name,), name=f"watch of {name}", daemon=True).start()
 
     def _keep(self, name: str) -> None:
-        """What nobody thought of ends a thread, and not the watch."""
+        """Watch the node. After an unexpected exception a new thread continues."""
         try:
             self._look_after(name)
         except Exception:
@@ -131,10 +135,10 @@ class Watcher:
             raise
 
     def _look_after(self, name: str) -> None:
-        """Look until there is nothing to look after.
+        """Poll the node until it has no runs to watch.
 
-        A node's silence begins with the first look that fails. That one alone gives up nobody: this process
-        may have been stopped in the midst of it.
+        Silence counts from the first poll that fails. One failed poll alone gives up no run, however long it
+        took: this process can have been suspended meanwhile.
         """
         begun = time.monotonic()
         silent_since: float | None = None
@@ -159,7 +163,7 @@ class Watcher:
                         self._give_up(name, node, runs)
 
     def _awaited(self, name: str) -> dict[str, _Watched]:
-        """The runs of a node, a while from now."""
+        """Wait for the poll interval, and return the node's runs."""
         threading.Event().wait(_BETWEEN_LOOKS)
         with self._lock:
             if not self._watched[name]:
@@ -184,7 +188,7 @@ class Watcher:
             self._away(node)
 
     def _tell(self, run: Path, outcome: Outcome) -> None:
-        """A disk that is full here is no news of the node; the next look finds the same."""
+        """Report a lost run. A full disk here is ignored: the next poll reports the run again."""
         with contextlib.suppress(OSError):
             self._lost(run, outcome)
 

@@ -1,5 +1,5 @@
-"""Machines that units are placed on: how they are reached, what is brought to them, who has what of them.
+"""Nodes that units are placed on: connections to them, files sent to them, and the allocation of their slots.
 
-In: nodes, and jobs whose slaves are to be placed. Out: connections, archives, allocations. May be touched:
-on a node what a script of `shell/` says, as root. No engine is imported.
+In: nodes, and jobs whose slaves need places. Out: connections, archives, allocations. May be touched:
+on a node what a script in `shell/` changes, as root. No engine is imported.
 """

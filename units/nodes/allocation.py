@@ -1,4 +1,4 @@
-"""Where a run is: its record in the run's folder, from when its units are sent until the folder is pruned."""
+"""A run's allocation: a record in the run's folder, from before its units are sent until it is pruned."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _RECORD = "run.json"
 
 @dataclass(frozen=True)
 class Seat:
-    """A slave's: its index, the port of its sshd, and the slots and bytes it takes; or a process's.
+    """The place of one slave, or of one `process`: its index, port, slots, and memory in bytes.
 
-    `unit` is what systemd calls it, but for the ending.
+    A slave's port is its sshd's. `unit` is the name of its systemd unit without the suffix.
     """
 
     index: int
@@ -31,7 +31,7 @@ class Seat:
 
 @dataclass(frozen=True)
 class NodeShare:
-    """One node's share of a run: the unit files it has, and its slaves."""
+    """One node's share of a run: the names of its unit files, and its slaves or processes."""
 
     node: str
     runtime: str
@@ -41,13 +41,14 @@ class NodeShare:
 
 @dataclass(frozen=True)
 class Allocation:
-    """`folder` is the run's on every node, `labels` find its containers; the master is on the first node.
+    """The places and files of one run. The master is on the first node.
 
-    `shared` is what slaves and master see as /share. Where it is the same folder on all nodes it belongs to
-    the user with the number `sharer`, as whom it is made, read and removed: root may be nobody there.
-    A run of processes has no `flavour`; a `service` stays up, and is found on the node `web`.
-    Slaves' containers are called `container` and their index; `results` are the run's globs. A `script` calls
-    mpirun itself.
+    `folder` is the run's folder on every node, `labels` select its containers. `shared` is mounted as /share
+    for slaves and master. If it is the same folder on all nodes, it belongs to the uid `sharer`, and is
+    created, read and removed as that user: root can be mapped to nobody on a network file system.
+    A run of processes has no `flavour`. A `service` stays up, and its web process is on the node `web`.
+    A slave's container is named `container` followed by its index; `results` are the run's globs;
+    `timeout` is in seconds. `script` is true when the program calls mpirun itself.
     """
 
     app: str
@@ -69,12 +70,12 @@ class Allocation:
 
     @property
     def master_unit(self) -> str:
-        """The name of its file."""
+        """The file name of the master's unit."""
         return next(name for name in self.shares[0].units if "master_" in name)
 
     @property
     def common(self) -> str:
-        """`shared` where it is the same folder on all nodes, else empty."""
+        """`shared` if it is the same folder on all nodes, else ""."""
         return "" if self.sharer is None else self.shared
 
     @property
@@ -86,25 +87,25 @@ class Allocation:
         return f"{self.container}{seat.index}"
 
     def write(self, folder: Path) -> None:
-        """On disk before anything is on a node: who comes after a receiver that died looks there."""
+        """Write the record to disk. This precedes any change on a node, so a restarted receiver finds it."""
         durable.write(folder / _RECORD, json.dumps(asdict(self)))
 
     def seats(self) -> list[tuple[str, Seat]]:
-        """With their nodes, in the order of slaves or processes."""
+        """Return all seats with their node's name, in the order of slaves or processes."""
         seats = [(share.node, seat) for share in self.shares for seat in share.seats]
         return sorted(seats, key=lambda pair: pair[1].index)
 
     def places(self) -> dict[str, str]:
-        """How to call each slave, by its hostname: with its node."""
+        """Return the display name of each slave by hostname: `HOSTNAME on NODE`."""
         slaves = ((f"{self.app}-slave{seat.index}", node) for node, seat in self.seats())
         return {slave: f"{slave} on {node}" for slave, node in slaves}
 
     def uses(self) -> tuple[Use, ...]:
-        """What its slaves take of nodes, in slave order."""
+        """Return the slots and memory that each slave or process uses, in their order."""
         return tuple(Use(node, Need(seat.slots, seat.memory)) for node, seat in self.seats())
 
     def ports(self) -> tuple[tuple[str, int], ...]:
-        """Where its slaves listen, by node, in slave order."""
+        """Return the node and port where each slave or process listens, in their order."""
         return tuple((node, seat.port) for node, seat in self.seats())
 
     @staticmethod
@@ -113,7 +114,10 @@ class Allocation:
 
     @classmethod
     def read(cls, folder: Path) -> Allocation | None:
-        """None where nothing was submitted; UnitError when the record is another engine's."""
+        """Return the allocation, or None when nothing was submitted.
+
+        Raise UnitError when the record is another engine's.
+        """
         try:
             found = json.loads((folder / _RECORD).read_text())
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Which run has which slots of the nodes, and who waits for some: the daemon's own account."""
+"""The daemon's accounting of node slots: which run has which, and which jobs wait."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _BETWEEN_LOOKS = 1.0
 
 @dataclass(frozen=True)
 class Reservation:
-    """What a run has: its slots, its ports by node, and when it is over at the latest.
+    """What a run holds: its slots, its ports by node, and its latest end.
 
-    Of a service also the app, and its processes in the order of the slots: the next run takes them over.
+    For a service also the app, and its processes in the order of the slots, which its next run takes over.
     """
 
     running: Running
@@ -36,7 +36,10 @@ class Reservation:
 
     @classmethod
     def of(cls, placed: Allocation, now: float) -> Reservation:
-        """What a run has that is on its nodes already."""
+        """Return the reservation of a run that is on its nodes. `now` is monotonic time in seconds.
+
+        The start is not on record, so the timeout counts from `now`: an upper bound of the end.
+        """
         ports = frozenset(placed.ports())
         if placed.service:
             processes = tuple(seat.process for _, seat in placed.seats())
@@ -45,8 +48,10 @@ class Reservation:
 
 
 class Allocator:
-    """One a daemon; any thread may ask. `nodes` tells which there are, `away` the names of those that do not
-    answer; sshds listen from `first_port` on.
+    """The allocator of a daemon, safe to use from any thread.
+
+    `nodes` returns the nodes, `away` the names of those that do not answer. Each slave or process gets the
+    lowest free port of its node, from `first_port` on.
     """
 
     def __init__(
@@ -68,9 +73,9 @@ class Allocator:
     def take(
         self, name: str, job: Job, arch: str, told: Callable[[str], None], given_up: Callable[[], bool]
     ) -> Job | None:
-        """The job with a node and a port for each slave, once there is room; None when it was given up.
+        """Wait for room, and return the job with a node and a port for each slave.
 
-        `told` hears a sentence when there is none yet.
+        `told` is called with the reason when the job has to wait. Return None when `given_up` becomes true.
         """
         with self._changed:
             known = self._taken_over(job)
@@ -94,14 +99,17 @@ class Allocator:
                     self._waiting.remove(waiting)
 
     def seat(self, name: str, job: Job, nodes: Sequence[str]) -> Job:
-        """The job with a port for each slave on the nodes that others chose, whatever room they have."""
+        """Return the job with ports on the nodes that another scheduler chose, whatever room they have."""
         uses = tuple(Use(node, need) for node, need in zip(nodes, _needs(job), strict=True))
         with self._changed:
             self._held[name] = Reservation(Running(uses))
             return self._seated(name, job, uses)
 
     def _taken_over(self, job: Job) -> dict[str, Use]:
-        """What the run before of the same service has, by process: the next one goes where people find it."""
+        """Return the places of the same service's previous run by process name, except on closed nodes.
+
+        A new run keeps them, so that users find the service where it was.
+        """
         open_ = {node.name for node in self._offers() if not node.closed}
         names = {process.name for process in job.processes if job.service}
         return {
@@ -113,10 +121,9 @@ class Allocator:
         }
 
     def planned(self, job: Job, arch: str) -> Job:
-        """The job as it would be placed now, or else if nothing ran; nothing is taken for it.
+        """Return the job as it would be placed now, else as if nothing ran. Nothing is reserved.
 
-        Raises:
-            UnitError: it does not even fit then.
+        Raise UnitError when it does not fit even then.
         """
         with self._changed:
             known, offers = self._taken_over(job), self._offers()
@@ -127,12 +134,12 @@ class Allocator:
             return self._with_ports(job, _merged(job, known, uses))
 
     def hold(self, name: str, held: Reservation) -> None:
-        """What a run has that an earlier daemon placed."""
+        """Register the reservation of a run that an earlier daemon placed."""
         with self._changed:
             self._held[name] = held
 
     def give_back(self, name: str) -> None:
-        """The run is over; whoever was granted this and waits no more too."""
+        """Release what the run holds, and also a grant that a cancelled waiter did not pick up."""
         with self._changed:
             self._held.pop(name, None)
             self._granted.pop(name, None)
@@ -155,17 +162,20 @@ class Allocator:
         return tuple(offer(node, node.name in away) for node in self._nodes())
 
     def never_fits(self, job: Job, arch: str) -> str:
-        """Why the job could not start even if nothing else ran; empty when it could."""
+        """Return why the job could not start even if nothing else ran, or "" when it could."""
         return never_fits(asked(job, arch), self._offers())
 
     def uses(self) -> list[Use]:
-        """All slots that are taken."""
+        """Return all slots and memory in use."""
         with self._changed:
             locked = [use for held in self._held.values() if not held.service for use in held.running.uses]
             return locked + self._of_services()
 
     def _of_services(self) -> list[Use]:
-        """Of two runs of one service the next takes over what the other has: it counts once."""
+        """Return the uses of services. What two runs of one service have in common counts once.
+
+        The later run takes these places over. Counter's `|` keeps the higher count of each place.
+        """
         taken: dict[str, Counter[Use]] = {}
         for held in self._held.values():
             if held.service:
@@ -173,7 +183,7 @@ class Allocator:
         return [use for uses in taken.values() for use in uses.elements()]
 
     def _seated(self, name: str, job: Job, uses: Sequence[Use]) -> Job:
-        """With ports, which are kept for it."""
+        """Return the job with nodes and ports, and record these as reserved."""
         placed = self._with_ports(job, uses)
         ports = {(slave.node, slave.port) for slave in placed.slaves}
         ports |= {(process.node, process.inner) for process in placed.processes}
@@ -192,7 +202,7 @@ class Allocator:
 
 
 def seated(job: Job, uses: Sequence[Use], ports: Sequence[int], nodes: Iterable[Node]) -> Job:
-    """The job whose slaves, or processes, in order, have these places and listen on these ports there."""
+    """Return the job with these places and ports for its slaves or processes, in order."""
     addresses = {node.name: node.address for node in nodes}
     if job.processes:
         return replace(job, processes=_processes_at(job, uses, ports, addresses))
@@ -214,7 +224,7 @@ def _processes_at(
 
 
 def _merged(job: Job, known: Mapping[str, Use], granted: Sequence[Use]) -> list[Use]:
-    """What the job has, in its order: what it knew of before, and else what it was granted."""
+    """Return the job's places in the order of its processes: the ones taken over, else the granted ones."""
     if not known:
         return list(granted)
     rest = iter(granted)
@@ -226,7 +236,7 @@ def _names(job: Job) -> tuple[str, ...]:
 
 
 def _split(whole: Slave, app: str, uses: Sequence[Use]) -> list[Slave]:
-    """Slaves that have the ranks of one, each as many as its place has room for."""
+    """Split one slave's ranks into one slave per place, each with as many ranks as its place has room for."""
     made = []
     for index, use in enumerate(uses, start=1):
         cpus = use.need.slots if whole.cpus else None
@@ -240,7 +250,7 @@ def _cpus_per_rank(slave: Slave) -> int:
 
 
 def asked(job: Job, arch: str, known: Collection[str] = ()) -> Ask | Ranks:
-    """What the job takes of nodes: a slot for each core of its slaves, or each process not `known` yet."""
+    """Return the request for nodes: a slot for each core of its slaves, or each process not yet `known`."""
     if job.processes:
         return Ask(tuple(Need(1) for name in _names(job) if name not in known), arch, "processes")
     if job.splits:

@@ -1,6 +1,6 @@
-"""What a node needs to announce a unit in etcd with a shell and curl: a script, and a folder of settings.
+"""The script and settings with which a node announces a unit in etcd, using a shell and curl.
 
-The files of a folder hold secrets: they are for their owner alone, mode 0600 in a folder of mode 0700.
+The files of a folder hold secrets: only their owner may read them, mode 0600 in a folder of mode 0700.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from units import quoting
 from units.job import UnitFile
 
 SCRIPT = "discovery.sh"
-# Seconds for one answer of etcd, and until it is asked for one.
+# Seconds: curl's limits for a whole request, and for connecting.
 _ANSWER, _CONNECT = 5, 3
-# Seconds between two looks at what has not come up yet.
+# Seconds between two checks of a unit that is not up yet.
 _SOON = 0.2
 
 Api = Literal["v2", "v3"]
@@ -30,9 +30,9 @@ Option = tuple[str, str]
 
 @dataclass(frozen=True)
 class Etcd:
-    """How etcd is spoken to from nodes. `ca`, `cert` and `key` are texts in PEM, "" where there are none.
+    """How nodes access etcd. `ca`, `cert` and `key` are PEM texts, "" for none.
 
-    `sign` makes a password for one key and value alone, where each announcement has its own.
+    `sign`, if set, makes a password that is valid for one key and value only, one for each announcement.
     """
 
     url: str
@@ -47,7 +47,7 @@ class Etcd:
 
 @dataclass(frozen=True)
 class Announcement:
-    """`value` stands at `key` while `check`, a shell script, succeeds. Times are in seconds."""
+    """A `value` kept at `key` while the shell script `check` succeeds. Times are in seconds."""
 
     key: str
     value: str
@@ -58,12 +58,12 @@ class Announcement:
 
 
 def script() -> UnitFile:
-    """The same for all; it is run as `sh discovery.sh FOLDER`."""
+    """Return the announcer's script, the same for all units. It is run as `sh discovery.sh FOLDER`."""
     return UnitFile(SCRIPT, Path(__file__).with_name("shell").joinpath(SCRIPT).read_text())
 
 
 def folder(announcement: Announcement, etcd: Etcd) -> tuple[UnitFile, ...]:
-    """The files of FOLDER. The same announcement and etcd give the same bytes."""
+    """Return the files of FOLDER. The same announcement and etcd give the same bytes."""
     if etcd.sign:
         etcd = replace(etcd, password=etcd.sign(announcement.key, announcement.value))
     pace = f"{announcement.refresh:g} {announcement.retry:g} {_SOON:g}\n"
@@ -76,19 +76,19 @@ def folder(announcement: Announcement, etcd: Etcd) -> tuple[UnitFile, ...]:
 
 
 def while_running(runtime: str, container: str) -> str:
-    """A check: the container is up, and not frozen. `runtime` is the program, podman or docker."""
+    """Return a check that the container runs and is not paused. `runtime` is podman's or docker's program."""
     inspect = [runtime, "container", "inspect", "--format", "{{.State.Status}}", container]
     return f'[ "$({shlex.join(inspect)})" = running ]\n'
 
 
 def while_greeting(address: str, port: int) -> str:
-    """A check: the sshd there answers, which tells what it is to whatever is said to it."""
+    """Return a check that an sshd answers. An sshd sends its version whatever the client sends, here HTTP."""
     url = f"http://{address}:{port}/"
     return f"curl -q --silent --http0.9 --noproxy '*' --max-time 3 {url} | grep -q '^SSH-2'\n"
 
 
 def while_taking(address: str, port: int) -> str:
-    """A check: a connection is taken there. Nothing is asked, so nothing is in the log of who is there."""
+    """Return a check that a connection is accepted. No request is sent, so the process logs none."""
     ask = "curl -q --silent --output /dev/null --noproxy '*' --connect-timeout 1 --max-time 0.2"
     told = f"{ask} --write-out '%{{remote_port}}' telnet://{address}:{port} </dev/null"
     return f'[ "$({told})" = {port} ]\n'
@@ -116,7 +116,7 @@ def _always(etcd: Etcd) -> list[Option]:
 
 
 def _v2(announcement: Announcement, etcd: Etcd) -> dict[str, list[Option]]:
-    """The requests of https://etcd.io/docs/v2.3/api/, each with all it says."""
+    """Return curl's options for each request of https://etcd.io/docs/v2.3/api/ by name."""
     value, ttl = announcement.value, f"ttl={announcement.ttl}"
     put = [("url", f"{etcd.url}/v2/keys{quote(announcement.key)}"), ("request", "PUT")]
     if_mine = ("data-urlencode", f"prevValue={value}")
@@ -130,7 +130,7 @@ def _v2(announcement: Announcement, etcd: Etcd) -> dict[str, list[Option]]:
 
 
 def _v3(announcement: Announcement, etcd: Etcd) -> dict[str, list[Option]]:
-    """The requests of https://etcd.io/docs/v3.5/dev-guide/api_grpc_gateway/, each with all it says."""
+    """Return curl's options for requests of https://etcd.io/docs/v3.5/dev-guide/api_grpc_gateway/ by name."""
     key = _binary(announcement.key)
     lease = {"ID": str(_lease(announcement))}
     put = {"key": key, "value": _binary(announcement.value), "lease": lease["ID"]}
@@ -151,9 +151,9 @@ def _v3(announcement: Announcement, etcd: Etcd) -> dict[str, list[Option]]:
 
 
 def _lease(announcement: Announcement) -> int:
-    """A lease's number that nobody else makes up, from 1 to 2^63 - 1; etcd takes a chosen one.
+    """Return the announcement's own lease ID, from 1 to 2^63 - 1. etcd accepts an ID chosen by the client.
 
-    A lease keeps the ttl that it was granted with, so another ttl is another lease.
+    The ttl is part of the hash because a lease keeps the ttl that it was granted with.
     """
     said = f"{announcement.key}\n{announcement.value}\n{announcement.ttl}".encode()
     return int.from_bytes(hashlib.sha256(said).digest()[:8], "big") % (2**63 - 1) + 1
@@ -164,5 +164,5 @@ def _binary(text: str) -> str:
 
 
 def _config(options: Iterable[Option]) -> str:
-    """A file for `curl --config`: an option a line, its value in double quotes where it takes one."""
+    """Return a file for `curl --config`: one option per line, with its value, if any, in double quotes."""
     return "".join(f"{name} = {quoting.curl(value)}\n" if value else f"{name}\n" for name, value in options)

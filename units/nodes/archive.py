@@ -1,4 +1,4 @@
-"""What a run has on a node, as one tar archive: with modes and owners, whoever unpacks it."""
+"""A run's files on a node as one tar archive, with numeric owners and modes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 @dataclass(frozen=True)
 class Sent:
-    """A file with its absolute path on the node; `owner` is a number there, 0 for root."""
+    """A file to send, with its absolute path on the node. `owner` is its uid and gid there, 0 for root."""
 
     path: PurePosixPath
     text: str
@@ -20,7 +20,10 @@ class Sent:
 
 
 def pack(files: Iterable[Sent], folders: Iterable[tuple[PurePosixPath, int, int]] = ()) -> bytes:
-    """`folders` are made before the files, each with its mode and owner; others anybody may look into."""
+    """Return a tar archive of the files, after `folders`, each a path, a mode and an owner.
+
+    A parent folder that is not listed is created by tar, and anybody may enter it.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for path, mode, owner in folders:

@@ -1,6 +1,6 @@
-"""Connections to nodes: each is opened once and kept, and opened again after it was lost.
+"""SSH connections to nodes: each is opened once, kept, and opened again after it was lost.
 
-A node is asked as root. Every request has an end, also where nobody answers any more.
+Commands run as root. Every request has a timeout, also when the node stops answering.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ AT_A_TIME = 30
 CONNECT_WITHIN = 10
 _KEEPALIVE = 5
 _CHUNK = 65536
-# paramiko's exit code where the other side did not tell one.
+# paramiko's exit code when the other side sent none.
 _CUT = -1
-# That of timeout(1), which every request is run by.
+# The exit code of timeout(1), which runs every command of `run`.
 _LATE = 124
-# What a node's own `timeout` has more time for than the request, so that it is told which of them was late.
+# Seconds that this side waits longer than timeout(1) on the node, whose exit code says the command was late.
 _MARGIN = 2.0
-# Connections to one node: a sshd has some ten sessions in each.
+# Connections to one node. sshd allows ten sessions in each by default (MaxSessions).
 _MOST = 30
-# Of those that were late once.
+# Connections kept after they were late once, for requests that are still under way on them.
 _MOST_ASIDE = 3
 T = TypeVar("T")
-# What it says there it raises as well; without a handler it would say it on standard error.
+# paramiko raises what it logs. Without a handler Python would print its log to standard error.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True)
 class Done:
-    """What became of a command: its exit code and what it wrote."""
+    """The result of a command: its exit code, standard output and standard error."""
 
     code: int
     out: bytes
@@ -53,7 +53,7 @@ class Done:
 
     @property
     def last(self) -> str:
-        """Its last words."""
+        """The last line of its errors, else of its output, else its exit code: for an error message."""
         lines = (self.err.strip() or self.out.decode(errors="replace").strip()).splitlines()
         if self.code == _LATE and not lines:
             return "it did not end in time"
@@ -61,7 +61,7 @@ class Done:
 
 
 class Link:
-    """One node's connection; any thread may use it, several at a time."""
+    """The connection to one node, safe to use from several threads at a time."""
 
     def __init__(self, login: Login, identity: Path | None, connect_within: int = CONNECT_WITHIN) -> None:
         self.login = login
@@ -73,7 +73,10 @@ class Link:
         self._failed: tuple[float, UnitError] | None = None
 
     def run(self, argv: Sequence[str], given: bytes = b"", within: float = 30.0) -> Done:
-        """Run a command as root, `given` on its standard input. UnitError when the node does not answer."""
+        """Run a command as root, with `given` on its standard input, for at most `within` seconds.
+
+        Raise UnitError when the node does not answer. Any exit code is returned, 124 after the timeout.
+        """
         channel = self.open(["timeout", str(within), *argv], within)
         try:
             channel.sendall(given)
@@ -91,14 +94,17 @@ class Link:
             channel.close()
 
     def ask(self, argv: Sequence[str], given: bytes = b"", within: float = 30.0) -> str:
-        """What the command writes; UnitError with its last words when it fails."""
+        """Run a command like `run`, and return its output. Raise UnitError also for an exit code but 0."""
         done = self.run(argv, given, within)
         if done.code:
             raise UnitError(f"{argv[0]} failed on {self.login}: {done.last}")
         return done.out.decode(errors="replace")
 
     def open(self, argv: Sequence[str], within: float) -> Channel:
-        """A channel on which the command runs as root; its reads end after `within` seconds."""
+        """Start the command as root and return its channel, whose reads time out soon after `within` seconds.
+
+        Raise UnitError when the node does not answer.
+        """
         from paramiko import SSHException
 
         words = argv if self.login.user == "root" else ("sudo", "-n", *argv)
@@ -130,7 +136,11 @@ class Link:
         raise UnitError(f"{self.login} takes no more sessions", "raise MaxSessions in its sshd_config")
 
     def _client(self, number: int) -> Any:
-        """That of so many connections; who waited while another one could not connect has its error."""
+        """Return the client of connection `number`, opened if needed.
+
+        A thread that waited for the lock while another one failed to connect raises that error: it does not
+        wait for the same timeout again.
+        """
         asked = time.monotonic()
         with self._lock:
             self._connections = [one for one in self._connections if one.is_connected]
@@ -164,14 +174,14 @@ class Link:
         return connection
 
     def set_aside(self) -> None:
-        """Whoever uses it next opens it anew; what is under way, such as the fetch of an image, goes on."""
+        """Make the next request open a new connection. Requests under way, such as an image pull, go on."""
         with self._lock:
             late = [one for one in (*self._aside, *self._connections) if one.is_connected]
             self._connections, self._aside = [], late[-_MOST_ASIDE:]
         _close(late[:-_MOST_ASIDE])
 
     def close(self) -> None:
-        """The same, and what is under way is told that the connection was lost."""
+        """Close all connections. Requests under way fail with a lost connection."""
         with self._lock:
             connections = [*self._aside, *self._connections]
             self._connections, self._aside = [], []
@@ -185,7 +195,10 @@ def _close(connections: Iterable[Connection]) -> None:
 
 @contextmanager
 def _closed_after(channel: Channel, seconds: float) -> Iterator[None]:
-    """What is waited for inside ends with SSHException then: paramiko itself would wait for ever."""
+    """Close the channel after `seconds`, so that a wait inside ends with SSHException.
+
+    paramiko waits for the answer to an exec request without a timeout.
+    """
     timer = threading.Timer(seconds, channel.close)
     timer.daemon = True
     timer.start()
@@ -196,16 +209,16 @@ def _closed_after(channel: Channel, seconds: float) -> Iterator[None]:
 
 
 def exit_code(channel: Channel, within: float) -> int:
-    """Of a command that has written all it writes. TimeoutError when it is not told."""
+    """Return the exit code of a command whose output has ended. Raise TimeoutError when none arrives."""
     if not channel.status_event.wait(within + _MARGIN):
         raise TimeoutError
     return channel.recv_exit_status()
 
 
 def connection_to(login: Login, identity: Path | None, connect_within: int = CONNECT_WITHIN) -> Connection:
-    """Not open yet. With nap's own key, and whatever else the user's ssh would try.
+    """Return a connection, not open yet, with nap's own key and whatever else the user's ssh would try.
 
-    `connect_within` are the seconds that each step of opening it may take.
+    `connect_within` is the timeout in seconds of each step of opening it.
     """
     from fabric import Connection
 
@@ -218,7 +231,7 @@ def connection_to(login: Login, identity: Path | None, connect_within: int = CON
 
 
 def pin(client: SSHClient, login: Login) -> None:
-    """Have no other host key accepted than the one on record."""
+    """Accept only the host key on record."""
     from paramiko import PKey, RejectPolicy
 
     kind, _, text = login.host_key.partition(" ")
@@ -233,8 +246,8 @@ def refused(login: Login, identity: Path | None) -> UnitError:
 
 
 def unreached(login: Login, error: Exception, hint: str) -> UnitError:
-    """Why a connection did not come about."""
-    # paramiko's words for a sshd that takes connections and says nothing, as one of a frozen machine.
+    """Return the error for a connection that could not be opened."""
+    # paramiko's messages when connections are accepted but sshd is silent, as on a frozen machine.
     silent = isinstance(error, (TimeoutError, EOFError)) or "existing session" in str(error)
     if silent or "banner" in str(error):
         return UnitError(f"{login} does not answer", hint)
@@ -243,7 +256,7 @@ def unreached(login: Login, error: Exception, hint: str) -> UnitError:
 
 
 class Links:
-    """All nodes' connections, by the node's name."""
+    """The connections to all nodes, by the node's name."""
 
     def __init__(self, identity: Path, connect_within: int = CONNECT_WITHIN) -> None:
         self._identity = identity
@@ -259,13 +272,13 @@ class Links:
             return link
 
     def apart(self, node: Node) -> Link:
-        """A connection that is the caller's own, who closes it."""
+        """Return a separate connection. The caller closes it."""
         return Link(node.login, self._identity, self._connect_within)
 
     def each(self, nodes: Iterable[Node], step: Callable[[Node, Link], T]) -> dict[str, T | UnitError]:
-        """What the step gives on each node, by name, all at once; a UnitError where it failed.
+        """Run `step` on all nodes in parallel, and return each one's result, or its UnitError, by name.
 
-        No step waits for those of others, who may be fetching an image for minutes.
+        Each call has its own thread pool: a shared one could be full of image pulls that take minutes.
         """
 
         def attempt(node: Node) -> T | UnitError:
@@ -282,7 +295,7 @@ class Links:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def every(self, nodes: Iterable[Node], step: Callable[[Node, Link], T]) -> dict[str, T]:
-        """The same where all are needed: the first node's error, once every node has answered."""
+        """Run `step` like `each`. Once all have finished, raise the first node's error, if any failed."""
         answers = self.each(nodes, step)
         for answer in answers.values():
             if isinstance(answer, UnitError):

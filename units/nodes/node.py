@@ -1,4 +1,4 @@
-"""A machine that units are placed on, as it was when it was added."""
+"""A node: a machine that units are placed on, as it was when it was added."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Login:
-    """How ssh gets to a node. `host_key` is its public key as `TYPE BASE64`: no other one is accepted."""
+    """A node's ssh login. `host_key` is its public key as `TYPE BASE64`; no other one is accepted."""
 
     user: str
     host: str
@@ -21,10 +21,11 @@ class Login:
 
 @dataclass(frozen=True)
 class Node:
-    """`slots` and `memory` (bytes) are what it offers; `cores`, `arch` (as Debian names it) what it has.
+    """A node. It offers `slots` and `memory` (bytes); it has `cores` and `arch` (Debian's name).
 
-    `address` is where the other nodes find its slaves, on the interface `interface` of the network
-    `subnet` (`10.1.0.0/24`). `runtime` is its container runtime's program, of the kind `podman` or `docker`.
+    Other nodes reach its slaves at `address`, on `interface`, in the network `subnet` (`10.1.0.0/24`).
+    `runtime` is the program of its container runtime, of the `kind` `podman` or `docker`. A `drained` node
+    gets no new runs.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""How nodes get images: what a registry is to them."""
+"""How nodes pull images: the registry as they see it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from pathlib import PurePosixPath
 from units.nodes.archive import Sent
 from units.nodes.node import Node
 
-# Seconds that a node has for getting an image.
+# Seconds for pulling an image.
 FETCH_WITHIN = 900
 _DOCKERS = PurePosixPath("/etc/docker/certs.d")
 
 
 @dataclass(frozen=True)
 class Registry:
-    """`called` is what nodes call an image of the receiver's; `ca` a text in PEM, `logins` one in JSON.
+    """A registry as nodes see it, at `host` (HOST[:PORT]).
 
-    `host` is the registry's HOST[:PORT] as nodes see it. Both texts may be empty.
+    `called` maps the receiver's name of an image to the nodes' name. `ca` is PEM text and `logins` JSON text;
+    both can be empty.
     """
 
     called: Callable[[str], str]
@@ -28,7 +29,7 @@ class Registry:
     insecure: bool = False
 
     def files(self, node: Node, folder: PurePosixPath) -> Iterator[Sent]:
-        """What a run's `fetch` script finds beside it; Docker's daemon looks in one place alone."""
+        """Yield the files for a run's `fetch` script. Docker reads CAs in /etc/docker/certs.d only."""
         yield Sent(folder / "registry" / "config.json", self.logins or '{"auths": {}}', 0o600)
         if self.ca:
             yield Sent(folder / "registry" / "ca.crt", self.ca)

@@ -1,4 +1,4 @@
-"""Shell scripts: those that a run brings to its nodes, and those that nodes are asked to run."""
+"""Shell scripts: those sent to nodes with a run, and those run on nodes over ssh."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ _SCRIPTS = Path(__file__).parent / "shell"
 
 
 def texts(*names: str) -> Mapping[str, str]:
-    """Of scripts, by name."""
+    """Return the texts of scripts by name."""
     return {name: (_SCRIPTS / f"{name}.sh").read_text() for name in names}
 
 
 def script(names: str, *words: str) -> tuple[str, ...]:
-    """The argv of a script that is not on the node, or of several one after the other, with these words."""
+    """Return the argv that runs a script that is not on the node, with these words as its arguments.
+
+    `names` can have several scripts, separated by spaces, which run one after the other in one shell.
+    """
     return ("sh", "-c", "\n".join(texts(*names.split()).values()), names, *words)

@@ -1,4 +1,4 @@
-"""A run's folder in the directory that is the same on all nodes: one node makes it, another may remove it."""
+"""A run's folder in the nodes' shared directory: one node creates it, any node can remove it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MADE_WITHIN, _REMOVED_WITHIN = 15.0, 30.0
 
 
 def as_user(number: int) -> tuple[str, ...]:
-    """The words before a command that is to run as this user and have no other rights."""
+    """Return the argv prefix that runs a command as this uid and gid, without other groups."""
     return ("setpriv", f"--reuid={number}", f"--regid={number}", "--clear-groups", "--")
 
 

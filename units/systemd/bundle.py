@@ -1,4 +1,4 @@
-"""All files of a run on each of its nodes: units, scripts, keys, and what announces the slaves."""
+"""The bundle of an MPI run: its units, scripts, keys and announcer settings for each of its nodes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from units.oci import ssh_access
 from units.systemd import unit_files
 from units.systemd.unit_files import Site
 
-# Of MPI runs, which do not come back after a reboot.
+# For runs that do not come back after a reboot: /run is cleared then.
 UNITS = PurePosixPath("/run/systemd/system")
 CLOSED, OPEN = 0o700, 0o755
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """One run's, made once: its keys are new."""
+    """The files of one run. Create it once per run: each call of `of` makes new ssh keys."""
 
     job: Job
     site: Site
@@ -58,7 +58,7 @@ class Bundle:
         return unit_files.render_all(job, nodes, site)
 
     def record(self) -> Allocation:
-        """Where its slaves and its master are."""
+        """Return the run's allocation."""
         job, site = self.job, self.site
         assert job.mpi is not None
         shares = tuple(
@@ -80,7 +80,7 @@ class Bundle:
         return names.slaves_unit(self.job, slave.index)
 
     def started(self, node: Node) -> tuple[str, ...]:
-        """The units that are to be started there: announcers bring their slaves with them."""
+        """Return the units to start on the node: the announcers, whose BindsTo starts their slaves."""
         return tuple(names.discovery_unit(self.job, slave.index) for slave in self.placed[node])
 
     @property
@@ -88,11 +88,11 @@ class Bundle:
         return next(iter(self.placed))
 
     def unit_names(self, node: Node) -> tuple[str, ...]:
-        """The names of its files of units there."""
+        """Return the names of the run's unit files on the node."""
         return tuple(texts_at(node, self.units))
 
     def archive(self, node: Node, etcd: Etcd, registry: Registry, timing: NodeTiming) -> bytes:
-        """What the node is sent."""
+        """Return the node's files as a tar archive."""
         folder = self.site.folder(self.job)
         announced = [folder / "announced" / str(slave.index) for slave in self.placed[node]]
         open_ = [folder / "files", *(folder / "files" / name for name in self._here(node))]
@@ -116,6 +116,7 @@ class Bundle:
         yield Sent(folder / "announce", announce.script().content)
         for name in ("output", "daemons"):
             yield Sent(folder / name, "", 0o600, self.site.uid)
+        # The script `end` overwrites these in place: the node can have no space left by then.
         for name in ("ended", *(str(slave.index) for slave in self.placed[node])):
             yield Sent(folder / f"{name}.new", "\n", 0o600)
         here = self._here(node)
@@ -125,12 +126,12 @@ class Bundle:
                 yield self._file(folder / "files" / name, short, text)
 
     def _units(self, node: Node, _folder: PurePosixPath) -> Iterator[Sent]:
-        """What its systemd is told."""
+        """Yield the unit files for the node's systemd."""
         for name, text in texts_at(node, self.units).items():
             yield Sent(UNITS / name, text)
 
     def _here(self, node: Node) -> list[str]:
-        """Whose files the node has."""
+        """Return the names whose files the node gets: its slaves, and `master` on the master's node."""
         return [*(["master"] if node == self.master else []), *(slave.name for slave in self.placed[node])]
 
     def _file(self, path: PurePosixPath, short: str, text: str) -> Sent:
@@ -145,7 +146,7 @@ class Bundle:
 
 
 def texts_at(node: Node, units: Iterable[UnitFile]) -> dict[str, str]:
-    """A node's files of units, by name."""
+    """Return the contents of a node's unit files by name."""
     prefix = f"{node.name}/"
     return {unit.name.removeprefix(prefix): unit.content for unit in units if unit.name.startswith(prefix)}
 
@@ -153,7 +154,7 @@ def texts_at(node: Node, units: Iterable[UnitFile]) -> dict[str, str]:
 def announced(
     one: Slave | Process, check: str, folder: PurePosixPath, etcd: Etcd, timing: NodeTiming
 ) -> Iterator[Sent]:
-    """What has a slave or a process in etcd while `check` succeeds."""
+    """Yield the settings that announce a slave or a process in etcd while `check` succeeds."""
     said = Announcement(one.key, one.member, check, timing.ttl, timing.refresh, timing.retry)
     for unit in announce.folder(said, etcd):
         yield Sent(folder / unit.name, unit.content, 0o600)

@@ -1,4 +1,4 @@
-"""The systemd engine: nap places units on nodes, and their systemd starts them as soon as they are there."""
+"""The systemd engine: nap chooses the nodes, and their systemd starts the units once they are installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from units.systemd.unit_files import Site
 
 
 class SystemdEngine(NodeEngine):
-    """Runs of nodes, as units of their systemd."""
+    """The engine that runs jobs as units of the nodes' systemd."""
 
     name = "systemd"
 
@@ -27,7 +27,7 @@ class SystemdEngine(NodeEngine):
 
 
 class SystemdScheduler(Scheduler):
-    """Places by the slots that nodes have left."""
+    """The scheduler that places jobs by the free slots and memory of nodes."""
 
     def __init__(self, site: Site, tools: Tools) -> None:
         self._site = site
@@ -39,7 +39,7 @@ class SystemdScheduler(Scheduler):
         return render(planned, self._tools.nodes(), self._site)
 
     def as_nodes_call_it(self, job: Job) -> Job:
-        """Return the job with its image as nodes call it."""
+        """Return the job with the image name that nodes pull it by."""
         return replace(job, image=self._tools.registry().called(job.image))
 
     def never_fits(self, job: Job) -> str:

@@ -1,4 +1,4 @@
-"""All files of a service or a profile on each of its nodes: units, scripts, what announces processes."""
+"""The bundle of a service or a profile: its units, scripts and announcer settings for each of its nodes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from units.systemd import process_units, unit_files
 from units.systemd.bundle import CLOSED, OPEN, UNITS, announced, texts_at
 from units.systemd.unit_files import Site
 
-# Of services, which come back after a reboot.
+# For services, which come back after a reboot.
 _LASTING_UNITS = PurePosixPath("/etc/systemd/system")
 
 
 @dataclass(frozen=True)
 class ProcessBundle:
-    """One run's; see `bundle.Bundle`."""
+    """The files of one run of processes; see `bundle.Bundle`."""
 
     job: Job
     site: Site
@@ -43,7 +43,7 @@ class ProcessBundle:
         return cls(job, site, placed, units, image_env)
 
     def record(self) -> Allocation:
-        """Where its processes are."""
+        """Return the run's allocation."""
         job, site = self.job, self.site
         shares = tuple(self._share(node) for node in self.placed)
         web = next((process.node for process in job.processes if process.port), "")
@@ -61,11 +61,11 @@ class ProcessBundle:
         return Seat(index, process.inner, 1, 0, process.name, process_units.unit(self.job, process))
 
     def started(self, node: Node) -> tuple[str, ...]:
-        """The units that are to be started there; with them come those that announce them."""
+        """Return the units to start on the node: the processes, whose Wants starts their announcers."""
         return tuple(f"{process_units.unit(self.job, process)}.service" for process in self.placed[node])
 
     def archive(self, node: Node, etcd: Etcd, registry: Registry, timing: NodeTiming) -> bytes:
-        """What the node is sent."""
+        """Return the node's files as a tar archive."""
         folder = self.site.folder(self.job)
         processes = self.placed[node]
         closed = [
@@ -96,6 +96,7 @@ class ProcessBundle:
         for name, text in process_units.process_scripts(self.job).items():
             yield Sent(own / name, text)
         yield Sent(own / "output", "", 0o600, self.site.uid)
+        # The script `end` overwrites it in place: the node can have no space left by then.
         yield Sent(own / "ended.new", "\n", 0o600)
         if process.port:
             yield Sent(folder / "way", process_units.way(self.job, process))

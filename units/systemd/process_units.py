@@ -1,4 +1,4 @@
-"""A service's or a profile's processes as systemd's units, each on the node it was placed on."""
+"""The processes of a service or a profile as systemd units, each on the node it was placed on."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from units.oci.options import (
 from units.render import by_name, render
 from units.systemd.unit_files import Site, by_node, common, conditions, identity
 
-# What a process has in its own folder on a node, by its name there, and the script that it is.
+# The scripts in a process's folder on its node: the file name there, and the script's name here.
 _OF_RUNS = {"keep": "keep", "aloud": "aloud", "follow": "follow", "last": "last", "end": "end"}
 _OF_SERVICES = {
     "keep": "keep", "aloud": "aloud", "follow": "hear", "last": "last", "rest": "rest", "crashed": "crashed",
@@ -35,7 +35,7 @@ _OF_SERVICES = {
 
 
 def render_all(job: Job, nodes: Iterable[Node], site: Site, image_user: str = "") -> tuple[UnitFile, ...]:
-    """Every node's units, named `NODE/UNIT.service`: a process, beside it what announces it."""
+    """Return every node's units, named `NODE/UNIT.service`: each process, followed by its announcer."""
     placed = by_node(job.processes, nodes)
     return tuple(
         UnitFile(f"{node.name}/{unit.name}.service", unit.content)
@@ -80,12 +80,12 @@ def announcer_unit(job: Job, process: Process) -> str:
 
 
 def place(job: Job, process: Process, site: Site) -> PurePosixPath:
-    """The folder of a process on its node."""
+    """Return the folder of a process on its node."""
     return site.folder(job) / "processes" / process.name
 
 
 def _words(job: Job, process: Process, node: Node, site: Site, image_user: str) -> Words:
-    """What a runtime is told of the container; the app's processes know each other by their hostnames."""
+    """Return the runtime's arguments for the container. --add-host resolves the hostnames of the others."""
     at, folder = conditions(node, site), Place(Path(site.folder(job)), image_user=image_user)
     output = ("--volume", f"{place(job, process, site)}/output:{OUTPUT}")
     who = as_its_own(folder, process) if is_own_image(job) else (*as_app(at, folder), *output)
@@ -103,20 +103,23 @@ def _hostname(job: Job, process: Process) -> str:
 
 
 def environment(job: Job, process: Process, image_env: Pairs) -> str:
-    """What a process finds in its environment, as its container is told."""
+    """Return the process's environment as file content, in the form that its kind of container reads."""
     port = process.inner if process.port else None
     form = ssh_access.listed if is_own_image(job) else ssh_access.environment
     return form(tuple(by_name(process_env(job, image_env, port))))
 
 
 def process_scripts(job: Job) -> Mapping[str, str]:
-    """The texts of what a process has in its folder, by name."""
+    """Return the scripts in a process's folder by file name."""
     wanted = _OF_SERVICES if job.service else _OF_RUNS
     texts = scripts.texts(*wanted.values())
     return {name: texts[script] for name, script in wanted.items()}
 
 
 def way(job: Job, process: Process) -> str:
-    """How the service's port leads to its process: the name of the node's rule, both ends, and whose."""
+    """Return the settings of the script `lead`: iptables chain, address, outer port, inner port, process.
+
+    The chain is named by a hash because iptables limits its name to 28 characters.
+    """
     chain = f"NAP-{zlib.crc32(f'{job.prefix}/{job.app}'.encode()):08x}"
     return f"{chain} {process.address} {process.port} {process.inner} {process.name}\n"

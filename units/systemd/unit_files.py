@@ -1,4 +1,4 @@
-"""A job's units as systemd's: templates and what they start, for each node that has slaves of it."""
+"""The systemd units of an MPI job: its templates and the commands in them, for each of its nodes."""
 
 from __future__ import annotations
 
@@ -35,16 +35,17 @@ from units.oci.options import (
 from units.oci.ssh_access import INSIDE
 from units.render import render
 
-# What a run has in its folder on a node, to be run by the node's shell.
+# The shell scripts in a run's folder on a node.
 SCRIPTS = ("fetch", "keep", "master", "end", "follow", "last")
 Seated = TypeVar("Seated", Slave, Process)
 
 
 @dataclass(frozen=True)
 class Site:
-    """What holds for all of a home's runs: its path, its id (empty: the default one), who programs are.
+    """The settings for all runs of a home: its path `home` and its id `prefix` ("" for the default home).
 
-    `share` is a directory that is the same on all nodes; empty where there is none.
+    Programs run as `uid`, with at most `pids` processes in a container. `share` is the nodes' shared
+    directory, "" for none.
     """
 
     home: str
@@ -54,22 +55,25 @@ class Site:
     share: str = ""
 
     def folder(self, job: Job) -> PurePosixPath:
-        """Where a run has its files on a node; it is gone after the run. Only a service's is on a disk."""
+        """Return the folder of a run's files on a node, removed after the run. Only a service's is on disk."""
         root = PurePosixPath("/var/lib/nap" if job.service else "/run/nap")
         return root / (self.prefix or "default") / job.app / str(job.run)
 
     def labels(self, job: Job) -> tuple[str, ...]:
-        """What a run's containers are found by."""
+        """Return the labels that select a run's containers."""
         return (f"nap.home={self.home}", f"nap.app={job.app}", f"nap.run={job.run}")
 
     def shared(self, job: Job) -> PurePosixPath:
-        """What a run sees as /share: on a disk, for much is written there; it is gone after the run too."""
+        """Return the folder mounted as a run's /share, on disk because it can be large. It is removed too."""
         root = PurePosixPath(self.share or "/var/lib", "nap", self.prefix or "default")
         return root / job.app / str(job.run) / "share"
 
 
 def by_node(seated: Iterable[Seated], nodes: Iterable[Node]) -> dict[Node, tuple[Seated, ...]]:
-    """A job's slaves, or its processes, by where they were placed; the master is on the first node."""
+    """Return a job's slaves or processes by node. The master is on the first node.
+
+    Raise UnitError when a node is not in the book any more.
+    """
     known = {node.name: node for node in nodes}
     placed: dict[Node, list[Seated]] = {}
     for one in seated:
@@ -80,7 +84,7 @@ def by_node(seated: Iterable[Seated], nodes: Iterable[Node]) -> dict[Node, tuple
 
 
 def render_all(job: Job, nodes: Iterable[Node], site: Site) -> tuple[UnitFile, ...]:
-    """Every node's units of an MPI job, named `NODE/UNIT.service`."""
+    """Return every node's units of an MPI job, named `NODE/UNIT.service`."""
     assert job.mpi is not None
     placed = by_node(job.slaves, nodes)
     units = [unit for node, slaves in placed.items() for unit in _node_units(job, node, slaves, site)]
@@ -105,7 +109,7 @@ def _node_units(job: Job, node: Node, slaves: tuple[Slave, ...], site: Site) -> 
 
 
 def each_slave(job: Job) -> dict[str, object]:
-    """What a template of all slaves is made of, beside its words."""
+    """Return the values of the slaves' template, without the runtime's arguments."""
     return {
         "image": job.image,
         "container": names.slave_container(job, 0).removesuffix("0"),
@@ -115,10 +119,10 @@ def each_slave(job: Job) -> dict[str, object]:
 
 
 def own_words(job: Job, slave: Slave, node: Node, site: Site) -> str:
-    """What a runtime is told of this slave alone; as one text, for its words are names, paths and numbers.
+    """Return the runtime's arguments for this slave alone, joined by spaces, at which systemd splits them.
 
-    Of the first one, which the master is in, also where the output goes and what agents note, and that its
-    name leads to itself.
+    They are names, paths and numbers, so they need no quoting. The first slave, in whose container mpirun
+    runs, also gets the files for output and for notes on daemons, and its own name as 127.0.0.1.
     """
     place, files = Place(Path(site.folder(job))), ssh_access.folder_of(slave.index, slave.name)
     words = (*limits(slave, conditions(node, site)), *mounts(place, files))
@@ -128,7 +132,7 @@ def own_words(job: Job, slave: Slave, node: Node, site: Site) -> str:
 
 
 def slave_words(job: Job, at: Conditions, site: Site) -> Words:
-    """What a runtime is told of every slave."""
+    """Return the runtime's arguments for every slave, followed by sshd's command line."""
     place = Place(Path(site.folder(job)))
     return (
         *identity(job), *_network(), *confined(at), *as_app(at, place),
@@ -144,7 +148,7 @@ def _master(job: Job, mpi: Mpi, node: Node, site: Site) -> UnitFile:
 
 
 def master_of(job: Job, mpi: Mpi) -> dict[str, object]:
-    """What a template of the master is made of: mpirun runs in the first slave's container."""
+    """Return the values of the master's template. mpirun runs in the first slave's container."""
     known = launching.known_words(mpi, run_env(job))
     return {
         "container": names.slave_container(job, 1),
@@ -154,7 +158,7 @@ def master_of(job: Job, mpi: Mpi) -> dict[str, object]:
 
 
 def common(job: Job, node: Node, site: Site) -> dict[str, object]:
-    """What all templates are made of."""
+    """Return the values that all templates have in common."""
     return {
         "app": job.app,
         "run": job.run,
@@ -173,7 +177,7 @@ def identity(job: Job) -> Words:
 
 
 def _network() -> Words:
-    """The node's own, on which slaves differ by their ports."""
+    """Return the arguments for the node's own network, on which slaves differ by their ports."""
     return ("--network", "host")
 
 
@@ -190,12 +194,12 @@ def discovery_template(job: Job) -> str:
 
 
 def environments(job: Job, nodes: Iterable[Node], image_env: Pairs) -> dict[str, str]:
-    """What ranks, and mpirun, find in their environment: files by slave's name, and `master`."""
+    """Return the environments of ranks and mpirun as file contents, by slave's name and `master`."""
     assert job.mpi is not None
     env = run_env(job, image_env)
     placed = by_node(job.slaves, nodes)
     over = next(iter(placed))
-    # Open MPI takes a network's address, which is the same on all nodes; interfaces may differ in name.
+    # Open MPI accepts a network's address, which is the same on all nodes; interface names can differ.
     where = over.interface if job.mpi.is_mpich else over.subnet
     ways = launching.Ways(AGENT, HOSTFILE, where)
     launch = launching.environment(job.mpi, job.slaves, _together(placed), ways)
@@ -205,7 +209,7 @@ def environments(job: Job, nodes: Iterable[Node], image_env: Pairs) -> dict[str,
 
 
 def _together(nodes: Iterable[Node]) -> launching.Machine:
-    """The nodes as launching sees them: one machine with all of their cores."""
+    """Return the nodes as launching sees them: one machine with all of their cores."""
     nodes = tuple(nodes)
     cores, rdma = sum(node.cores for node in nodes), all(node.rdma for node in nodes)
     return launching.Machine(cores, rdma, (nodes[0].interface,), nodes[0].interface)

@@ -1,4 +1,4 @@
-"""`nap nodes add`: log in, collect facts, check them, record the node. A refused machine is left unchanged."""
+"""`nap nodes add`: log in, collect facts, check them, record the node. A refused machine stays as it was."""
 
 from __future__ import annotations
 
