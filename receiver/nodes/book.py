@@ -79,6 +79,7 @@ class NodeBook:
         return tuple(record.node for record in self.records())
 
     def records(self) -> tuple[Record, ...]:
+        """Return all records in the same order. Raise ReceiverError when a file is unreadable."""
         found = (_read(path) for path in self._folder.glob("*.json"))
         return tuple(sorted((record for record in found if record), key=lambda it: _in_order(it.node.name)))
 
@@ -87,6 +88,7 @@ class NodeBook:
         return self.record(name).node
 
     def record(self, name: str) -> Record:
+        """Return the node's record. Raise ReceiverError when there is none of that name."""
         record = _read(self._path(name)) if _LABEL.fullmatch(name) else None
         if record is None:
             known = ", ".join(node.name for node in self.all())
@@ -114,6 +116,7 @@ class NodeBook:
                 )
 
     def remove(self, name: str) -> None:
+        """Remove the node's files. Raise ReceiverError when there is none of that name."""
         with self._alone():
             self.record(name)
             self._path(name).unlink()

@@ -21,7 +21,7 @@ from units.nodes.pull import Registry
 def addresses(home: Home, settings: Settings) -> tuple[str, ...]:
     """Return this machine's addresses for nodes: the configured one, or the source address to each node.
 
-    Raise ReceiverError when none is configured and there are no nodes, or a node's host has no route.
+    Raise ReceiverError when none is configured and there are no nodes, or a node's host cannot be routed to.
     """
     if settings.nodes.address:
         return (settings.nodes.address,)

@@ -1,4 +1,4 @@
-"""The services that nodes have to reach at the receiver, so far as it listens for nodes already."""
+"""The services that nodes have to reach at the receiver, to the extent that it listens for nodes already."""
 
 from __future__ import annotations
 

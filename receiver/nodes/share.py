@@ -1,4 +1,4 @@
-"""Check that nodes have the directory of the setting `share`, can write to it, and see each other's files."""
+"""Check that nodes have the directory set as `share`, can write to it, and see each other's files."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from units.supervisor.exitcode import killed_rank, mpich_signal
 
 # Seconds: a node's timeout to report how its slaves ended, and the pause before a silent one is asked again.
 _SETTLE_WITHIN, _ASKED_AGAIN = 45.0, 0.5
+# 128 + SIGKILL
 _LOST = 137
 # Marks the lines that agents noted about daemons (the script `notes`).
 _NOTE = "+ "

@@ -73,6 +73,7 @@ class NodeEngine(Engine):
         run.handle.output.touch()
         run.handle.log.touch()
         allocation = sent.record()
+        # Before anything is on a node: room for the outcome and the cleanup records, then the allocation.
         ending.keep_room(folder)
         self._tools.cleanup.reserve(allocation)
         allocation.write(folder)
@@ -132,7 +133,10 @@ class NodeEngine(Engine):
         self._look_after(run, allocation, there=True)
 
     def _look_after(self, run: NodeRun, allocation: Allocation, there: bool) -> None:
-        """Watch for the run's end. A service is not watched: it has no end, and its node can be away."""
+        """Watch the run's nodes, and follow its processes once they are `there`.
+
+        A service's nodes are not watched: it has no end, and its nodes can be away for a while.
+        """
         if not allocation.service:
             self._watcher.begin(run.folder, allocation, there)
         if there and not allocation.has_ranks:

@@ -36,6 +36,7 @@ class NodeCleanup:
         self._links = links
         self._nodes = nodes
         self._every = every
+        # Nodes with leftovers count as away until they are cleaned.
         self._away = set(self._pending_nodes())
         # By the name of a node, or of the record of a run's shared folder.
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -142,7 +143,7 @@ class NodeCleanup:
         self._away.add(node.name)
 
     def away(self) -> frozenset[str]:
-        """Return the names of the nodes that did not answer the last request."""
+        """Return the names of the nodes that are silent, or whose last cleanup failed."""
         return frozenset(self._away)
 
     def begin(self) -> None:

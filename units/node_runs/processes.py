@@ -40,6 +40,7 @@ class NodeProcesses:
 
     def begin(self, ended: Callable[[Outcome], None]) -> None:
         """Follow each process in a thread until `over`. After the last end, call `ended` with the outcome."""
+        # All threads are registered before one starts: `_has_ended` compares with their number.
         for node, seat in self.allocation.seats():
             words = (self._followed(self.to(node), seat), ended)
             self._threads[seat.process] = threading.Thread(target=self._follow, args=words, daemon=True)

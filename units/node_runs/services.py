@@ -26,7 +26,7 @@ class Services:
         processes.begin(ended)
 
     def wait(self, handle: Handle, seconds: float | None) -> bool:
-        """Wait at most `seconds`, and return whether the run has ended. One that is not followed has."""
+        """Wait at most `seconds`, None for no limit. Return whether the run has ended or is not followed."""
         processes = self._followed.get(handle.folder)
         return processes is None or processes.over.wait(seconds)
 

@@ -50,7 +50,7 @@ class Tools:
         return [node for node in self.nodes() if node.name in names]
 
     def present(self, allocation: Allocation) -> list[Node]:
-        """Return a run's nodes without those that did not answer the last request."""
+        """Return a run's nodes without those that `NodeCleanup.away` lists."""
         away = self.cleanup.away()
         return [node for node in self.nodes_of(allocation) if node.name not in away]
 

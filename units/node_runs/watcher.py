@@ -166,6 +166,7 @@ class Watcher:
         """Wait for the poll interval, and return the node's runs."""
         threading.Event().wait(_BETWEEN_LOOKS)
         with self._lock:
+            # Under the lock: a later `begin` has to find the entry gone, and start a new thread.
             if not self._watched[name]:
                 del self._watched[name]
                 return {}
@@ -175,6 +176,7 @@ class Watcher:
         gone = {finding.folder for finding in findings if finding.ended is None}
         for finding in findings:
             watched = runs[finding.folder]
+            # A run whose files were never seen on the node is not lost: they can still be on their way.
             if finding.ended or watched.there:
                 self._tell(watched.run, finding.outcome(watched.allocation))
         for folder in runs.keys() - gone:

@@ -88,6 +88,7 @@ class Allocator:
                 self._start_who_can()
                 if name not in self._granted:
                     told(why_not(ask, self._offers(), self.uses()) or "jobs that came first go first")
+                # `given_up`, timeouts and the states of nodes notify nobody, so they are polled.
                 while name not in self._granted and not given_up():
                     self._changed.wait(_BETWEEN_LOOKS)
                     self._start_who_can()

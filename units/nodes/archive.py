@@ -22,7 +22,7 @@ class Sent:
 def pack(files: Iterable[Sent], folders: Iterable[tuple[PurePosixPath, int, int]] = ()) -> bytes:
     """Return a tar archive of the files, after `folders`, each a path, a mode and an owner.
 
-    A parent folder that is not listed is created by tar, and anybody may enter it.
+    A parent folder that is not listed is created with the umask of the tar process that unpacks.
     """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:

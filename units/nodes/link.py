@@ -94,7 +94,7 @@ class Link:
             channel.close()
 
     def ask(self, argv: Sequence[str], given: bytes = b"", within: float = 30.0) -> str:
-        """Run a command like `run`, and return its output. Raise UnitError also for an exit code but 0."""
+        """Run a command like `run`, and return its output. Raise UnitError also for a nonzero exit code."""
         done = self.run(argv, given, within)
         if done.code:
             raise UnitError(f"{argv[0]} failed on {self.login}: {done.last}")
@@ -216,7 +216,7 @@ def exit_code(channel: Channel, within: float) -> int:
 
 
 def connection_to(login: Login, identity: Path | None, connect_within: int = CONNECT_WITHIN) -> Connection:
-    """Return a connection, not open yet, with nap's own key and whatever else the user's ssh would try.
+    """Return a connection, not open yet, that tries nap's own key and then what the user's ssh would try.
 
     `connect_within` is the timeout in seconds of each step of opening it.
     """

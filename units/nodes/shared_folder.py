@@ -15,6 +15,7 @@ def as_user(number: int) -> tuple[str, ...]:
 
 
 def make(link: Link, node: str, folder: str, owner: int) -> None:
+    """Create the folder as the uid `owner`. Raise UnitError when the node cannot write there."""
     try:
         done = link.run((*as_user(owner), *script("share", folder)), within=_MADE_WITHIN)
     except UnitError as error:
@@ -25,4 +26,5 @@ def make(link: Link, node: str, folder: str, owner: int) -> None:
 
 
 def remove(link: Link, folder: str, owner: int) -> None:
+    """Remove the folder, and parents that are empty then, as the uid `owner`. Raise UnitError on failure."""
     link.ask((*as_user(owner), *script("unshare", folder)), within=_REMOVED_WITHIN)

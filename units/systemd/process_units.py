@@ -85,7 +85,7 @@ def place(job: Job, process: Process, site: Site) -> PurePosixPath:
 
 
 def _words(job: Job, process: Process, node: Node, site: Site, image_user: str) -> Words:
-    """Return the runtime's arguments for the container. --add-host resolves the hostnames of the others."""
+    """Return the runtime's arguments for the container. --add-host makes the app's hostnames resolve."""
     at, folder = conditions(node, site), Place(Path(site.folder(job)), image_user=image_user)
     output = ("--volume", f"{place(job, process, site)}/output:{OUTPUT}")
     who = as_its_own(folder, process) if is_own_image(job) else (*as_app(at, folder), *output)

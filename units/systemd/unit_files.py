@@ -55,7 +55,7 @@ class Site:
     share: str = ""
 
     def folder(self, job: Job) -> PurePosixPath:
-        """Return the folder of a run's files on a node, removed after the run. Only a service's is on disk."""
+        """Return the folder of a run's files on a node, removed after it. Only a service's is on disk."""
         root = PurePosixPath("/var/lib/nap" if job.service else "/run/nap")
         return root / (self.prefix or "default") / job.app / str(job.run)
 
@@ -64,7 +64,7 @@ class Site:
         return (f"nap.home={self.home}", f"nap.app={job.app}", f"nap.run={job.run}")
 
     def shared(self, job: Job) -> PurePosixPath:
-        """Return the folder mounted as a run's /share, on disk because it can be large. It is removed too."""
+        """Return the folder mounted as a run's /share, on disk because it can be large, removed after it."""
         root = PurePosixPath(self.share or "/var/lib", "nap", self.prefix or "default")
         return root / job.app / str(job.run) / "share"
 

@@ -21,7 +21,7 @@ LEAST_FREE_BYTES = 1_000_000_000
 _LEAST_KEPT = 1 << 30
 # systemctl(1), is-system-running: a failed unit, or one that is not up yet, can be unrelated to nap.
 _ALIVE = ("running", "degraded", "starting")
-# curl(1): the TLS connection ended in an alert, as a server sends it that requires a client certificate.
+# curl(1): the TLS connection ended in an alert, which is how a server rejects a missing client certificate.
 _TLS_ENDED = (35, 56)
 
 
@@ -86,7 +86,7 @@ def differs(facts: Facts, node: Node, machine: str) -> list[Finding]:
 
 
 def make(situation: Situation, login: Login) -> Node:
-    """Return the node. No finding of the situation may be False."""
+    """Return the node. The situation must have passed all checks: none of its findings is False."""
     facts, wanted, place = situation.facts, situation.wanted, situation.place
     assert place
     interface, address = place
