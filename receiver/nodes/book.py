@@ -44,10 +44,9 @@ def node_name(text: str) -> str:
 
 
 class NodeBook:
-    """The nodes of a home.
+    """The nodes of a home. Every change replaces one file, which is on disk when the method returns.
 
-    Every change replaces one file and is on disk when the method returns. A reader sees the old file or the
-    new one. Changes are serialized across processes by a lock file.
+    A reader sees the old file or the new one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,7 +78,6 @@ class NodeBook:
         return tuple(record.node for record in self.records())
 
     def records(self) -> tuple[Record, ...]:
-        """Return all records in the same order. Raise ReceiverError when a file is unreadable."""
         found = (_read(path) for path in self._folder.glob("*.json"))
         return tuple(sorted((record for record in found if record), key=lambda it: _in_order(it.node.name)))
 
@@ -88,7 +86,6 @@ class NodeBook:
         return self.record(name).node
 
     def record(self, name: str) -> Record:
-        """Return the node's record. Raise ReceiverError when there is none of that name."""
         record = _read(self._path(name)) if _LABEL.fullmatch(name) else None
         if record is None:
             known = ", ".join(node.name for node in self.all())
@@ -116,7 +113,6 @@ class NodeBook:
                 )
 
     def remove(self, name: str) -> None:
-        """Remove the node's files. Raise ReceiverError when there is none of that name."""
         with self._alone():
             self.record(name)
             self._path(name).unlink()
@@ -166,7 +162,7 @@ class NodeBook:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Hold the book's lock, also against other processes. The folder is created first."""
+        """Hold the book's lock, also against other processes."""
         for folder in (self._folder.parent, self._folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -194,7 +190,7 @@ class NodeBook:
 
 
 def _read(path: Path) -> Record | None:
-    """Return the record, or None when the file does not exist. Raise ReceiverError when it is unreadable."""
+    """Return the record, or None when there is no file."""
     try:
         return _record(json.loads(path.read_bytes()))
     except FileNotFoundError:

@@ -77,10 +77,7 @@ class Entered:
 
 
 def tell(channel: Channel, script: str) -> Iterator[bytes]:
-    """Send `script` to the shell on the channel, and yield its output and errors as they arrive.
-
-    Raise OSError when the channel's timeout expires. The channel is closed at the end.
-    """
+    """Send `script` to the channel's shell, and yield its output as it arrives. Raise OSError on timeout."""
     try:
         channel.set_combine_stderr(True)
         channel.sendall(script.encode())
@@ -137,7 +134,7 @@ def _entered(target: Target, book: NodeBook) -> Entered:
 
 
 def _connection(target: Target) -> Connection:
-    """Return a connection, not open yet, with the user's own ssh settings, keys and agent."""
+    """Return an unopened connection with the user's own ssh settings, keys and agent."""
     from fabric import Connection
 
     timeouts = {"banner_timeout": CONNECT_WITHIN, "auth_timeout": CONNECT_WITHIN}
@@ -155,10 +152,7 @@ def _with_naps_key(login: Login, identity: Path) -> Connection | None:
 
 
 def _open(connection: Connection, login: Login) -> bool:
-    """Open the connection. Return False when every key is refused.
-
-    An unknown host key is accepted, a known one has to match. Raise ReceiverError for any other failure.
-    """
+    """Open it, or return False when every key is refused. Only a known host key is checked."""
     from paramiko import AuthenticationException, AutoAddPolicy, BadHostKeyException, SSHException
 
     if login.host_key:

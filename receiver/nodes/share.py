@@ -30,10 +30,7 @@ class Share:
 
 
 def named(home: Home) -> Share | None:
-    """Return the configured shared directory, or None.
-
-    Raise UnitError when no container runtime here says which uid programs have.
-    """
+    """Return the configured directory or None. Raise UnitError when no runtime here says what `owner` is."""
     ours = settings.load(home.settings)
     return Share(ours.share, runtime.find(ours.containers.runtime).uid) if ours.share else None
 

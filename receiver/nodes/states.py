@@ -111,7 +111,7 @@ def _load(node: Node, link: Link) -> Load:
 
 
 def parse(text: str, name: str) -> Load:
-    """Return the load in the last line of a node's output. Raise UnitError when it is not in that form."""
+    """Return the load in the last line of a node's output. Raise UnitError when it has another form."""
     words = (text.strip().splitlines() or [""])[-1].split()
     try:
         load, free, *system = words

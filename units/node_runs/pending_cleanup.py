@@ -124,7 +124,6 @@ class NodeCleanup:
         """Remove a run's shared folder once no node has anything of the run, so nothing writes there.
 
         The node that created it is preferred, as the others can have lost the mount; else any node is used.
-        A record that another thread holds is skipped: that thread removes the folder or keeps it.
         """
         lock = self._locks[record.name]
         if any(self._folder.glob(f"*/{record.name}")) or not lock.acquire(blocking=False):

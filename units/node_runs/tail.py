@@ -103,8 +103,8 @@ class Followed:
 def follow(followed: Followed, given_up: Callable[[], bool]) -> Ended | None:
     """Start the unit unless it was started, keep its output, and return how it ended.
 
-    Return None once `given_up` is true. A node that does not answer is retried without a limit: the caller
-    decides when to give up. Raise OSError when the disk here is full.
+    Return None once `given_up` is true: the caller decides how long a silent node is retried. Raise OSError
+    when the disk here is full.
     """
     while not given_up():
         with contextlib.suppress(UnitError):
@@ -153,10 +153,7 @@ def last(followed: Followed) -> Ended | None:
 
 
 def _ended(words: list[str]) -> Ended | None:
-    """Parse `RESULT HOW STATUS WORDS... MILLISECONDS`, the last one being the time since the end.
-
-    Files of older runs lack it. A duration is sent because the clocks of the two machines can differ.
-    """
+    """Parse `RESULT HOW STATUS WORDS... MILLISECONDS`. The last is the age of the end; older runs lack it."""
     if len(words) < 3:
         return None
     result, how, status, *last_words = words

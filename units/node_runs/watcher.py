@@ -63,10 +63,7 @@ def look(link: Link, node: str, folders: Sequence[str]) -> list[NodeFinding]:
 
 
 def findings(node: str, said: str) -> list[NodeFinding]:
-    """Parse the output of the script `look`.
-
-    It is split at \\n only: a slave's last words can have other characters that splitlines() splits at.
-    """
+    """Parse the output of `look`. A slave's words can contain other line ends known to splitlines()."""
     return [_finding(node, line.split(" ", 5)) for line in said.split("\n") if line]
 
 
@@ -137,8 +134,8 @@ class Watcher:
     def _look_after(self, name: str) -> None:
         """Poll the node until it has no runs to watch.
 
-        Silence counts from the first poll that fails. One failed poll alone gives up no run, however long it
-        took: this process can have been suspended meanwhile.
+        Silence counts from the first poll that fails. One alone gives up no run: this process can have been
+        suspended meanwhile.
         """
         begun = time.monotonic()
         silent_since: float | None = None

@@ -107,10 +107,7 @@ class Allocator:
             return self._seated(name, job, uses)
 
     def _taken_over(self, job: Job) -> dict[str, Use]:
-        """Return the places of the same service's previous run by process name, except on closed nodes.
-
-        A new run keeps them, so that users find the service where it was.
-        """
+        """Return the open places of the service's previous run by process: users find the service there."""
         open_ = {node.name for node in self._offers() if not node.closed}
         names = {process.name for process in job.processes if job.service}
         return {
@@ -173,10 +170,7 @@ class Allocator:
             return locked + self._of_services()
 
     def _of_services(self) -> list[Use]:
-        """Return the uses of services. What two runs of one service have in common counts once.
-
-        The later run takes these places over. Counter's `|` keeps the higher count of each place.
-        """
+        """Return the uses of services. Places that a service's next run takes over (`|`) count once."""
         taken: dict[str, Counter[Use]] = {}
         for held in self._held.values():
             if held.service:
@@ -225,7 +219,7 @@ def _processes_at(
 
 
 def _merged(job: Job, known: Mapping[str, Use], granted: Sequence[Use]) -> list[Use]:
-    """Return the job's places in the order of its processes: the ones taken over, else the granted ones."""
+    """Return the job's places in its order: the ones taken over, else the granted ones."""
     if not known:
         return list(granted)
     rest = iter(granted)
@@ -237,7 +231,7 @@ def _names(job: Job) -> tuple[str, ...]:
 
 
 def _split(whole: Slave, app: str, uses: Sequence[Use]) -> list[Slave]:
-    """Split one slave's ranks into one slave per place, each with as many ranks as its place has room for."""
+    """Split one slave's ranks into one slave per place, each with the ranks that its place has room for."""
     made = []
     for index, use in enumerate(uses, start=1):
         cpus = use.need.slots if whole.cpus else None

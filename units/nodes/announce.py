@@ -82,7 +82,7 @@ def while_running(runtime: str, container: str) -> str:
 
 
 def while_greeting(address: str, port: int) -> str:
-    """Return a check that an sshd answers. An sshd sends its version whatever the client sends, here HTTP."""
+    """Return a check that an sshd answers: it sends its version whatever the client sends, here HTTP."""
     url = f"http://{address}:{port}/"
     return f"curl -q --silent --http0.9 --noproxy '*' --max-time 3 {url} | grep -q '^SSH-2'\n"
 

@@ -138,8 +138,7 @@ class Link:
     def _client(self, number: int) -> Any:
         """Return the client of connection `number`, opened if needed.
 
-        A thread that waited for the lock while another one failed to connect raises that error: it does not
-        wait for the same timeout again.
+        A thread that waited while another one failed to connect raises that error, without a second timeout.
         """
         asked = time.monotonic()
         with self._lock:
@@ -195,10 +194,7 @@ def _close(connections: Iterable[Connection]) -> None:
 
 @contextmanager
 def _closed_after(channel: Channel, seconds: float) -> Iterator[None]:
-    """Close the channel after `seconds`, so that a wait inside ends with SSHException.
-
-    paramiko waits for the answer to an exec request without a timeout.
-    """
+    """Close the channel after `seconds`: the wait inside, unlimited by paramiko, ends with SSHException."""
     timer = threading.Timer(seconds, channel.close)
     timer.daemon = True
     timer.start()

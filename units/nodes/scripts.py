@@ -14,8 +14,8 @@ def texts(*names: str) -> Mapping[str, str]:
 
 
 def script(names: str, *words: str) -> tuple[str, ...]:
-    """Return the argv that runs a script that is not on the node, with these words as its arguments.
+    """Return the argv that runs scripts that are not on the node, in order, with `words` as arguments.
 
-    `names` can have several scripts, separated by spaces, which run one after the other in one shell.
+    `names` are separated by spaces.
     """
     return ("sh", "-c", "\n".join(texts(*names.split()).values()), names, *words)

@@ -103,7 +103,7 @@ def _hostname(job: Job, process: Process) -> str:
 
 
 def environment(job: Job, process: Process, image_env: Pairs) -> str:
-    """Return the process's environment as file content, in the form that its kind of container reads."""
+    """Return the process's environment as a file that its kind of container reads."""
     port = process.inner if process.port else None
     form = ssh_access.listed if is_own_image(job) else ssh_access.environment
     return form(tuple(by_name(process_env(job, image_env, port))))

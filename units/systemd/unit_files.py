@@ -119,10 +119,10 @@ def each_slave(job: Job) -> dict[str, object]:
 
 
 def own_words(job: Job, slave: Slave, node: Node, site: Site) -> str:
-    """Return the runtime's arguments for this slave alone, joined by spaces, at which systemd splits them.
+    """Return the runtime's arguments for this slave alone, joined by spaces: none needs quoting.
 
-    They are names, paths and numbers, so they need no quoting. The first slave, in whose container mpirun
-    runs, also gets the files for output and for notes on daemons, and its own name as 127.0.0.1.
+    The first slave, in whose container mpirun runs, also gets the files for output and for notes on daemons,
+    and its own name as 127.0.0.1.
     """
     place, files = Place(Path(site.folder(job))), ssh_access.folder_of(slave.index, slave.name)
     words = (*limits(slave, conditions(node, site)), *mounts(place, files))

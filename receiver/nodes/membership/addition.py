@@ -91,7 +91,7 @@ def _let_out(inside: Entered, key: str) -> str:
 
 
 def _clear_what_is_left(home: Home, book: NodeBook, node: Node, machine: str) -> None:
-    """Clear the leftovers of a machine that was a node before and was away when that was removed."""
+    """Clear a machine that was a node before and was away when that was removed."""
     before = book.left_on(machine)
     if before is None:
         return
@@ -128,7 +128,7 @@ def _greetings(inside: Entered) -> list[Finding]:
 
 
 def _shared(share: Share, book: NodeBook, node: Node) -> Finding:
-    """Return a finding on whether the node sees the same shared directory as the existing nodes."""
+    """Return a finding on whether the node has the other nodes' shared directory."""
     others = [other for other in book.all() if other.name != node.name]
     links = Links(book.identity, CONNECT_WITHIN)
     try:

@@ -21,8 +21,7 @@ _SHOWN = 3
 def remove(home: Home, name: str, force: bool, say: Say, uses: Uses = tuple) -> None:
     """Remove the node; `force` ends its runs, and also removes a node that is away.
 
-    Without `force`, raise ReceiverError while something runs there or when the node does not answer. The node
-    is drained meanwhile, so that nothing new is placed on it.
+    Without `force`, raise ReceiverError while something runs there or when the node does not answer.
     """
     book = NodeBook(home.nodes)
     node = book.get(name)
