@@ -152,7 +152,10 @@ def _with_naps_key(login: Login, identity: Path) -> Connection | None:
 
 
 def _open(connection: Connection, login: Login) -> bool:
-    """Open it, or return False when every key is refused. Only a known host key is checked."""
+    """Open it. Return False when every key is refused, and raise ReceiverError for any other failure.
+
+    An unknown host key is accepted; a known one has to match.
+    """
     from paramiko import AuthenticationException, AutoAddPolicy, BadHostKeyException, SSHException
 
     if login.host_key:

@@ -96,7 +96,7 @@ def keep(handle: Handle, allocation: Allocation | None, ended: Outcome) -> tuple
 
 
 def shared_out(found: Mapping[str, Sequence[PurePath]]) -> tuple[dict[str, list[PurePath]], list[str]]:
-    """Return the files to take from each node, the first one that has each, and a message for each other."""
+    """Return the files to take from each node, and messages for those left out: the first node wins."""
     giver: dict[PurePath, str] = {}
     clashes = []
     for node, paths in found.items():

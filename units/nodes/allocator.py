@@ -107,7 +107,10 @@ class Allocator:
             return self._seated(name, job, uses)
 
     def _taken_over(self, job: Job) -> dict[str, Use]:
-        """Return the open places of the service's previous run by process: users find the service there."""
+        """Return the places on open nodes that the service's previous run has, by process.
+
+        The next run keeps them, so that users find the service where it was.
+        """
         open_ = {node.name for node in self._offers() if not node.closed}
         names = {process.name for process in job.processes if job.service}
         return {
