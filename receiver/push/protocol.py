@@ -93,6 +93,8 @@ class Talk:
                 call.options.append(value)
             elif word == "update":
                 call.updates.append(Update(*value.split(" ", 2)))
+        if not call.kind:
+            raise ConnectionError("the hook ended before it said what it is")
         return call
 
     async def beat(self) -> None:

@@ -150,7 +150,7 @@ class Hooks:
             verdict = ""
             if _strict(app, options):
                 verdict = await self._verdict(*accepted, talk)
-                self._accepted.pop(call.session)
+                self._accepted.pop(call.session, None)
             await talk.report(f"ng {update.ref} {verdict}" if verdict else f"ok {update.ref}")
         return 0
 

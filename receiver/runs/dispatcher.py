@@ -189,9 +189,9 @@ class Dispatcher:
         """Carry out a run. The next run gets its turn even if this one's end cannot be recorded."""
         progress = self._progress(run)
         outcome = self._outcome(progress, cancellation, prepared)
-        replaced = self._replaced(progress, cancellation)
+        replaced = None
         try:
-            if replaced:
+            if replaced := self._replaced(progress, cancellation):
                 progress.say(f"-----> v{replaced.release}, which was up before, comes back")
             self._finish(progress, outcome)
         except Exception:
@@ -201,11 +201,13 @@ class Dispatcher:
         finally:
             self._leave(run)
             self._forget(run)
-        if gone and services.comes_back(outcome):
-            self._come_back(run)
-        if replaced:
-            self.again(replaced, f"run {run.number} did not come up")
-        self._clean_up(run)
+        try:
+            if gone and services.comes_back(outcome):
+                self._come_back(run)
+            if replaced:
+                self.again(replaced, f"run {run.number} did not come up")
+        finally:
+            self._clean_up(run)
 
     def _finish(self, progress: Progress, outcome: Outcome) -> None:
         """Record the end. If that fails, remove the run's remains and retry: they can fill the disk."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from receiver.ledger.ledger import App
 from receiver.runs.context import Context
 from registry.images.trees import Image
+from units.supervisor.files import remove
 
 
 def prune(context: Context, gone: Set[str] = frozenset()) -> None:
@@ -46,5 +47,11 @@ def _needed(context: Context, app: App) -> set[str]:
 
 
 def _remove_outdated(context: Context, record: Path) -> None:
-    if not context.images.has(json.loads(record.read_text())["image"]):
-        record.unlink(missing_ok=True)
+    """Remove the record of a build whose image is gone, or that is damaged: the next build writes it anew."""
+    try:
+        image = json.loads(record.read_bytes())["image"]
+        is_needed = isinstance(image, str) and context.images.has(image)
+    except (IsADirectoryError, ValueError, KeyError, TypeError, RecursionError):
+        is_needed = False
+    if not is_needed:
+        remove(record)

@@ -9,10 +9,10 @@ import signal
 
 def of(pid: int) -> list[int]:
     """Return the PIDs of a process's descendants, children first. Those started meanwhile can be missing."""
-    found = _children(pid)
-    for child in found:
-        found += of(child)
-    return found
+    found = [pid]
+    for parent in found:  # which grows meanwhile: each is asked once
+        found += _children(parent)
+    return found[1:]
 
 
 def _children(pid: int) -> list[int]:

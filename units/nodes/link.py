@@ -299,5 +299,7 @@ class Links:
         return {name: answer for name, answer in answers.items() if not isinstance(answer, UnitError)}
 
     def close(self) -> None:
-        for link in self._links.values():
+        with self._lock:
+            links = [*self._links.values()]
+        for link in links:
             link.close()

@@ -283,15 +283,15 @@ class Runner:
         assert self.ending.outcome is not None
         times = {"started": self.began, "ended": time.time()}
         record.write_exit({**self.ending.outcome, **times}, self.streams.output)
-        self._try(self.backend.end)
+        self._try(self.backend.end, "its results could not all be kept")
         os.close(self.lock)
-        self._try(self.backend.clean_up)
+        self._try(self.backend.clean_up, "what is left of the run could not be taken away")
 
-    def _try(self, step: Callable[[], None]) -> None:
+    def _try(self, step: Callable[[], None], failed: str) -> None:
         try:
             step()
         except (OSError, UnitError) as error:
-            self._say(f"what is left of the run could not be taken away: {error}")
+            self._say(f"{failed}: {error}")
 
     def _say(self, text: str) -> None:
         _write(self.streams.log, f"{text}\n")

@@ -76,7 +76,7 @@ def _key_of_nodes_alone(inside: Entered, book: NodeBook, show: Show) -> Iterator
     """Remove nap's key from the machine again if this command put it there and no node was added."""
     try:
         yield
-    except (ReceiverError, KeyboardInterrupt):
+    except BaseException:
         if inside.let_in:
             show([Finding("key", None, _let_out(inside, book.public_key))])
         raise

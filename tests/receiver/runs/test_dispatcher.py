@@ -422,6 +422,16 @@ def test_a_service_comes_back_unless_a_later_one_has_come_up(
     finished(context, len(states))
 
 
+def test_a_run_leaves_its_turn_to_the_next_also_where_it_cannot_be_told_what_was_up_before(
+    context: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "_replaced", lambda *_: 1 / 0)
+    dispatcher.accept("hello", "c1", {}, Prelude())
+    dispatcher.accept("hello", "c2", {}, Prelude())
+    finished(context, 2)
+    assert deployments.order == [1, 2]
+
+
 def test_the_next_daemon_begins_the_engine_and_keeps_the_commit_of_what_was_accepted(
     context: Any, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:

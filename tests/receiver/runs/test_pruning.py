@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,7 +21,7 @@ def tree(builder: MachineBuilder, folder: Path, word: str) -> Image:
     return cast(Images, builder.images).add(folder)
 
 
-def test_a_tree_goes_that_no_release_needs(tmp_path: Path) -> None:
+def test_a_tree_goes_that_no_release_needs_and_so_do_records_of_it_and_damaged_ones(tmp_path: Path) -> None:
     home, settings = Home(tmp_path), cast(Settings, SimpleNamespace(keep=1))
     builder = MachineBuilder(home, settings, Images(home.images))
     needed, gone = tree(builder, tmp_path / "a", "needed"), tree(builder, tmp_path / "b", "gone")
@@ -36,6 +37,13 @@ def test_a_tree_goes_that_no_release_needs(tmp_path: Path) -> None:
         builder=builder,
         engine=SimpleNamespace(forget=forgotten.append),
     )
+    home.builds.mkdir()
+    (home.builds / "folder.json").mkdir()
+    records = {"kept": needed.digest, "outdated": gone.digest, "odd": 3}
+    for name, image in records.items():
+        (home.builds / f"{name}.json").write_text(json.dumps({"image": image}))
+    (home.builds / "cut.json").write_text('{"image": "sha')
     pruning.prune(context, {needed.digest, gone.digest})
+    assert [path.name for path in home.builds.iterdir()] == ["kept.json"]
     assert builder.images.digests() == [needed.digest]
     assert forgotten == [gone.reference]

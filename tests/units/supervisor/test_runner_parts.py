@@ -196,12 +196,14 @@ def test_a_stopped_process_is_told_apart() -> None:
 
 
 def test_descendants_are_found_through_all_generations() -> None:
-    with subprocess.Popen(["sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE) as shell:
+    generations = "sh -c 'sh -c \"sleep 60 & echo \\$!; wait\"; true'; true"
+    with subprocess.Popen(["sh", "-c", generations], stdout=subprocess.PIPE) as shell:
         assert shell.stdout
-        grandchild = int(shell.stdout.readline())
+        youngest = int(shell.stdout.readline())
         found = process_tree.of(os.getpid())
-        processes.kill(grandchild)
-    assert {shell.pid, grandchild} <= set(found)
+        processes.kill(youngest)
+    assert {shell.pid, youngest} <= set(found)
+    assert len(found) == len(set(found)) >= 4
 
 
 def test_only_what_carries_the_mark_is_killed_with_what_it_started() -> None:
