@@ -78,7 +78,8 @@ def test_a_node_announces_refreshes_and_withdraws_what_it_was_told_to(etcd: Prox
 
 def test_the_receiver_sees_it_come(etcd: Proxied) -> None:
     store, folder = open_store(etcd.receiver), Keys("h1").slaves("heat")
-    woken = finishes(lambda: wait_once(store, folder, store.list(folder).index, 60))
+    index = store.list(folder).index
+    woken = finishes(lambda: wait_once(store, folder, index, 60))
     assert put(etcd, KEY, VALUE) == 200
     woken()
 
