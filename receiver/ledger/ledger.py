@@ -205,9 +205,13 @@ class Ledger:
             raise ReceiverError(f"there is no app {name}", "see: nap apps; a new one: nap create NAME")
         return _app(rows[0])
 
-    def configure(self, name: str, config: Mapping[str, Any]) -> None:
+    def configure(self, name: str, change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        """Let `change` modify the app's settings, and return them. No other change comes in between."""
         with self._transaction() as database:
+            config = dict(self.app(name).config)
+            change(config)
             database.execute("UPDATE app SET config = ? WHERE name = ?", (json.dumps(config), name))
+        return config
 
     def release(self, app: str, commit_id: str, image: str, plan: str) -> Release:
         """Return the app's newest release if it has the same commit, image and plan, else a new one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from receiver.ledger.ledger import Ledger
 from registry import ports
 
@@ -11,11 +13,13 @@ _APPS = range(28000, ports.LASTING.stop)
 
 def of(ledger: Ledger, app: str) -> int:
     """Return the port in the app's settings. The first time, choose a free one and keep it there."""
-    config = ledger.app(app).config
-    if "port" not in config:
+
+    def choose(config: dict[str, Any]) -> None:
         others = {str(other.config.get("port")) for other in ledger.apps()}
-        while str(port := ports.lasting("127.0.0.1", _APPS)) in others:
-            pass
-        config["port"] = port
-        ledger.configure(app, config)
-    return int(config["port"])
+        while "port" not in config:
+            port = ports.lasting("127.0.0.1", _APPS)
+            if str(port) not in others:
+                config["port"] = port
+
+    config = ledger.app(app).config
+    return int((config if "port" in config else ledger.configure(app, choose))["port"])

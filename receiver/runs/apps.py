@@ -89,16 +89,17 @@ def configure(context: Context, name: str, changes: Mapping[str, Any]) -> dict[s
 
     Raise ReceiverError for an unknown key or an invalid value.
     """
-    app = context.ledger.app(name)
-    config = dict(app.config)
-    for key, value in changes.items():
-        if key not in CONFIG:
-            raise ReceiverError(f"an app has no setting {key!r}", f"the settings are {', '.join(CONFIG)}")
-        if value is None:
-            config.pop(key, None)
-        else:
-            config[key] = _checked(key, str(value))
-    context.ledger.configure(name, config)
+
+    def change(config: dict[str, Any]) -> None:
+        for key, value in changes.items():
+            if key not in CONFIG:
+                raise ReceiverError(f"an app has no setting {key!r}", f"the settings are {', '.join(CONFIG)}")
+            if value is None:
+                config.pop(key, None)
+            else:
+                config[key] = _checked(key, str(value))
+
+    config = context.ledger.configure(name, change)
     with git.opened(context.home.repository(name)) as repo:
         git.configure(repo)
     return config

@@ -123,7 +123,7 @@ def test_what_failed_has_changed_nothing(ledger: Ledger) -> None:
 
 
 def test_everything_is_there_again_after_a_restart(ledger: Ledger, path: Path) -> None:
-    ledger.configure("hello", {"branch": "trunk", "strict": True})
+    ledger.configure("hello", lambda config: config.update(branch="trunk", strict=True))
     release = ledger.release("hello", "c1", "sha256:1", "{}")
     run = ledger.accept("hello", "c1", {"np": "8", "detach": ""}, release.number)
     run = ledger.update(run, state="failed", exit_code=3, reason="so", seconds={"run": 0.5}, slaves=2, np=8)
