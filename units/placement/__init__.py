@@ -1,4 +1,4 @@
-"""Which node each slave gets, who starts next, and why something does not fit.
+"""Choose a node for each slave and the next jobs to start, and explain why something does not fit.
 
-In: what is asked for, and what is free. Out: places, or a sentence. Nothing is touched.
+In: the resources asked for, and the free ones. Out: placements, or a sentence. Nothing is touched.
 """

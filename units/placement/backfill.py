@@ -1,7 +1,8 @@
-"""Who starts next: jobs wait in order, and a later one overtakes only if it cannot delay the first.
+"""Choose the next jobs to start: they wait in order, and a job overtakes only if it cannot delay the first.
 
-This is EASY backfilling. The first that does not fit gets the earliest start that is sure, from the ends
-of what runs, and its nodes are kept for it. Nothing is touched; clocks and what runs are the caller's.
+This is EASY backfilling. The first job that does not fit is promised the earliest start that the end times of
+the running jobs guarantee, and its nodes are reserved. Nothing is touched: the caller passes in the time and
+the running jobs.
 """
 
 from __future__ import annotations
@@ -14,26 +15,26 @@ from units.placement.bin_packing import held
 from units.placement.capacity import Room
 from units.placement.place import Ask, Placement, Policy, Ranks, place, sizes
 
-# How long a service runs: it goes when somebody takes it away, so nobody waits for that.
+# The timeout of a service: it runs until somebody stops it, so no reservation waits for its end.
 STAYS = math.inf
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A job in the queue. `timeout` in seconds: None where no end is known, `STAYS` for a service."""
+    """A job in the queue. `timeout` is in seconds: None when no end is known, `STAYS` for a service."""
 
     name: str
     ask: Ask | Ranks
     timeout: float | None = None
 
     def ends(self, now: float) -> float | None:
-        """When it is over at the latest, should it start now."""
+        """Return the latest time at which the job ends if it starts now."""
         return None if self.timeout is None else now + self.timeout
 
 
 @dataclass(frozen=True)
 class Running:
-    """What has nodes. `ends` is when it is over at the latest: None where that is not known, or `STAYS`."""
+    """A run that holds nodes. `ends` is the latest time at which it ends: None when unknown, or `STAYS`."""
 
     uses: Placement
     ends: float | None = None
@@ -41,7 +42,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Start:
-    """A job to start now, and where."""
+    """A job to start now, and its nodes."""
 
     job: Waiting
     uses: Placement
@@ -50,10 +51,11 @@ class Start:
 def next_to_start(
     waiting: Iterable[Waiting], running: Iterable[Running], room: Room, now: float, policy: Policy
 ) -> tuple[Start, ...]:
-    """The jobs to start now, of those waiting in order. `room` is what `running` leaves free; it stays so.
+    """Return the jobs to start now, out of `waiting`, which is in queue order.
 
-    A job that would not fit even if all runs were over (a node it needs is drained, a service has its
-    slots) holds nobody up: the next one is the first then.
+    `room` holds the resources that `running` leaves free; it is not modified. A job that would not fit even
+    after all runs had ended (a node it needs is drained, a service holds its slots) blocks no other job: the
+    next one counts as the first instead.
     """
     free, running = _Filling(room.copy(), policy), list(running)
     starts: list[Start] = []
@@ -80,7 +82,7 @@ def next_to_start(
 
 
 class _Filling:
-    """A room that only gets fuller: what did not fit once is not tried again."""
+    """A room that only gets fuller, so that an ask that did not fit once is not tried again."""
 
     def __init__(self, room: Room, policy: Policy) -> None:
         self.room = room
@@ -100,13 +102,16 @@ class _Filling:
 
 @dataclass(frozen=True)
 class _Reservation:
-    """The first job's: what is over by `until` may use all that is free, other jobs only what is `spare`."""
+    """The first job's reservation.
+
+    A job that ends by `until` can use everything that is free, any other job only what is `spare`.
+    """
 
     until: float
     spare: _Filling
 
     def admit(self, job: Waiting, anywhere: Placement, now: float) -> Placement | None:
-        """Where an overtaker may go, if at all; `anywhere` is where it fits now."""
+        """Return the nodes for a job that overtakes, or None; `anywhere` are the nodes where it fits now."""
         ends = job.ends(now)
         if ends is not None and ends <= self.until:
             return anywhere
@@ -115,7 +120,7 @@ class _Reservation:
         return uses
 
     def limit(self, uses: Placement, room: Room) -> None:
-        """No more is spare on the nodes of `uses` than is still free there."""
+        """Lower what is spare on the nodes of `uses` to what is still free on them."""
         for use in uses:
             self.spare.room.limit(use.node, *room.left(use.node))
 
@@ -123,7 +128,7 @@ class _Reservation:
 def _for_the_first(
     blocked: Iterable[Waiting], running: Sequence[Running], room: Room, now: float, policy: Policy
 ) -> _Reservation | None:
-    """Of the first that can start at all once others end."""
+    """Return the reservation of the first blocked job that can start at all once others end."""
     reservations = (_reserve(job.ask, running, room, now, policy) for job in blocked)
     return next((found for found in reservations if found is not None), None)
 
@@ -136,6 +141,8 @@ def _reserve(
         _give_back(later, run)
         if uses := place(ask, later, policy):
             return _Reservation(max(ends, now), _Filling(_without(room, later, uses), policy))
+    # The known ends do not make enough room, so there is no start time to promise: no job can overtake by
+    # ending early (`until` is -inf), and all nodes that are of use to the ask are kept for it.
     for run in running:
         if run.ends is None:
             _give_back(later, run)
@@ -155,7 +162,7 @@ def _give_back(room: Room, run: Running) -> None:
 
 
 def _without(room: Room, later: Room, uses: Placement) -> Room:
-    """What is free now and will not be missed when `uses` begin."""
+    """Return what is free now and is not needed when `uses` begin. Modifies `later`."""
     spare = room.copy()
     for use in uses:
         later.take(use)
@@ -165,7 +172,7 @@ def _without(room: Room, later: Room, uses: Placement) -> Room:
 
 
 def _out_of_the_way(room: Room, later: Room, ask: Ask | Ranks) -> Room:
-    """What is free now on nodes that are of no use to `ask`: it waits for runs whose end nobody knows."""
+    """Return what is free now on nodes that are of no use to `ask`, which waits for runs of unknown end."""
     spare = room.copy()
     for node in room.nodes:
         if node.arch == ask.arch and any(held(need, *later.left(node.name)) for need in sizes(ask)):

@@ -1,6 +1,6 @@
-"""Needs of several sizes into places, in whatever way they all fit: exact, where one by one may fail.
+"""Pack needs of several sizes into places: an exact search, for cases where placing one by one can fail.
 
-Four and six free slots hold 3, 3, 2 and 2, but not after a 3 went where the two 2 had to go.
+Example: two places with four and six free slots hold 3, 3, 2 and 2, but not once a 3 is in the place of four.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from units.placement.capacity import Need
 # A place's name, free slots and free bytes.
 Place = tuple[str, int, int]
 Counts = tuple[int, ...]
-# How many of each kind went to a place, and what was done before.
+# How many of each kind went to a place, and the way that led to it.
 _Way = tuple[str, Counts, "_Way"] | None
 
 
 def arrange(places: Sequence[Place], kinds: Mapping[Need, int]) -> dict[Need, list[str]] | None:
-    """The places of each kind's needs, as many as are given for it; None when they cannot all fit.
+    """Return the places of each kind's needs, one name for each need; None when they cannot all fit.
 
-    Goes from place to place. Of all ways so far that leave the same numbers of the other kinds to be
-    placed, only one with the fewest left of the smallest kind matters.
+    `kinds` has the number of needs of each kind. The search goes from place to place. Of all ways that leave
+    the same numbers of the other kinds to be placed, it keeps one with the fewest left of the smallest kind.
     """
     needs = sorted(kinds, key=lambda need: (-need.slots, -need.memory))
     *others, smallest = needs
@@ -43,7 +43,10 @@ def arrange(places: Sequence[Place], kinds: Mapping[Need, int]) -> dict[Need, li
 
 
 def _may_fit(places: Sequence[Place], kinds: Mapping[Need, int]) -> bool:
-    """Whether the places would do if every need were as small as the smallest: most that fail fail here."""
+    """Return whether all needs would fit if each were as small as the smallest.
+
+    This cheap check rejects most of the cases that do not fit.
+    """
     least = Need(min(need.slots for need in kinds), min(need.memory for need in kinds))
     return sum(held(least, slots, memory) for _, slots, memory in places) >= sum(kinds.values())
 
@@ -51,7 +54,7 @@ def _may_fit(places: Sequence[Place], kinds: Mapping[Need, int]) -> bool:
 def _fillings(
     needs: Sequence[Need], most: Sequence[int], slots: int, memory: int
 ) -> Iterator[tuple[Counts, int, int]]:
-    """Every choice of how many of each go into one place, and what it leaves free."""
+    """Yield every choice of how many of each need go into one place, with the slots and bytes left free."""
     if not needs:
         yield (), slots, memory
         return
@@ -63,7 +66,7 @@ def _fillings(
 
 
 def held(need: Need, slots: int, memory: int) -> int:
-    """How many of these this much holds."""
+    """Return how many such needs fit into this many slots and bytes."""
     by_slots = slots // need.slots
     return min(by_slots, memory // need.memory) if need.memory else by_slots
 

@@ -1,7 +1,7 @@
-"""What is free on the nodes, and the node that fits a need, found fast.
+"""Track the free slots and memory of the nodes, and find the node that fits a need fast.
 
-Nodes are kept by their free slots, and those with the same number by their free memory: the tightest
-node for a need is the first that a bisection of the next shelf gives.
+Nodes are kept on shelves by their number of free slots, and on a shelf by their free memory: the tightest
+node for a need is the first one that a bisection of the next shelf finds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# Of a node that does not tell its memory; what is taken of it cannot be felt.
+# The free memory of a node that reports none: so large that what is taken of it makes no difference.
 _UNTOLD = sys.maxsize
 
 # Nodes with the same number of free slots: free bytes, and the node's place in the order of nodes.
@@ -20,9 +20,10 @@ _Shelf = list[tuple[int, int]]
 
 @dataclass(frozen=True)
 class Offer:
-    """What a machine offers: `memory` in bytes (None: not told, not counted), `arch` as images say it.
+    """What a machine offers: `memory` in bytes (None: unknown, not counted), `arch` as images name it.
 
-    One that is `closed` for a reason, such as `drained`, keeps what runs there and gets nothing new.
+    `closed` is the reason why a node takes nothing new, such as `drained`; "" for an open node. What runs on
+    a closed node stays there.
     """
 
     name: str
@@ -34,7 +35,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Need:
-    """What one slave, or a service's process, takes on its node: slots, and bytes where it has a limit."""
+    """What one slave, or a service's process, takes on its node: slots, and bytes when it has a limit."""
 
     slots: int
     memory: int = 0
@@ -42,16 +43,16 @@ class Need:
 
 @dataclass(frozen=True)
 class Use:
-    """A need that has a node."""
+    """A need with its node."""
 
     node: str
     need: Need
 
 
 class Room:
-    """Free slots and memory of the open nodes, in the nodes' order. What others use does not count.
+    """Free slots and memory of the open nodes, in the nodes' order. Uses on other nodes do not count.
 
-    Slots that are used twice over, as after a node was made smaller, are no free ones.
+    A node that is overcommitted, as after it was made smaller, counts as one with no free slots.
     """
 
     def __init__(self, nodes: Iterable[Offer], uses: Iterable[Use] = ()) -> None:
@@ -72,7 +73,7 @@ class Room:
             self._put(at)
 
     def copy(self) -> Room:
-        """One to try things with; nodes are shared, what is free is not."""
+        """Return a copy to try placements with. It shares the nodes, not the free slots and memory."""
         made = Room.__new__(Room)
         made.nodes, made._order = self.nodes, self._order
         made._slots, made._memory, made._free = self._slots.copy(), self._memory.copy(), self._free.copy()
@@ -86,21 +87,21 @@ class Room:
         self._change(use.node, use.need.slots, use.need.memory)
 
     def limit(self, name: str, slots: int, memory: int) -> None:
-        """Have no more than this free on a node."""
+        """Lower a node's free slots and bytes to at most these."""
         at = self._order[name]
         self._change(name, min(0, slots - self._slots[at]), min(0, memory - self._memory[at]))
 
     def left(self, name: str) -> tuple[int, int]:
-        """Free slots and bytes of an open node."""
+        """Return the free slots and bytes of an open node."""
         at = self._order[name]
         return max(0, self._slots[at]), max(0, self._memory[at])
 
     def free(self, arch: str) -> int:
-        """Slots on all the nodes of an architecture."""
+        """Return the free slots of all nodes of an architecture."""
         return self._free.get(arch, 0)
 
     def may_hold(self, count: int, slots: int, arch: str) -> bool:
-        """Whether so many slaves of so many slots each could be placed, memory apart."""
+        """Return whether `count` slaves of `slots` slots each could be placed, ignoring memory."""
         shelves = self._shelves.get(arch, [])
         for free in range(len(shelves) - 1, slots - 1, -1):
             count -= len(shelves[free]) * (free // slots)
@@ -109,7 +110,7 @@ class Room:
         return False
 
     def tightest(self, need: Need, arch: str) -> str | None:
-        """The node that has the least slots left over, then the least memory, then comes first."""
+        """Return the fitting node with the fewest free slots, then the least memory, then the first."""
         shelves = self._shelves.get(arch, [])
         for slots in range(need.slots, len(shelves)):
             shelf = shelves[slots]
@@ -118,7 +119,7 @@ class Room:
         return None
 
     def emptiest(self, need: Need, arch: str) -> str | None:
-        """The node that fits with the most free slots, then the most memory, then comes first."""
+        """Return a fitting node with the most free slots; of those, the most memory, then the first."""
         shelves = self._shelves.get(arch, [])
         for slots in range(len(shelves) - 1, need.slots - 1, -1):
             shelf = shelves[slots]
@@ -127,7 +128,7 @@ class Room:
         return None
 
     def first(self, need: Need, arch: str) -> str | None:
-        """The first node that fits."""
+        """Return the first node that fits."""
         for at, node in enumerate(self.nodes):
             fits = self._slots[at] >= need.slots and self._memory[at] >= need.memory
             if fits and node.arch == arch:

@@ -1,4 +1,4 @@
-"""Why an ask gets no nodes, in a sentence: for good, which a push says, or for now, which the queue says."""
+"""Say in a sentence why an ask gets no nodes: never (shown on a push), or not now (shown in the queue)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import replace
 from units.placement.capacity import Offer, Room, Use
 from units.placement.place import Ask, Policy, Ranks, place, sizes
 
-# More nodes than this are not told one by one.
+# At most this many nodes are listed one by one.
 _TOLD = 6
 _LETTERS = ((1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K"))
 
 
 def never_fits(ask: Ask | Ranks, nodes: Sequence[Offer]) -> str:
-    """What is missing even if nothing ran and all nodes were open; empty when there is enough."""
+    """Return what is missing even if nothing ran and all nodes were open; empty when there is enough."""
     all_open = [replace(node, closed="") for node in nodes]
     empty = Room(all_open)
     if place(ask, empty, Policy.PACK) is not None:
@@ -27,7 +27,7 @@ def never_fits(ask: Ask | Ranks, nodes: Sequence[Offer]) -> str:
 
 
 def why_not(ask: Ask | Ranks, nodes: Sequence[Offer], uses: Iterable[Use] = ()) -> str:
-    """What it needs and what is free; empty when it could start now."""
+    """Return what the ask needs and what is free; empty when it could start now."""
     room = Room(nodes, uses)
     if place(ask, room, Policy.PACK) is not None:
         return ""
@@ -36,7 +36,7 @@ def why_not(ask: Ask | Ranks, nodes: Sequence[Offer], uses: Iterable[Use] = ()) 
 
 
 def size(number: int) -> str:
-    """Bytes as a manifest has them, `512M`, with one decimal where they do not come out even."""
+    """Return bytes as a manifest writes them, such as `512M`; with one decimal when they are not even."""
     for unit, letter in _LETTERS:
         if number >= unit:
             return f"{number / unit:.1f}".removesuffix(".0") + letter
@@ -44,7 +44,7 @@ def size(number: int) -> str:
 
 
 def _asked(ask: Ask | Ranks) -> str:
-    """`8 slots with 2G`, `3 slaves of 8 slots with 2G each`, `4 slaves of 2 to 3 slots`."""
+    """Return `8 slots with 2G`, `3 slaves of 8 slots with 2G each` or `4 slaves of 2 to 3 slots`."""
     memory = _memory(ask)
     if isinstance(ask, Ranks):
         each = f" ({ask.cpus_per_rank} a rank)" if ask.cpus_per_rank > 1 else ""
@@ -91,7 +91,7 @@ def _too_many(ask: Ask | Ranks, nodes: Sequence[Offer]) -> str:
 
 
 def _told(ask: Ask | Ranks, nodes: Sequence[Offer], room: Room) -> str:
-    """`node1 4 with 1G, node2 drained`: memory where some is asked for."""
+    """Return a list such as `node1 4 with 1G, node2 drained`, with memory if the ask needs some."""
     return _list([_left(node, room, bool(_memory(ask))) for node in nodes])
 
 

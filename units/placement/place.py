@@ -1,6 +1,6 @@
-"""Which node each slave gets: what a job asks for against what nodes have free. All or nothing.
+"""Choose a node for each slave of a job from the nodes' free slots and memory. All or nothing.
 
-In: an ask and a `room.Room`. Out: a `Placement`, the same for the same input. Nothing is touched.
+In: an ask and a `capacity.Room`. Out: a `Placement`, the same for the same input. Nothing is touched.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Placement = tuple[Use, ...]
 
 
 class Policy(Enum):
-    """`pack`: on the node with the least left over (best fit). `spread`: on the one with the most free.
+    """`pack` takes the node with the least left over (best fit), `spread` the one with the most free.
 
-    First fit is what the two are measured against.
+    First fit is the baseline that the two are measured against.
     """
 
     PACK = "pack"
@@ -31,9 +31,9 @@ class Policy(Enum):
 
 @dataclass(frozen=True)
 class Ask:
-    """A job's slaves, or a service's processes, in order, on nodes of the image's architecture.
+    """The needs of a job's slaves, or of a service's processes, in order; `arch` is the image's architecture.
 
-    `noun` is what sentences call them.
+    `noun` is the word for them in sentences.
     """
 
     needs: tuple[Need, ...]
@@ -46,19 +46,19 @@ class Ask:
 
     @cached_property
     def least(self) -> int:
-        """Slots of its smallest slave."""
+        """The slots of the smallest need."""
         return min(need.slots for need in self.needs)
 
     @cached_property
     def largest_first(self) -> tuple[int, ...]:
-        """Indexes of its needs."""
+        """The indexes of the needs, the largest first."""
         by_size = sorted(enumerate(self.needs), key=lambda pair: (-pair[1].slots, -pair[1].memory))
         return tuple(index for index, _ in by_size)
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """`np` ranks in whatever slaves there is room for: the fewest. `memory` is a slave's, in bytes."""
+    """`np` ranks in as few slaves as the free room allows. `memory` is that of each slave, in bytes."""
 
     np: int
     cpus_per_rank: int = 1
@@ -71,9 +71,9 @@ class Ranks:
 
 
 def place(ask: Ask | Ranks, room: Room, policy: Policy) -> Placement | None:
-    """A node for each slave, None when they do not fit all at once. `room` is afterwards as before.
+    """Return a node for each slave, or None when they do not all fit at once. `room` is left unchanged.
 
-    Whenever there is a way to place them one is found, if need be one that is not the policy's.
+    A placement is found whenever one exists, if necessary one that does not follow the policy.
     """
     if ask.slots > room.free(ask.arch):
         return None
@@ -87,7 +87,7 @@ def place(ask: Ask | Ranks, room: Room, policy: Policy) -> Placement | None:
 
 
 def sizes(ask: Ask | Ranks) -> tuple[Need, ...]:
-    """The different needs it has, the largest first; of ranks in any slaves what a single one takes."""
+    """Return the distinct needs of an ask, the largest first; for `Ranks`, what a single rank takes."""
     if isinstance(ask, Ranks):
         return (_ranks_need(ask, 1),)
     return tuple(dict.fromkeys(ask.needs[index] for index in ask.largest_first))
@@ -102,7 +102,7 @@ _FIND: dict[Policy, _Find] = {
 
 
 def _one_by_one(ask: Ask, room: Room, policy: Policy) -> Placement | None:
-    """The largest first, each where the policy would have it."""
+    """Place the needs in order, the largest first, each where the policy puts it."""
     find = _FIND[policy]
     taken: dict[int, Use] = {}
     try:
@@ -119,7 +119,10 @@ def _one_by_one(ask: Ask, room: Room, policy: Policy) -> Placement | None:
 
 
 def _in_any_way(ask: Ask, room: Room) -> Placement | None:
-    """Slaves of equal size fit one by one or not at all; unequal ones may get in each other's way."""
+    """Search for any placement of unequal needs, which can block each other when placed one by one.
+
+    Needs of equal size fit one by one or not at all: None for those.
+    """
     if ask.needs.count(ask.needs[0]) == len(ask.needs):
         return None
     kinds = Counter(ask.needs)
@@ -132,7 +135,7 @@ def _in_any_way(ask: Ask, room: Room) -> Placement | None:
 
 
 def _fewest_slaves(ask: Ranks, room: Room, policy: Policy) -> Placement | None:
-    """Even shares where the nodes allow for them; else what each of the roomiest nodes can hold."""
+    """Give each node an even share of the ranks if the nodes allow it, else what each of them can hold."""
     roomiest = _roomiest(ask, room)
     if roomiest is None:
         return None
@@ -149,7 +152,7 @@ def _ranks_need(ask: Ranks, ranks: int) -> Need:
 
 
 def _roomiest(ask: Ranks, room: Room) -> list[tuple[str, int]] | None:
-    """The fewest nodes that hold all ranks, and the ranks each could hold, most first."""
+    """Return the fewest nodes that hold all ranks, with the ranks each could hold, most first."""
     could = [(node.name, _ranks_held(ask, room, node)) for node in room.nodes if node.arch == ask.arch]
     chosen: list[tuple[str, int]] = []
     missing = ask.np
@@ -167,7 +170,7 @@ def _ranks_held(ask: Ranks, room: Room, node: Offer) -> int:
 
 
 def _levelled(roomiest: list[tuple[str, int]], np: int) -> list[tuple[str, int]]:
-    """`np` ranks over these nodes, as evenly as what each can hold allows; the roomiest come first."""
+    """Distribute `np` ranks over these nodes, the roomiest first, as evenly as their capacity allows."""
     shares = []
     for left, (node, most) in zip(range(len(roomiest), 0, -1), reversed(roomiest), strict=True):
         shares.append((node, min(most, np // left)))
