@@ -1,4 +1,4 @@
-"""Export: a job as a compose file, which runs without nap and without etcd. There is no way back."""
+"""Export a job as a compose file, which runs without nap and without etcd. There is no import."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from units.render import render
 NAME = "compose"
 _SHARE = "/share"
 _HOSTFILE = "/tmp/hostfile"
-# Of which machine nobody knows yet: there may be more ranks than cores, and each slave has an address.
+# The machine is not known at export: assume more ranks than cores. Each slave has an address of its own.
 _SOME = Machine(cores=0, rdma=False, interfaces=("eth0",))
-# For slaves that share this machine's loopback, users who are root, and nap's own agent.
+# Left out: settings for slaves that share this machine's loopback, for root, and for nap's own agent.
 _OF_PROCESSES = {
     "HYDRA_LAUNCHER_EXEC", "NAP_AGENT_STATUS", "OMPI_ALLOW_RUN_AS_ROOT",
     "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "OMPI_MCA_btl_tcp_if_include", "UCX_TLS",
@@ -22,10 +22,10 @@ _OF_PROCESSES = {
 
 
 def units(job: Job) -> tuple[UnitFile]:
-    """`compose.yaml`, and nothing else: a master and its slaves, or a service for each process.
+    """Return `compose.yaml` alone: a master and its slaves, or a service for each process.
 
     Raises:
-        UnitError: the job's image is not one that containers can be made of.
+        UnitError: the job's image is not a container image.
     """
     if "@sha256:" not in job.image:
         sentence = f"the image of {job.app} v{job.release} is not an image of containers"
@@ -52,13 +52,13 @@ def _nodes(job: Job, mpi: Mpi) -> dict[str, object]:
 
 
 def _launch(mpi: Mpi, slaves: tuple[Slave, ...]) -> Pairs:
-    """What makes a plain `mpirun` mean "over all slaves", through a plain `ssh`."""
+    """Return the variables with which a plain `mpirun` runs over all slaves, through a plain `ssh`."""
     pairs = launching.environment(mpi, slaves, _SOME, launching.Ways("ssh", _HOSTFILE))
     return tuple((name, value) for name, value in pairs if name not in _OF_PROCESSES)
 
 
 def _command(mpi: Mpi, env: dict[str, str]) -> tuple[str, ...]:
-    """Without a number of ranks: mpirun fills the slots it finds, of as many slaves as there are."""
+    """Return the command without `-np`: mpirun fills the slots of as many slaves as there are."""
     known = launching.known_words(mpi, tuple(env.items()))
     words = ("mpirun", *mpi.options, *mpi.program)
     return launching.script(mpi, known) or tuple(launching.expand(word, known) for word in words)
@@ -76,7 +76,7 @@ def _services(job: Job) -> dict[str, object]:
 
 
 def _process(job: Job, process: Process) -> dict[str, object]:
-    """Without words of its own it is the image's command, as whoever the image says."""
+    """Return the template's values. A process without an `argv` runs the image's command as its USER."""
     port = (("PORT", str(process.port)),) if process.port else ()
     return {
         "name": process.name,

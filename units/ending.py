@@ -1,4 +1,4 @@
-"""How a run ended, in its folder: on the disk, with all that the program wrote, before anybody sees it."""
+"""Record in a run's folder how it ended. The program's output is on disk before the record can be read."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from units import durable, nofollow
 from units.job import Handle, Outcome
 
-_NAME = "exit"  # a run's runner writes it too: units/supervisor/record.py
+_NAME = "exit"  # the runner writes this file too: units/supervisor/record.py
 
 
 def keep_room(folder: Path) -> None:
-    """For the end to be written there one day: the disk may be full by then."""
+    """Reserve disk space for the record of the end: the disk can be full by then."""
     durable.keep_room(folder / _NAME)
 
 
@@ -24,7 +24,7 @@ def is_kept(folder: Path) -> bool:
 
 
 def keep(handle: Handle, outcome: Outcome) -> None:
-    """Where nobody saw when it ended, that is now."""
+    """Write the record, once the output is on disk. An outcome without an end time ended now."""
     with handle.output.open("ab") as output:
         os.fsync(output.fileno())
     seen = replace(outcome, ended=outcome.ended or time.time())
@@ -32,7 +32,10 @@ def keep(handle: Handle, outcome: Outcome) -> None:
 
 
 def kept(folder: Path) -> Outcome | None:
-    """None where it was not kept, or cannot be read. An older nap wrote no times: the file's is the end's."""
+    """Return the recorded outcome; None when there is none, or it cannot be read.
+
+    Older versions wrote no times: the file's modification time is the end time then.
+    """
     path = folder / _NAME
     try:
         said = json.loads(nofollow.read(path))

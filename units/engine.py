@@ -14,112 +14,114 @@ _LOST = Outcome(137, "its processes were killed from outside, or the machine wen
 
 
 class Engine(ABC):
-    """Submits a job's units all or none, and finds them again after the receiver died.
+    """Submits all of a job's units or none, and finds them again after the receiver died.
 
-    An engine keeps `handle.output` complete: what the program writes lands there and nowhere else. All
-    methods may be called by several threads at a time. What is not abstract here is right for an engine
-    whose units are on the receiver's own machine.
+    An engine keeps `handle.output` complete: the program's output goes there and nowhere else. All methods
+    can be called by several threads at a time. The methods that are not abstract suit an engine whose units
+    are on the receiver's own machine.
     """
 
     name: str
     hostfile: str
-    """Where mpirun finds the hostfile."""
+    """The path at which mpirun finds the hostfile."""
     runs_images = False
-    """Programs are images of a container runtime, not trees of this machine."""
+    """Whether programs are images of a container runtime, not trees of this machine."""
     on_nodes = False
-    """Units are on machines that were added by `nap nodes add`."""
+    """Whether units are on machines that were added by `nap nodes add`."""
     runs_processes = True
-    """Services, and programs without ranks, run as well as MPI programs."""
+    """Whether services, and programs without ranks, run as well as MPI programs."""
     makes_room = False
-    """A service has to be stopped before the next one is started in its place."""
+    """Whether a service has to be stopped before the next one is started in its place."""
 
     @abstractmethod
     def units(self, job: Job) -> tuple[UnitFile, ...]:
-        """Return what would be submitted, without running anything."""
+        """Return the units that would be submitted, without running anything."""
 
     @abstractmethod
     def submit(self, job: Job, folder: Path) -> Handle:
-        """Start the job's slaves, or its processes, in `folder`: all, or UnitError and none."""
+        """Start the job's slaves, or its processes, in `folder`: all, or raise UnitError with none left."""
 
     @abstractmethod
     def start_master(self, handle: Handle, files: Mapping[str, str]) -> None:
-        """Start mpirun; `files` (the hostfile, by name and content) are beside it."""
+        """Start mpirun, with `files` (content by name: the hostfile) beside it."""
 
     @abstractmethod
     def running(self, handle: Handle) -> bool:
-        """Return whether anything of the run is still there."""
+        """Return whether any part of the run is still up."""
 
     @abstractmethod
     def wait(self, handle: Handle, seconds: float | None) -> bool:
-        """Wait for the run's end, `None` for as long as it takes; return whether it has ended."""
+        """Wait for the run's end, at most `seconds` (None: no timeout). Return whether it has ended."""
 
     @abstractmethod
     def stop(self, handle: Handle, outcome: Outcome) -> None:
         """End the run, gently first. Its outcome is `outcome` unless it ended before.
 
-        What it wrote is here afterwards; what it had may still be there until `clean_up`.
+        Afterwards its output is on this machine. Its units and files can remain until `clean_up`.
         """
 
     @abstractmethod
     def states(self, handle: Handle) -> tuple[UnitState, ...]:
-        """Return the run's units as they are now."""
+        """Return the current states of the run's units."""
 
     @abstractmethod
     def results(self, handle: Handle) -> tuple[Path, ...]:
-        """Keep the files that match the job's `results`. UnitError when a run that ended well lacks some."""
+        """Keep the files that match the job's `results`, and return their paths.
+
+        Raise UnitError when a run that ended well lacks some.
+        """
 
     @abstractmethod
     def clean_up(self, handle: Handle) -> None:
-        """Remove what is left of a run whose end was told: its units, and those of its files that are no
-        record of it. Waits for whoever is at it; once more does no harm.
+        """Remove what is left of a run whose end was reported: its units, and its files except the records.
 
-        UnitError or OSError when that cannot be done now: the caller has it on record, and tries it again.
+        Idempotent. Wait for another caller that is at it. Raise UnitError or OSError when the cleanup fails
+        now: the caller keeps it on record as pending, and retries.
         """
 
     def answers(self, _handle: Handle, _port: int) -> bool:
-        """Return whether the run's web process answers, and is what `port` leads to where it is found."""
+        """Return whether the run's web process answers; if so, `port` of the app leads to it from then on."""
         return False
 
     def has_ended(self, handle: Handle) -> bool:
-        """Return whether the run came to an end that was kept."""
+        """Return whether the run's end was recorded."""
         return ending.is_kept(handle.folder)
 
     def outcome(self, handle: Handle) -> Outcome:
-        """Return how an ended run ended."""
+        """Return how an ended run ended: `lost` without a record."""
         return ending.kept(handle.folder) or _LOST
 
     def note(self, _job: Job) -> str:
-        """Return what whoever pushes has to know of this engine here; empty when all is as it should be."""
+        """Return a warning about this engine for the user that pushes; empty when there is none."""
         return ""
 
     def never_fits(self, _job: Job) -> str:
-        """Return why there never will be room for the job; empty where there may be."""
+        """Return why there never will be room for the job; empty when there can be."""
         return ""
 
     def place(
         self, job: Job, _handle: Handle, _told: Callable[[str], None], _given_up: Callable[[], bool]
     ) -> Job | None:
-        """Return the job with a node for each slave, where an engine has nodes; None when it was given up.
+        """Return the job with a node for each slave, if the engine has nodes; None when it was cancelled.
 
-        One that was submitted is where it is.
-
-        While there is no room for it `told` hears a sentence, and it waits in the order in which jobs came.
-        UnitError when there never will be room.
+        Jobs wait for room in the order of their arrival. Meanwhile `_told` is called with a sentence, and
+        `_given_up` returns whether the job was cancelled. A job that was submitted already keeps its nodes.
+        Raise UnitError when there never will be room.
         """
         return job
 
     def begin(self) -> None:
-        """The receiver is up: look after what earlier ones left to be done."""
+        """Finish what earlier receivers left to be done. Called once, when the receiver is up."""
 
     def adopt(self, handle: Handle) -> None:
-        """Take a run that an earlier receiver has submitted into account."""
+        """Take over a run that an earlier receiver submitted."""
 
     def uses(self) -> Sequence[Use]:
-        """Return what runs have of the nodes, where an engine has nodes."""
+        """Return what runs use of the nodes, if the engine has nodes."""
         return ()
 
     def miss_nodes(self) -> None:
-        """The book of nodes has changed: end what stays up on one that is no longer in it."""
+        """End services on nodes that are no longer in the book of nodes. Called when the book has changed."""
 
     def forget(self, image: str) -> None:
-        """No release has the image any more: remove it from wherever the engine has copies of it."""
+        """Remove all of the engine's copies of an image that no release uses any more."""

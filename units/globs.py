@@ -1,4 +1,4 @@
-"""Whether a path fits a pattern such as `*.csv`, `out/` or `**/*.csv`, without a look at any file."""
+"""Match a path against patterns such as `*.csv`, `out/` or `**/*.csv`, without reading the file system."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import PurePath, PurePosixPath
 
 
 def fits(path: PurePath, patterns: Iterable[str]) -> bool:
-    """Whether a pattern names the path or a folder it is in, which stands for all of its files."""
+    """Return whether a pattern matches the path, or a folder that contains it."""
     return any(_fits(path.parts, PurePosixPath(pattern).parts) for pattern in patterns)
 
 
 def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Step by step: `at` has the places of the pattern that the steps so far may have come to."""
+    # A nondeterministic automaton: `at` holds the positions in the pattern that the parts so far can reach.
     at = _past_stars({0}, pattern)
     for part in parts:
         at = _past_stars({_next(place, pattern) for place in at if _takes(place, pattern, part)}, pattern)
@@ -33,7 +33,7 @@ def _next(place: int, pattern: Sequence[str]) -> int:
 
 
 def _past_stars(at: set[int], pattern: Sequence[str]) -> set[int]:
-    """`**` may stand for no step at all."""
+    """Add the positions after each `**` that is reached: it can stand for no part at all."""
     found = set(at)
     for place in range(len(pattern)):
         if place in found and pattern[place] == "**":

@@ -1,4 +1,4 @@
-"""The values that go into an engine and come back from it. Data only."""
+"""The data that go into an engine and come back from it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Slave:
-    """One place of a job's ranks. `index` counts from 1, `slots` is its number of ranks.
+    """One place for a job's ranks. `index` counts from 1, `slots` is its number of ranks.
 
-    While it is alive `member` stands in etcd at `key`; both are given, not made up here. `cpus` are the
-    cores and `memory` the bytes it may use, where there is a limit. `node` is the machine it was placed on,
-    and `port` where its sshd listens there; both are of engines that have nodes.
+    While the slave is alive, etcd has the value `member` at `key`; the caller gives both. `cpus` is the limit
+    in cores and `memory` in bytes, None for no limit. `node` is the machine it was placed on, and `port` that
+    of its sshd there; only engines that have nodes use these two.
     """
 
     index: int
@@ -31,10 +31,10 @@ class Slave:
 
 @dataclass(frozen=True)
 class Process:
-    """One process of a service or a `profile`. `port` is where a `web` process is found, at `address`.
+    """One process of a service or a `profile`. A `web` process is reached at `address` and `port`.
 
-    An empty `argv` is the image's own command. `node` is the machine it was placed on, and `inner` the port
-    it listens on there, which leads on from `port`; both are of engines that have nodes.
+    An empty `argv` stands for the image's own command. `node` is the machine it was placed on, and `inner`
+    the port it listens on there, to which `port` is forwarded; only engines that have nodes use these two.
     """
 
     name: str
@@ -49,12 +49,11 @@ class Process:
 
 @dataclass(frozen=True)
 class Mpi:
-    """What mpirun is to start: `program` (argv, arguments included); or, when given, the argv of a
-    `script` that calls mpirun itself.
+    """The `program` that mpirun starts (argv with arguments), or the argv of a `script` that calls mpirun.
 
-    `flavour` is one of `openmpi5`, `openmpi4`, `mpich`; `options` go to mpirun. In both, and in the
-    values of `env`, `$NAP_APP` and `$NAP_SHARE` stand for those folders; in `options`, `program` and
-    `args`, which the script is given, the names of `env` stand for their values too.
+    `flavour` is one of `openmpi5`, `openmpi4`, `mpich`. `options` go to mpirun, `args` to the script. In
+    `options`, `program`, `args` and the values of `env`, `$NAP_APP` and `$NAP_SHARE` stand for those folders.
+    In `options`, `program` and `args`, the names of `env` stand for their values as well.
     """
 
     flavour: str
@@ -67,19 +66,19 @@ class Mpi:
 
     @property
     def is_mpich(self) -> bool:
-        """Its mpirun is Hydra; else it is one of Open MPI's."""
+        """Whether mpirun is MPICH's Hydra; otherwise it is Open MPI's."""
         return self.flavour == "mpich"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run of one release, whole: what an engine needs to know, and nothing it does not.
+    """One run of one release: all that an engine needs of it, and no more.
 
-    `prefix` is empty for the default home, else the home's short id. `tree` holds the image's files
-    (read only; None where a container runtime has them), `visible` are further folders of the home that a
-    program may see (its MPI).
-    `splits`: `slaves` is one for all ranks, which may be several, wherever there is room for some.
-    `service` processes are restarted when they end; others end the run. `timeout` is in seconds.
+    `prefix` is empty for the default home, otherwise the home's short id. `tree` holds the image's files
+    (read only; None when a container runtime has them). `visible` are further folders of the home that the
+    program can read (its MPI). With `splits`, `slaves` holds one slave with all ranks, which placement can
+    split over several nodes. The processes of a `service` are restarted when they end; others end the run.
+    `timeout` is in seconds.
     """
 
     app: str
@@ -103,7 +102,7 @@ class Job:
 
 @dataclass(frozen=True)
 class UnitFile:
-    """A rendered unit. Writing it is somebody else's."""
+    """The name and text of a rendered unit, not yet written to a file."""
 
     name: str
     content: str
@@ -111,7 +110,7 @@ class UnitFile:
 
 @dataclass(frozen=True)
 class Handle:
-    """What an engine needs to find a run again, also after the daemon died: its folder."""
+    """The run's folder, by which an engine finds the run again, also after the daemon died."""
 
     folder: Path
 
@@ -122,12 +121,12 @@ class Handle:
 
     @property
     def log(self) -> Path:
-        """What the units themselves said, for whoever looks for a fault."""
+        """The log of the units themselves, for diagnosis."""
         return self.folder / "units.log"
 
     @property
     def remarks(self) -> Path:
-        """What an engine has to say of what became of the run's files, in lines; mostly not there."""
+        """The engine's remarks on what happened to the run's files, one a line. Usually there is no file."""
         return self.folder / "remarks"
 
     @property
@@ -137,11 +136,11 @@ class Handle:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: the program's exit code, and a sentence when more is to be said.
+    """How a run ended: the program's exit code, and a sentence when the code needs an explanation.
 
-    A signal is 128 + n, a timeout 124, a cancelled run 130. `state` is `ended`, or why it was ended:
-    `timed out`, `cancelled`, `replaced`, `lost`. When the program was started and when it ended is in seconds
-    since 1970, as who ran it saw it; 0.0 is not known.
+    Signal n is 128 + n, a timeout 124, a cancelled run 130. `state` is `ended`, or why the run was ended:
+    `timed out`, `cancelled`, `replaced`, `lost`. `started` and `ended` are the program's start and end in
+    seconds since 1970, by the clock of the machine that ran it; 0.0 when unknown.
     """
 
     exit_code: int
@@ -153,7 +152,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class UnitState:
-    """One unit as it is now; `pid` is the machine's own number for it, 0 when it is gone."""
+    """The current state of one unit. `pid` is its process number on the machine, 0 when it has ended."""
 
     name: str
     address: str

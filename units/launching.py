@@ -1,8 +1,8 @@
-"""How mpirun is told about the slaves: the hostfile, its command line and its environment.
+"""How mpirun gets to know the slaves: the hostfile, its command line and its environment.
 
 Several "nodes" on one machine mislead an MPI: it looks for fabrics that are not there, pins every
-slave's first rank to the same core, and spins while it waits. What is set here, and only where the
-machine calls for it, is the cure; docs/performance.md has the figures.
+slave's first rank to the same core, and spins while it waits. The settings here prevent that, and are
+made only on machines that need them; docs/performance.md has the figures.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from units.job import Job, Mpi, Pairs, Slave
 
 _REFERENCE = re.compile(r"\$(?:([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})", re.ASCII)
-# Open MPI takes them for virtual machines', and does not use them.
+# Open MPI does not use interfaces with this prefix: it takes them for those of virtual machines.
 _PASSED_OVER = "vir"
 _FOLDERS = {"PATH", "LD_LIBRARY_PATH"}
 # netdevice(7)
@@ -33,13 +33,13 @@ _IFF_RUNNING = 0x40
 
 @dataclass(frozen=True)
 class Machine:
-    """What a launcher has to know of the machine that holds every slave of a run."""
+    """What a launcher needs to know about the machine that holds all slaves of a run."""
 
     cores: int
     rdma: bool
     interfaces: tuple[str, ...]
     outward: str = "lo"
-    """The interface its default route leads to."""
+    """The interface of the default route."""
 
     @classmethod
     def here(cls) -> Machine:
@@ -52,7 +52,9 @@ class Machine:
 
     @property
     def only_loopback(self) -> bool:
-        """Open MPI's mpirun finds no way to its own daemons then, and ends with 213."""
+        """Whether there is no other interface: Open MPI's mpirun then ends with 213, for want of a route to
+        its own daemons.
+        """
         return not self.interfaces
 
 
@@ -62,10 +64,10 @@ def _outward() -> str:
 
 
 def _interfaces_up() -> tuple[str, ...]:
-    """Interfaces that Open MPI's daemons may talk over: other than loopback's, running, with an IPv4 address.
+    """Return the interfaces that Open MPI's daemons can use: not loopback, running, with an IPv4 address.
 
-    The kernel is asked, and not /sys/class/net, which shows the network of whoever mounted it, and
-    has the state of some virtual drivers as "unknown".
+    This asks the kernel by ioctl. /sys/class/net shows the network namespace of the process that mounted
+    it, and reports the state of some virtual drivers as "unknown".
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
         names = sorted(name for _, name in socket.if_nameindex() if not name.startswith(_PASSED_OVER))
@@ -78,40 +80,46 @@ def _carries(asked: socket.socket, name: str) -> bool:
         answer = fcntl.ioctl(asked, _SIOCGIFFLAGS, request)
         fcntl.ioctl(asked, _SIOCGIFADDR, request)
     except OSError:
-        return False  # it is gone, or has no address
+        return False  # it was removed meanwhile, or has no address
     (flags,) = struct.unpack_from("H", answer, 16)
     return bool(flags & _IFF_UP and flags & _IFF_RUNNING and not flags & _IFF_LOOPBACK)
 
 
 def hostfile(mpi: Mpi, slaves: Iterable[Slave]) -> str:
-    """One line a slave, by name: Open MPI refuses one address on two lines, and the agent resolves."""
+    """Return the hostfile: one line a slave, by name.
+
+    Open MPI refuses an address that is on two lines. The agent resolves the names.
+    """
     form = "{0.name}:{0.slots}\n" if mpi.is_mpich else "{0.name} slots={0.slots}\n"
     return "".join(form.format(slave) for slave in slaves)
 
 
 def command(mpi: Mpi, values: Mapping[str, str], hosts: str) -> tuple[str, ...]:
-    """The master's argv, run in the app's folder: a script, or mpirun over the hostfile `hosts`.
+    """Return the master's argv, to be run in the app's folder: a script, or mpirun over the hostfile `hosts`.
 
-    `$NAME`s of mpirun's words are replaced by their `values`.
+    Each `$NAME` in mpirun's words, or in the script's arguments, is replaced by its value in `values`.
     """
     return script(mpi, values) or tuple(expand(word, values) for word in _mpirun(mpi, hosts))
 
 
 def script(mpi: Mpi, values: Mapping[str, str]) -> tuple[str, ...]:
-    """The script's argv, with what it is called by and its arguments; nothing when there is none."""
+    """Return the script's argv; empty when there is no script.
+
+    The script is an argument of `sh -c`: its `$0` ("run") comes before its arguments, if it has any.
+    """
     if not mpi.args:
         return mpi.script
     return (*mpi.script, "run", *(expand(word, values) for word in mpi.args))
 
 
 def _mpirun(mpi: Mpi, hosts: str) -> tuple[str, ...]:
-    """As it was written."""
+    """Return mpirun's argv, with the `$NAME`s unexpanded."""
     option = "-f" if mpi.is_mpich else "--hostfile"
     return ("mpirun", option, hosts, "-np", str(mpi.np), *mpi.options, *mpi.program)
 
 
 def shown(mpi: Mpi, hosts: str) -> list[str]:
-    """The command as a person would have typed it, a line each."""
+    """Return the lines of the command as a user would type it."""
     if not mpi.script:
         return [" ".join(map(_typed, _mpirun(mpi, hosts)))]
     given = [" ".join(map(_typed, ("set", "--", *mpi.args)))] if mpi.args else []
@@ -119,26 +127,27 @@ def shown(mpi: Mpi, hosts: str) -> list[str]:
 
 
 def _typed(word: str) -> str:
-    """With `$NAME`s left for the eye: in double quotes a shell would read them as nap does."""
+    """Quote a word for a shell, with its `$NAME`s readable: a shell expands them in double quotes as well."""
     plain = _REFERENCE.sub("", word)
     return shlex.quote(word) if plain == word or shlex.quote(plain) != plain else f'"{word}"'
 
 
 def expand(word: str, values: Mapping[str, str]) -> str:
-    """`word` with `$NAME` and `${NAME}` replaced where `values` has the name; no shell reads it."""
+    """Return `word` with each `$NAME` and `${NAME}` that is in `values` replaced. No shell is involved."""
     return _REFERENCE.sub(lambda found: values.get(found[1] or found[2], found[0]), word)
 
 
 def known_words(mpi: Mpi, env: Pairs) -> dict[str, str]:
-    """Return what a `$NAME` in mpirun's words may stand for: nap's folders, and the manifest's variables."""
+    """Return what a `$NAME` in mpirun's words can stand for: nap's folders, and the manifest's variables."""
     known = {"NAP_APP", "NAP_SHARE", *dict(mpi.env)}
     return {name: value for name, value in env if name in known}
 
 
 def program_environment(job: Job, app: str, share: str, image_env: Pairs = ()) -> Pairs:
-    """Return what a program finds whose folders are `app` and `share`.
+    """Return the environment of a program whose folders are `app` and `share`.
 
-    Its image's and its own settings come first, the manifest's next, nap's words last.
+    Later entries win. The image's and the job's variables come first, then the manifest's, then `NAP_APP`
+    and `NAP_SHARE`.
     """
     given = tuple((name, value.replace("{app}", app)) for name, value in job.env)
     places = {"NAP_APP": app, "NAP_SHARE": share}
@@ -146,10 +155,10 @@ def program_environment(job: Job, app: str, share: str, image_env: Pairs = ()) -
 
 
 def variables(given: Pairs, written: Pairs, places: Mapping[str, str]) -> Pairs:
-    """What a program finds: the manifest's variables, in which `places` are meant, go over what is `given`.
+    """Return `given`, then the manifest's variables (`written`), in which the names of `places` are expanded.
 
-    Where both are lists of folders the manifest's are before the others: without these its own PATH would
-    lead to no mpirun, and to no shell.
+    Lists of folders that are in both are joined, the manifest's first: with the manifest's PATH alone the
+    program would find no mpirun and no shell.
     """
     before = dict(given)
     own = {name: expand(value, places) for name, value in written}
@@ -160,9 +169,9 @@ def variables(given: Pairs, written: Pairs, places: Mapping[str, str]) -> Pairs:
 
 @dataclass(frozen=True)
 class Ways:
-    """How mpirun gets to slaves: the command `agent` in place of ssh, and the hostfile `hosts`.
+    """How mpirun reaches the slaves: the command `agent` in place of ssh, and the hostfile `hosts`.
 
-    `over` is the interface, or the network, at which slaves reach each other that share no memory.
+    `over` is the interface, or the network, between slaves that share no memory; "" if they share it.
     """
 
     agent: str
@@ -171,7 +180,7 @@ class Ways:
 
 
 def environment(mpi: Mpi, slaves: tuple[Slave, ...], machine: Machine, ways: Ways) -> Pairs:
-    """Return what makes a plain `mpirun` mean "over this run's slaves"."""
+    """Return the variables with which a plain `mpirun` runs over this run's slaves."""
     agent, hosts, over = ways.agent, ways.hosts, ways.over
     crowded = sum(slave.slots for slave in slaves) > machine.cores
     if mpi.is_mpich:
@@ -181,12 +190,14 @@ def environment(mpi: Mpi, slaves: tuple[Slave, ...], machine: Machine, ways: Way
 
 
 def _openmpi_transports(machine: Machine, memory: str, crowded: bool, over: str) -> Pairs:
-    """`memory` is what this Open MPI calls the ranks' shared memory within a slave."""
+    """Return the settings of Open MPI's transports. `memory` is this version's name of the one for shared
+    memory within a slave.
+    """
     root = (("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"))
     plain = (("OMPI_MCA_pml", "ob1"), ("OMPI_MCA_btl", f"self,{memory},tcp"))
-    # Container bridges are up on many machines, and an Allreduce over one that slaves are not on hangs.
+    # Container bridges are up on many machines, and an Allreduce hangs over one that the slaves are not on.
     tcp = (("OMPI_MCA_btl_tcp_if_include", over or "lo"),)
-    # Collectives in two steps, within and between nodes, are no gain where all nodes are this machine.
+    # Collectives in two steps, within and between nodes, gain nothing when all nodes are this machine.
     flat = (("OMPI_MCA_coll", "^han"),)
     idle = (("OMPI_MCA_mpi_yield_when_idle", "1"),)
     return root + (() if machine.rdma else plain) + tcp + flat + (idle if crowded else ())
@@ -197,11 +208,11 @@ def _openmpi5(slaves: int, agent: str, hosts: str) -> Pairs:
         ("PRTE_MCA_plm_ssh_agent", agent),
         ("PRTE_MCA_prte_default_hostfile", hosts),
         ("PRTE_MCA_hwloc_default_binding_policy", "none"),
-        # Above 64 daemons the launch becomes a tree, and slaves would have to call the agent.
+        # Above 64 daemons the launch would become a tree, and slaves would have to call the agent.
         ("PRTE_MCA_plm_ssh_no_tree_spawn", "1"),
         ("PRTE_MCA_plm_ssh_num_concurrent", str(max(128, slaves))),
-        # Launched by a thread, a rank that ends at once may be told as running after it was told as ended:
-        # mpirun then waits for it for ever (PRRTE up to 3.0.14).
+        # When a thread launches it, a rank that ends at once can be reported as running after it was reported
+        # as ended: mpirun then waits for it forever (PRRTE up to 3.0.14).
         ("PRTE_MCA_odls_base_max_threads", "0"),
     )
 
@@ -211,7 +222,7 @@ def _openmpi4(slaves: int, agent: str, hosts: str) -> Pairs:
         ("OMPI_MCA_plm_rsh_agent", agent),
         ("OMPI_MCA_orte_default_hostfile", hosts),
         ("OMPI_MCA_hwloc_base_binding_policy", "none"),
-        # Else its daemons would leave the slaves that started them.
+        # Otherwise its daemons would detach themselves from the slaves that started them.
         ("OMPI_MCA_orte_leave_session_attached", "1"),
         ("OMPI_MCA_plm_rsh_no_tree_spawn", "1"),
         ("OMPI_MCA_plm_rsh_num_concurrent", str(max(128, slaves))),
@@ -219,7 +230,7 @@ def _openmpi4(slaves: int, agent: str, hosts: str) -> Pairs:
 
 
 def _mpich(agent: str, hosts: str, crowded: bool, over: str) -> Pairs:
-    # Its ranks spin while they wait, and without this they keep the cores from those they wait for.
+    # MPICH's ranks spin while they wait. Without this they keep the cores from the ranks they wait for.
     idle = (
         ("MPIR_CVAR_CH4_PROGRESS_THROTTLE", "1"),
         ("MPIR_CVAR_CH4_PROGRESS_THROTTLE_NO_PROGRESS_COUNT", "1"),
@@ -228,8 +239,8 @@ def _mpich(agent: str, hosts: str, crowded: bool, over: str) -> Pairs:
         ("HYDRA_HOST_FILE", hosts),
         ("HYDRA_LAUNCHER", "ssh"),
         ("HYDRA_LAUNCHER_EXEC", agent),
-        # Its proxy beside it too: one that it starts by itself ends with more than 0 after a failed rank, and
-        # mpiexec then answers 255 instead of that rank's exit code.
+        # Launch the proxy on mpiexec's own host through the agent too. One that mpiexec forks itself exits
+        # nonzero after a failed rank, and mpiexec then returns 255 instead of that rank's exit code.
         ("HYDRA_LAUNCHER_AUTOFORK", "0"),
         ("NAP_AGENT_STATUS", "ignore"),
         *_over(over),
@@ -238,10 +249,10 @@ def _mpich(agent: str, hosts: str, crowded: bool, over: str) -> Pairs:
 
 
 def _over(interface: str) -> Pairs:
-    """Where the ranks reach each other, and the daemons mpiexec.
+    """Return over which network the ranks reach each other, and the daemons mpiexec.
 
-    Where memory is shared no tcp: over UCX's, a rank can wait in MPI_Finalize for one that has left.
-    Elsewhere daemons are told an address, since names can take a while to be known on a new network.
+    Without an interface all memory is shared, and UCX's tcp is off: over it, a rank can wait in MPI_Finalize
+    for one that has left. With one, daemons get an address: a new network can take a while to resolve names.
     """
     if not interface:
         return (("UCX_TLS", "^tcp"),)

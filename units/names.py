@@ -1,4 +1,4 @@
-"""What units, slaves and their addresses are called."""
+"""The names of units, slaves, containers and networks, and the slaves' addresses."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import zlib
 
 from units.job import Job, Slave
 
-# Loopback addresses that nothing else uses: 127.0.1.1 counts as "this host" to MPICH's launcher,
-# which then starts its daemon there itself instead of asking nap's agent.
+# Loopback addresses that nothing else uses. MPICH's launcher takes 127.0.1.1 for "this host", and would
+# start its daemon there itself instead of calling nap's agent.
 POOL = ipaddress.ip_network("127.64.0.0/10")
 
 
@@ -21,7 +21,7 @@ def slaves_unit(job: Job, index: int) -> str:
 
 
 def discovery_unit(job: Job, index: int, process: str = "") -> str:
-    """The name of what announces a slave, or a process of a `profile`."""
+    """Return the name of the unit that announces a slave, or a process of a `profile`."""
     return _prefixed(job, f"discovery_{job.app}{process and '-'}{process}@{index}")
 
 
@@ -30,15 +30,15 @@ def master_unit(job: Job) -> str:
 
 
 def process_unit(job: Job, process: str, number: int = 1) -> str:
-    """A service may have two generations at a time, so its name carries the release.
+    """Return the unit's name. A service's has the release in it: two generations can be up at a time.
 
-    Where all units of a machine share one folder `number` is the run's, which may be another of that release.
+    Where all units of a machine share one folder, `number` is the run's: two runs can be of one release.
     """
     return _prefixed(job, _process(job, process, number))
 
 
 def process_discovery_unit(job: Job, process: str, number: int) -> str:
-    """The name of what announces a process where all units of a machine share one folder."""
+    """Return the name of the unit that announces a process, where all units of a machine share one folder."""
     return _prefixed(job, f"discovery_{_process(job, process, number)}")
 
 
@@ -48,7 +48,7 @@ def _process(job: Job, process: str, number: int) -> str:
 
 
 def slaves(app: str, run: int, ranks: tuple[int, ...], seed: str = "") -> tuple[Slave, ...]:
-    """The places of `ranks` (slots by slave, in slave order), with names and addresses.
+    """Return a slave for each entry of `ranks` (slots, in slave order), with its name and address.
 
     The addresses come from a block that differs from run to run, and by `seed` from home to home.
     """
@@ -70,12 +70,12 @@ def block(key: str, size: int) -> ipaddress.IPv4Address:
 
 
 def slave_container(job: Job, index: int) -> str:
-    """Free when a run starts: the MPI runs of one app follow each other."""
+    """Return a name without the run's number: an app's MPI runs never overlap, so it is free at the start."""
     return _prefixed(job, f"{job.app}_slave{index}")
 
 
 def process_container(job: Job, process: str) -> str:
-    """A service's next generation is up before the one before it goes."""
+    """Return a name with the run's number: a service's next generation is up before the last one ends."""
     return _prefixed(job, f"{job.app}_{process}.{job.run}")
 
 

@@ -1,7 +1,7 @@
-"""Files in folders that a program could write in: none is opened, moved, made or removed through a link.
+"""Files in folders that a program can write to: none is opened, moved, made or removed through a link.
 
-Each step of a path is opened by itself, relative to the folder before it, so what a program put there
-can lead nowhere else. Links, devices and the like are no files here. The standard library alone.
+Each step of a path is opened by itself, relative to the folder before it, so that no link that a program
+made can lead elsewhere. Links, devices and the like do not count as files. Uses the standard library alone.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-# Each level takes a descriptor and a call.
+# Each level takes a descriptor and a stack frame.
 _DEEPEST = 400
 _HERE = PurePath()
-_LATEST = 1 << 40  # seconds since 1970; an archive may say anything
+_LATEST = 1 << 40  # seconds since 1970: an archive can contain any number
 
 
 class NoArchive(UnitError):
-    """What was to be unpacked is none, or not a whole one."""
+    """What was to be unpacked is no archive, or an incomplete one."""
 
 
 class Content(NamedTuple):
-    """A folder's regular files by name; `folder` is open only while it is looked at."""
+    """A folder's regular files by name. `folder` is open only until the walk goes on."""
 
     path: PurePath
     folder: Folder
@@ -41,21 +41,21 @@ class Content(NamedTuple):
 
 
 class Readable(Protocol):
-    """Bytes as they come: a file, a pipe."""
+    """A stream of bytes: a file, a pipe."""
 
     def read(self, size: int, /) -> bytes:
-        """At least one byte, but at the end."""
+        """Return at least one byte, or none at the end."""
 
 
 class Folder:
-    """An open folder, used in a `with`. Paths are relative to it; OSError where a step is a link."""
+    """An open folder, used in a `with`. Paths are relative to it. Raises OSError when a step is a link."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     @classmethod
     def at(cls, path: str | os.PathLike[str]) -> Folder:
-        """The folder there, which is no link; that its parents are none is for the caller to know."""
+        """Open the folder, which is not a link. The caller makes sure that its parents are none either."""
         return cls(os.open(path, _FOLDER))
 
     def __enter__(self) -> Folder:
@@ -65,7 +65,7 @@ class Folder:
         os.close(self._descriptor)
 
     def enter(self, path: PurePath, make: bool = False) -> Folder:
-        """The folder at `path`; with `make`, it and what leads to it are made where they are missing."""
+        """Open the folder at `path`. With `make`, make it and its parents if they are missing."""
         if path.is_absolute() or ".." in path.parts:
             raise OSError(errno.EXDEV, "it leaves the folder", str(path))
         at = os.dup(self._descriptor)
@@ -80,7 +80,7 @@ class Folder:
         return Folder(at)
 
     def folders(self, path: PurePath) -> list[str]:
-        """The names of the folders in the one at `path`, if there is one."""
+        """Return the names of the folders in `path`; empty when it is not a folder."""
         try:
             with self.enter(path) as folder:
                 return folder._folders()
@@ -92,7 +92,7 @@ class Folder:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
 
     def walk(self, path: PurePath = _HERE) -> Iterator[Content]:
-        """This folder and each one below it. OSError (ENAMETOOLONG) where they are nested too deep."""
+        """Yield this folder and each one below. Raise OSError (ENAMETOOLONG) if they are nested too deep."""
         if len(path.parts) > _DEEPEST:
             raise OSError(errno.ENAMETOOLONG, "folders are nested too deep")
         with os.scandir(self._descriptor) as entries:
@@ -103,11 +103,15 @@ class Folder:
                 yield from inner.walk(path / name)
 
     def move(self, name: str, target: Folder) -> None:
-        """The file of that name into `target`, over what is there."""
+        """Move the file of that name into `target`, over a file of the same name."""
         os.rename(name, name, src_dir_fd=self._descriptor, dst_dir_fd=target._descriptor)
 
     def write(self, path: PurePath, content: IO[bytes], mode: int, changed: float) -> None:
-        """A new file in the place of any other, and the folders that lead to it."""
+        """Write a new file in place of an existing one, and make its parents.
+
+        `changed` is its modification time in seconds since 1970. The owner can always read and write. Bits of
+        `mode` above 0o777 are dropped, and so are write permissions for group and others.
+        """
         with self.enter(path.parent, make=True) as folder:
             with suppress(FileNotFoundError):
                 os.unlink(path.name, dir_fd=folder._descriptor)
@@ -131,7 +135,7 @@ def _make_folder(at: int, name: str) -> None:
 
 
 def read(path: str | os.PathLike[str]) -> str:
-    """The text of a plain file; FileNotFoundError for a link, a pipe or what else may be in its place."""
+    """Return the text of a regular file. Raise FileNotFoundError for a link, a pipe or another kind."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -145,7 +149,11 @@ def read(path: str | os.PathLike[str]) -> str:
 
 
 def let_owner_in(at: int | None, name: str | os.PathLike[str]) -> None:
-    """Open up the folder `name` of `at`: by a descriptor that needs no right over it, not by its path."""
+    """Give the owner all rights over the folder `name` in `at`.
+
+    The mode is changed through an O_PATH descriptor, which needs no rights over the folder and, unlike its
+    path, cannot be replaced by a link in between.
+    """
     closed = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
     try:
         Path(f"/proc/self/fd/{closed}").chmod(0o700)
@@ -156,10 +164,10 @@ def let_owner_in(at: int | None, name: str | os.PathLike[str]) -> None:
 def unpack(
     archive: Readable, folder: str | os.PathLike[str], wanted: Callable[[PurePosixPath], bool]
 ) -> list[PurePosixPath]:
-    """Write the `wanted` files of a tar archive into `folder` as they come; return what was left out.
+    """Write the `wanted` files of a tar archive into `folder` as they come; return the paths left out.
 
-    A link (hard or symbolic), a device or a name that leads out of the folder is left out: none is made,
-    none is followed. NoArchive for what is not a whole one.
+    Links (hard or symbolic), devices and names that lead out of the folder are left out: none is made, none
+    is followed. Raise NoArchive when the archive is incomplete, or none.
     """
     import tarfile
 
@@ -176,7 +184,7 @@ def unpack(
                 else:
                     left_out.append(path)
         while archive.read(1 << 16):
-            pass  # what comes after the archive's end: who writes it is not to fail over it
+            pass  # drain what follows the archive's end: a writer would fail on a closed pipe
     except (tarfile.TarError, ValueError, ArithmeticError) as error:
         raise NoArchive(f"it is no whole archive: {error}") from error
     return left_out

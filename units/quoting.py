@@ -1,4 +1,4 @@
-"""Words as the languages of units write them."""
+"""Quote words for the formats of unit files."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import re
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 _MEANT_OTHERWISE = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
-# Neither split, nor read as anything else, in a unit's command line.
+# Words that systemd neither splits nor interprets in a unit's command line.
 _BARE = re.compile(r"[A-Za-z0-9_./:=,@+-]+", re.ASCII)
 _SYSTEMD = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r", "%": "%%", "$": "$$"}
 _SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 
 
 def yaml(value: object) -> str:
-    """A YAML scalar in double quotes: the same text to every reader of YAML, whatever it holds."""
+    """Return a YAML scalar in double quotes, which every YAML parser reads as the same text."""
     return '"' + "".join(map(_yaml, str(value))) + '"'
 
 
 def compose(value: object) -> str:
-    """A YAML scalar in a compose file, where a `$` would begin a variable's name."""
+    """Return a YAML scalar for a compose file, with each `$` doubled: one would start a variable's name."""
     return yaml(value).replace("$", "$$")
 
 
 def systemd(value: object) -> str:
-    """A word of a command line in a unit, but the first: neither specifiers nor variables are meant.
+    """Quote a word of a unit's command line, so that specifiers and variables in it are not expanded.
 
-    See systemd.syntax(7), "Quoting", and systemd.service(5), "Command lines".
+    Not for the first word. See systemd.syntax(7), "Quoting", and systemd.service(5), "Command lines".
     """
     word = str(value)
     return word if _BARE.fullmatch(word) else '"' + "".join(map(_systemd, word)) + '"'
@@ -38,12 +38,12 @@ def _systemd(character: str) -> str:
 
 
 def key(value: str) -> str:
-    """A YAML key, bare where every reader takes it for a name."""
+    """Return a YAML key, without quotes if every parser reads it as a string."""
     return value if _PLAIN.fullmatch(value) and value.lower() not in _MEANT_OTHERWISE else yaml(value)
 
 
 def curl(value: str) -> str:
-    """A value in a config file of curl, which knows few escapes and reads all else as it stands."""
+    """Return a value for curl's config file, which has few escapes and takes all else literally."""
     return '"' + "".join(_SHORT.get(character, character) for character in value) + '"'
 
 

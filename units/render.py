@@ -43,17 +43,17 @@ def _json(value: object) -> str:
 def render(name: str, template: str, values: Mapping[str, object]) -> UnitFile:
     """Return the unit `name` from a template such as `local/templates/slaves.json.j2`.
 
-    A value that the template does not know is an error.
+    A variable of the template that is not in `values` is an error (jinja2's UndefinedError).
     """
     return UnitFile(name, _environment().get_template(template).render(values))
 
 
 def discovery(name: str, announces: str, key: str, value: str) -> UnitFile:
-    """The unit that has `value` stand at `key` in etcd while the unit `announces` is alive."""
+    """Return the unit that keeps `value` at `key` in etcd while the unit `announces` is alive."""
     values = {"name": name, "announces": announces, "key": key, "value": value}
     return render(name, "templates/discovery.json.j2", values)
 
 
 def by_name(env: Pairs) -> list[tuple[str, str]]:
-    """Variables in their names' order, the last one of a name counting: the same job, the same bytes."""
+    """Return variables sorted by name, the last one of each name: the same job gives the same bytes."""
     return sorted(dict(env).items())

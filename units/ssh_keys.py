@@ -1,4 +1,4 @@
-"""Keys for ssh, made when they are needed."""
+"""Make keys for ssh. The cryptography library is loaded when the first one is made."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def new_key() -> tuple[str, str]:
-    """A new key: the private half as ssh-keygen writes it, the public one as `TYPE BASE64`."""
+    """Return a new key: the private half as ssh-keygen writes it, the public one as `TYPE BASE64`."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 

@@ -1,5 +1,5 @@
-"""The fleet engine: units of nodes that fleet places, starts and takes away; nap brings a run's files there.
+"""The fleet engine: fleet places, starts and removes units on nodes; nap sends a run's files there.
 
-In: a `units.job.Job`. Out: what every engine gives. May be touched: of fleet its HTTP API alone; of a node
-what the systemd engine touches.
+In: a `units.job.Job`. Out: what every engine returns. Touched: of fleet its HTTP API alone; of a node what
+the systemd engine touches.
 """

@@ -1,4 +1,4 @@
-"""The files of a run whose units fleet brings: all that systemd's units find beside them."""
+"""The files of a run whose units fleet distributes: those that the systemd engine has besides its units."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from units.systemd.unit_files import Site
 
 
 class FleetBundle(Bundle):
-    """Which units a node has is known; their texts are sent to fleet."""
+    """A bundle that knows the names of a node's units but has no unit files: fleet gets their texts."""
 
     @staticmethod
     def _rendered(_job: Job, _nodes: Iterable[Node], _site: Site) -> tuple[UnitFile, ...]:

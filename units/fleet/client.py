@@ -1,4 +1,4 @@
-"""Fleet's HTTP API, over TCP or a Unix socket: units as they are wanted, their states, the machines.
+"""A client of fleet's HTTP API, over TCP or a Unix socket: units with their desired states, and machines.
 
 See https://github.com/coreos/fleet/blob/master/Documentation/api-v1.md.
 """
@@ -21,16 +21,16 @@ from units.job import UnitFile
 
 Wanted = Literal["inactive", "loaded", "launched"]
 Connecting = Callable[[], http.client.HTTPConnection]
-# Seconds for one answer, for a connection, and until one that did not answer is asked again.
+# Seconds: timeouts of an answer and of a connection, and the time before a request is retried.
 _ANSWERS_WITHIN, _CONNECTS_WITHIN, _AGAIN = 10.0, 3.0, 0.5
 _AWAY = "is the etcd up that it works with?"
 
 
 @dataclass(frozen=True)
 class FleetUnit:
-    """What is wanted of a unit; `machine` is "" while it is on none.
+    """A unit with its desired state, `wanted`. `machine` is "" while it is on none.
 
-    What fleet has as its state is not read: a machine that had a unit of that name may erase it.
+    The state that fleet reports is not read: a machine that had a unit of that name before can erase it.
     """
 
     name: str
@@ -46,14 +46,14 @@ class FleetMachine:
 
 
 class Unanswered(UnitError):
-    """Nobody answers, or fleet cannot do it now: its etcd may be away."""
+    """Fleet does not answer, or cannot do the request now, as when its etcd is down. Retrying can help."""
 
 
 class FleetClient:
-    """One cluster, at `http://HOST:PORT` or `unix:///PATH`; of several `urls` whichever answers.
+    """One cluster, at `http://HOST:PORT` or `unix:///PATH`; of several `urls`, the first that answers.
 
-    Every request has an end, and is made again for `patience` seconds while nobody answers: each may be
-    repeated. All methods raise UnitError when fleet does not answer then, or refuses.
+    Every request has a timeout, and is retried for `patience` seconds while fleet does not answer: all are
+    idempotent. All methods raise UnitError when fleet refuses, or still does not answer after that.
     """
 
     def __init__(self, urls: Sequence[str], patience: float = 0.0) -> None:
@@ -61,15 +61,15 @@ class FleetClient:
         self._patience = patience
 
     def submit(self, unit: UnitFile, wanted: Wanted) -> None:
-        """A new unit: one of that name is written over."""
+        """Submit a new unit, over one of the same name."""
         self._ask("PUT", _path(unit.name), {"desiredState": wanted, "options": options(unit)})
 
     def want(self, name: str, wanted: Wanted) -> None:
-        """Of a unit that was submitted; UnitError when it is not there."""
+        """Set the desired state of a submitted unit. Raise UnitError when there is no such unit."""
         self._ask("PUT", _path(name), {"desiredState": wanted})
 
     def destroy(self, name: str) -> bool:
-        """Whether it was there."""
+        """Destroy a unit. Return whether there was one."""
         return self._ask("DELETE", _path(name), mark_away=404) is not None
 
     def units(self) -> tuple[FleetUnit, ...]:
@@ -92,7 +92,7 @@ class FleetClient:
             token = {"nextPageToken": page["nextPageToken"]}
 
     def _ask(self, method: str, path: str, body: Any = None, mark_away: int = 0) -> Any:
-        """The answer's JSON, {} for one without; None when its status is `mark_away`."""
+        """Return the answer's JSON, {} for an empty one; None when its status is `mark_away`."""
         end = time.monotonic() + self._patience
         while True:
             try:
@@ -103,7 +103,7 @@ class FleetClient:
             time.sleep(_AGAIN)
 
     def _ask_each(self, method: str, path: str, body: Any, mark_away: int) -> Any:
-        """Whoever has answered is asked first from then on."""
+        """Try the members in turn. The one that answers is tried first from then on."""
         errors = []
         for member in list(self._members):
             try:

@@ -1,8 +1,7 @@
-"""What runs have in fleet: on record from before the first unit is submitted until the last one is destroyed.
+"""The units of runs in fleet, on record from before the first is submitted until the last is destroyed.
 
-A record is in the run's folder while the run may need its units, and then among those that are owed; a fleet
-that does not answer is asked again until nothing is owed. Units carry their run's number in their names, so
-no other run waits for that.
+The record is in the run's folder while the run can need its units, then in the folder of pending cleanups.
+Cleanup is retried until fleet answers. Unit names contain the run's number, so no other run waits for it.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ _RECORD = "fleet.json"
 
 
 class Cluster:
-    """One a daemon; any thread may use it.
+    """The units of all runs, one object a daemon. Any thread can use it.
 
-    `within` are the seconds that fleet has for finding machines, `every` those between two tries to have it
-    destroy what is owed.
+    `owed` is the folder of pending cleanups. `within` is the time in seconds in which fleet has to find
+    machines, `every` that between two attempts at the pending cleanups.
     """
 
     def __init__(self, client: FleetClient, owed: Path, within: float, every: float) -> None:
@@ -40,16 +39,17 @@ class Cluster:
     def load(
         self, run: Path, units: Sequence[UnitFile], given_up: Callable[[], bool]
     ) -> Mapping[str, FleetMachine] | None:
-        """The machine that fleet has put each unit on, by its name; None when it was given up.
+        """Submit the units without starting them. Return each unit's machine by its name; None if cancelled.
 
         Raises:
             UnitError: fleet does not answer, has a unit of such a name already, or no machine for one.
         """
         with locked(run):
             self._give_up(run)
-            # A receiver that was killed may have submitted some of them.
+            # Destroy what a receiver that was killed had submitted of this run.
             self._pay(self._debt(run))
             self._refuse_taken(units)
+            # The record comes first: a crash leaves no unit without one.
             durable.write(run / _RECORD, json.dumps([unit.name for unit in units]))
             for unit in units:
                 self._client.submit(unit, "loaded")
@@ -60,7 +60,7 @@ class Cluster:
             self._client.want(name, "launched")
 
     def destroy(self, run: Path) -> None:
-        """All that the run has in fleet; what fleet does not answer to is tried again."""
+        """Destroy all units of the run. While fleet does not answer, this stays a pending cleanup."""
         with locked(run):
             self._give_up(run)
         try:
@@ -69,7 +69,7 @@ class Cluster:
             self._due.set()
 
     def begin(self) -> None:
-        """Try again, from now on as long as this process lives."""
+        """Start the thread that retries pending cleanups for the life of this process."""
         self._due.set()
         threading.Thread(target=self._keep, name="fleet", daemon=True).start()
 
@@ -84,7 +84,7 @@ class Cluster:
                 self._due.set()
 
     def _pay(self, record: Path) -> None:
-        """Destroy what is owed. UnitError when fleet does not answer."""
+        """Destroy the units on a record, then remove it. Raise UnitError when fleet does not answer."""
         with self._paying:
             if record.exists():
                 for name in json.loads(record.read_text()):
@@ -92,7 +92,7 @@ class Cluster:
                 record.unlink()
 
     def _give_up(self, run: Path) -> None:
-        """From here on its units are owed."""
+        """Move the run's record, if there is one, to the pending cleanups."""
         self._pending.mkdir(exist_ok=True)
         if (run / _RECORD).exists():
             (run / _RECORD).rename(self._debt(run))
@@ -101,7 +101,10 @@ class Cluster:
         return self._pending / f"{run.parent.name}.{run.name}.json"
 
     def _refuse_taken(self, units: Sequence[UnitFile]) -> None:
-        """Before any is submitted: what is somebody else's must never be destroyed."""
+        """Raise UnitError when fleet has one of these units already.
+
+        Called before the names are on record: the cleanup would destroy another owner's unit.
+        """
         there = {unit.name for unit in self._client.units()}
         if taken := next((unit.name for unit in units if unit.name in there), ""):
             raise UnitError(f"fleet has a unit {taken} already", f"fleetctl destroy {taken}")

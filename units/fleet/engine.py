@@ -1,7 +1,7 @@
-"""The fleet engine: runs of nodes, where fleet says which machine has which unit and starts it.
+"""The fleet engine: runs on nodes, whose units fleet places on machines and starts.
 
-Every machine of fleet is a node of nap's as well: fleet cannot bring a run's files, and what it is told
-everybody may read.
+Every machine of fleet is also a node of nap: fleet cannot distribute a run's files, and everybody can read
+what is in its unit files.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from units.oci import container
 from units.systemd.engine import SystemdScheduler
 from units.systemd.unit_files import Site
 
-# Seconds in which a machine's fleetd has to hear that it is to start units.
+# Seconds in which a machine's fleetd has to begin to start units.
 _BEGINS_WITHIN = 30
-# What `started` answers with.
+# Exit codes of the script `started`.
 _ENDED, _NOT_BEGUN = 3, 4
 
 
 class FleetEngine(NodeEngine):
-    """Runs of nodes, whose units a fleet places and starts."""
+    """The engine for runs on nodes whose units fleet places and starts."""
 
     name = "fleet"
     runs_processes = False
@@ -46,7 +46,10 @@ class FleetEngine(NodeEngine):
 
 
 class FleetScheduler(Scheduler):
-    """Fleet does not count slots: where a job leaves open how many slaves it has, nap does."""
+    """A scheduler that leaves placement to fleet.
+
+    Fleet does not count slots: when a job leaves its number of slaves open, nap chooses it.
+    """
 
     def __init__(self, site: Site, tools: Tools, cluster: Cluster) -> None:
         self._site = site
@@ -62,11 +65,11 @@ class FleetScheduler(Scheduler):
         return unit_files.units(called, self._site, self._tools.arch)
 
     def _chosen(self, job: Job) -> Job:
-        """With the slaves that nodes' slots call for, where the job leaves that open."""
+        """Return the job; if it leaves its slaves open, with those that suit the nodes' slots."""
         return self._tools.allocator.planned(job, self._tools.arch) if job.splits else job
 
     def never_fits(self, job: Job) -> str:
-        """Fleet keeps an app's slaves apart."""
+        """Return why there never will be room: fleet puts each slave of an app on a machine of its own."""
         if job.splits:
             return self._by_slots.never_fits(job)
         machines = sum(node.arch == self._tools.arch for node in self._tools.nodes())
@@ -78,7 +81,10 @@ class FleetScheduler(Scheduler):
     def place(
         self, job: Job, handle: Handle, _told: Callable[[str], None], given_up: Callable[[], bool]
     ) -> Job | None:
-        """Fleet has units on their machines afterwards, and not started: it tells in no other way where."""
+        """Let fleet load the units on machines without starting them, and return the job with those nodes.
+
+        Loading is the only way to find out where fleet puts a unit.
+        """
         job = self._chosen(job)
         units = unit_files.instances(job, self.units(job))
         machines = self._cluster.load(handle.folder, units, given_up)
@@ -102,7 +108,7 @@ class FleetScheduler(Scheduler):
         return FleetBundle.of(here, self._tools.nodes(), self._site, env, self._tools.timing.away)
 
     def start(self, allocation: Allocation) -> Outcome | None:
-        """Slaves, and what announces them, on all machines at the same time."""
+        """Start the slaves, and the units that announce them, on all machines at the same time."""
         own = {share.node: share.units for share in allocation.shares}
         slaves = own[allocation.master]
         own[allocation.master] = tuple(name for name in slaves if name != allocation.master_unit)
@@ -123,7 +129,10 @@ class FleetScheduler(Scheduler):
 
 
 def _until_started(node: Node, link: Link, folder: str, units: Sequence[str]) -> list[NodeFinding]:
-    """The slaves that ended instead. The machine itself says so sooner than fleet."""
+    """Wait until the units have started on a node. Return findings about slaves that ended instead.
+
+    This asks the machine itself, which knows sooner than fleet. Raise UnitError when units do not start.
+    """
     done = link.run(script("started", folder, str(_BEGINS_WITHIN), *units), within=FETCH_WITHIN)
     if done.code == _ENDED:
         return look(link, node.name, [folder])

@@ -1,4 +1,4 @@
-"""A unit file as fleet's API takes it: an option with its section, its name and its value."""
+"""Convert a unit file to the form of fleet's API: a list of options with section, name and value."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Option = dict[str, str]
 
 
 def options(unit: UnitFile) -> list[Option]:
-    """In their order. A value over several lines keeps them: fleet writes it out as it came."""
+    """Return the options in order. A value over several lines keeps its breaks: fleet writes it as it is."""
     found: list[Option] = []
     section, goes_on = "", False
     for line in unit.content.split("\n"):

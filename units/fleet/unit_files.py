@@ -1,4 +1,4 @@
-"""A job as fleet's template units: the cluster places them itself, by what their [X-Fleet] sections ask for.
+"""Render a job as fleet's template units, which the cluster places by their [X-Fleet] sections.
 
 See https://github.com/coreos/fleet/blob/master/Documentation/unit-files-and-scheduling.md.
 """
@@ -25,22 +25,22 @@ from units.systemd.unit_files import (
 )
 
 NAME = "fleet"
-# Of the machines' processors nobody knows here.
+# The processors of the machines are not known here.
 _ANY = launching.Machine(cores=sys.maxsize, rdma=False, interfaces=())
-# A run's file on each of its machines.
+# The name of a file of the run on each of its machines: see `runtime`.
 RUNTIME = "runtime"
-# Fleet refuses longer lines, in bytes.
+# Bytes: fleet refuses lines of this length or longer.
 _LONGEST = 2048
 
 
 def units(job: Job, site: Site, arch: str) -> tuple[UnitFile, ...]:
-    """Templates of slaves and announcers, and the master, which goes where the first slave is.
+    """Return the templates of slaves and announcers, and the master's unit, which follows the first slave.
 
-    Machines are those with the metadata `arch=ARCH`, and none gets two slaves of an app. Which runtime a
-    machine has is in a file there: see `runtime`.
+    Units go to machines with the metadata `arch=ARCH`, and no machine gets two slaves of an app. The runtime
+    of a machine is in a file there: see `runtime`.
 
     Raises:
-        UnitError: the job has no ranks, no image of containers, or a word that is too long for fleet.
+        UnitError: the job has no ranks, no container image, or a word that is too long for fleet.
     """
     if job.mpi is None:
         raise UnitError(f"fleet's units are for MPI programs only, so far, and {job.app} is none")
@@ -66,17 +66,20 @@ def units(job: Job, site: Site, arch: str) -> tuple[UnitFile, ...]:
 
 
 def as_named(job: Job) -> Job:
-    """The job as its units are called: fleet may still have those of the app's last run, or their states."""
+    """Return the job with its run's number in the app's name, for the names of units.
+
+    Fleet can still have the units of the app's last run, or their states.
+    """
     return replace(job, app=f"{job.app}.{job.run}")
 
 
 def instances(job: Job, units: Iterable[UnitFile]) -> tuple[UnitFile, ...]:
-    """What fleet is told: for each slave one of each template, which its API knows nothing of."""
+    """Return the units to submit: instances for each slave. Fleet's API does not know templates."""
     return tuple(UnitFile(name, unit.content) for unit in units for name in _names(unit.name, job.slaves))
 
 
 def names_of(job: Job, slaves: Iterable[Slave]) -> tuple[str, ...]:
-    """The units that belong to these slaves; the master to the first one."""
+    """Return the names of these slaves' units. The master's unit belongs to the job's first slave."""
     slaves, named = tuple(slaves), as_named(job)
     templates = (slaves_template(named), discovery_template(named))
     own = tuple(name for template in templates for name in _names(template, slaves))
@@ -90,7 +93,7 @@ def _names(template: str, slaves: Iterable[Slave]) -> list[str]:
 
 
 def runtime(node: Node) -> str:
-    """What units find in the file `RUNTIME` on this machine."""
+    """Return the content of the file `RUNTIME` for this machine, which units read as an EnvironmentFile."""
     options = "--events-backend=none" if node.kind == "podman" else ""
     return f"KIND={node.kind}\nRUNTIME={node.runtime}\nOPTIONS={options}\n"
 

@@ -1,4 +1,4 @@
-"""Waits until fleet has machines for units; it is asked now and then, since it tells nobody by itself."""
+"""Wait until fleet has placed units on machines. This polls: fleet's API has no notifications."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _PLACE = "X-Fleet"
 def until_placed(
     client: FleetClient, wanted: Sequence[UnitFile], within: float, given_up: Callable[[], bool]
 ) -> dict[str, FleetMachine] | None:
-    """The machine of each unit, by its name; None when it was given up.
+    """Return the machine of each unit, by its name; None when `given_up` returns True.
 
     Raises:
-        UnitError: some were on no machine within so many seconds.
+        UnitError: some units were on no machine after `within` seconds.
     """
     end = time.monotonic() + within
     while not given_up():
