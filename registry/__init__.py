@@ -1,7 +1,8 @@
-"""Members, state and images come in and are published by etcd and a registry; who is alive goes out.
+"""Publish members, state and images through etcd and a registry of images.
 
-May be touched: the keys under `/services` and `/nap` (behind the home's prefix), repositories of the
-registry of images, and the folders of the embedded etcd and registry. Importing this package loads no client.
+In: members, state and images. Out: the live members. Touched: the keys under `/services` and `/nap` (after
+the home's prefix), repositories of the registry of images, and the folders of the embedded etcd and registry.
+Importing this package loads no client.
 """
 
 from registry import keys

@@ -1,4 +1,4 @@
-"""The certificates of what nap serves: a CA of the home's own, and who it vouches for.
+"""The certificates of nap's servers and their clients, signed by a CA of the home's own.
 
 Importing this loads the cryptography library.
 """
@@ -37,8 +37,8 @@ _SERVES, _ASKS = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUT
 class Certificates:
     """Paths of the PEM files in a folder.
 
-    `server` is etcd's, `client` the receiver's, `node` that of all nodes, `images` that of what nodes
-    reach: the registry, and the proxy before etcd.
+    `server` is etcd's certificate, `client` the receiver's, `node` that of all nodes, `images` that of the
+    servers that nodes reach: the registry, and the proxy in front of etcd.
     """
 
     folder: Path
@@ -55,15 +55,15 @@ class Certificates:
 
 
 def ensure(folder: Path, addresses: Collection[str] = ()) -> Certificates:
-    """Have all certificates; that of what nodes reach is good for `addresses` (names or IPs) as well.
+    """Make the certificates that are missing or not good; return the paths of all.
 
-    It is signed anew where it does not name all of them yet: who trusts the CA need not know.
-    RegistryError when an address is none.
+    `images` is valid for `addresses` (names or IPs) as well. It is issued anew when it lacks one of them:
+    clients trust the CA, so this changes nothing for them. Raise RegistryError for an invalid address.
     """
     files = Certificates(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority = _authority(files)
-    # etcd's gateway is a client of its own server, and shows it the server's certificate.
+    # etcd's gateway is a client of its own server, and presents the server's certificate to it.
     servers = {"server": ({LOOPBACK}, (_SERVES, _ASKS)), "images": ({LOOPBACK, *addresses}, (_SERVES,))}
     for name, (wanted, purposes) in servers.items():
         if not (_is_good(files, name) and wanted <= _names(files.cert(name))):
@@ -75,14 +75,14 @@ def ensure(folder: Path, addresses: Collection[str] = ()) -> Certificates:
 
 
 def are_good(folder: Path) -> bool:
-    """Whether the receiver and etcd can trust each other with what is there."""
+    """Return whether the receiver and etcd can trust each other with the certificates in `folder`."""
     return all(_is_good(Certificates(folder), name) for name in ("ca", "server", "client"))
 
 
 def _is_good(files: Certificates, name: str) -> bool:
-    """Whether a key and its certificate can be read, belong together, and hold now, by this CA.
+    """Return whether a key and its certificate are readable, match, are valid now, and signed by this CA.
 
-    They may be damaged, or have been made while the clock was wrong.
+    They can be damaged, or have been made while the clock was wrong.
     """
     try:
         certificate = x509.load_pem_x509_certificate(files.cert(name).read_bytes())
@@ -95,7 +95,7 @@ def _is_good(files: Certificates, name: str) -> bool:
 
 
 def _validity(certificate: x509.Certificate) -> tuple[datetime.datetime, datetime.datetime]:
-    """Older versions of the library have no times with a zone."""
+    """Return the start and end of validity, in UTC. Older versions of the library have naive times only."""
     if hasattr(certificate, "not_valid_before_utc"):
         return certificate.not_valid_before_utc, certificate.not_valid_after_utc
     utc = datetime.timezone.utc
@@ -104,7 +104,7 @@ def _validity(certificate: x509.Certificate) -> tuple[datetime.datetime, datetim
 
 
 def _authority(files: Certificates) -> _Authority:
-    """The CA of the folder; a new one, with nothing it has signed, where it is not there or not good."""
+    """Return the CA of the folder. Unless it is good, make a new one, and remove all that it has signed."""
     if _is_good(files, "ca"):
         return _Authority(_load_key(files.key("ca")))
     for certificate in files.folder.glob("*.crt"):
@@ -125,7 +125,7 @@ def _issue(
 ) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = authority.sign(f"nap {name}", key.public_key(), purposes, names)
-    # The certificate last: its presence says that the key is there.
+    # The certificate is removed first and written last: its presence implies that of its key.
     for damaged in (files.cert(name), files.key(name)):
         remove(damaged)
     write_private(files.key(name), _pem(key))
@@ -133,7 +133,7 @@ def _issue(
 
 
 def _names(certificate: Path) -> set[str]:
-    """All that a certificate is good for; nothing when it is not there."""
+    """Return the names and addresses that a certificate is valid for; none when there is no file."""
     if not certificate.exists():
         return set()
     parsed = x509.load_pem_x509_certificate(certificate.read_bytes())
@@ -154,7 +154,7 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 class _Authority:
-    """A CA: its key, and what it says with it."""
+    """A CA: its key, and the certificates that it signs."""
 
     def __init__(self, key: ec.EllipticCurvePrivateKey) -> None:
         self.key = key
@@ -187,7 +187,7 @@ class _Authority:
         purposes: Iterable[ObjectIdentifier],
         names: Iterable[str],
     ) -> bytes:
-        """A certificate in PEM; `names` are DNS names and IP addresses, none for a client."""
+        """Return a certificate in PEM. `names` are DNS names and IP addresses, none for a client."""
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
         builder = (
             self._builder(name, public)
@@ -215,7 +215,7 @@ class _Authority:
 
 
 def _distinguished(name: str) -> x509.Name:
-    """No common name: to etcd it is a user's, and its gateway then refuses tokens of others."""
+    """Return a name without a CN: etcd takes a CN for a user, and its gateway then refuses others' tokens."""
     return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, name)])
 
 

@@ -1,12 +1,12 @@
-"""What goes wrong in this package."""
+"""The error of this package."""
 
 from __future__ import annotations
 
 
 class RegistryError(Exception):
-    """One sentence on what was found, and a hint on what to do about it.
+    """An error with one sentence on what was found, and a hint on what to do about it.
 
-    `retry` says whether the same call may work later (etcd is away), `missing` which slaves a
+    `retry` is whether the same call can succeed later (etcd is down); `missing` are the slaves that a
     gather did not find.
     """
 
@@ -21,7 +21,7 @@ class RegistryError(Exception):
 
 
 def root_cause(error: BaseException) -> str:
-    """What a client library's wrapped error began with, such as "Connection refused"."""
+    """Return the message of the innermost error that a client library wrapped: "Connection refused"."""
     while error.__context__ is not None:
         error = error.__context__
     return getattr(error, "strerror", None) or str(error)

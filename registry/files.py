@@ -1,4 +1,4 @@
-"""Files that only their owner may read."""
+"""Write files that only their owner may read, and remove files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def remove(path: Path) -> None:
-    """Whatever it is, and whether it is there or not."""
+    """Remove a file, link or folder tree, if there is one."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

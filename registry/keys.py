@@ -1,4 +1,4 @@
-"""Where things are in etcd, in one place."""
+"""The keys of everything that nap has in etcd."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Keys:
-    """The paths of one home: `prefix` is its short id, "" for the default home."""
+    """The keys of one home: `prefix` is its short id, "" for the default home."""
 
     prefix: str = ""
 
@@ -17,11 +17,11 @@ class Keys:
 
     @property
     def announced(self) -> str:
-        """The folder of all that nodes announce: slaves and services."""
+        """The folder of everything that nodes announce: slaves and services."""
         return f"{self.root}/services"
 
     def slaves(self, app: str) -> str:
-        """The folder that holds an app's slaves, and nothing else."""
+        """Return the folder of an app's slaves, which contains nothing else."""
         return f"{self.announced}/mpi/{app}/slaves"
 
     def slave(self, app: str, index: int) -> str:
@@ -55,5 +55,5 @@ class Keys:
 
 
 def slave_name(index: int) -> str:
-    """Slaves are counted from 1: `slave1` is the one the master runs on."""
+    """Return a slave's name. They count from 1: the master runs on `slave1`."""
     return f"slave{index}"

@@ -1,11 +1,11 @@
-"""Which ports of this machine can be listened on."""
+"""Find ports of this machine that are free to listen on."""
 
 from __future__ import annotations
 
 import random
 import socket
 
-# Below those that the kernel gives to whoever asks for any: others call us by this one for good.
+# Below the kernel's default ephemeral ports, so that no other process is assigned a port that clients know.
 LASTING = range(20000, 32768)
 
 
@@ -18,11 +18,11 @@ def is_free(host: str, port: int) -> bool:
 
 
 def lasting(host: str, among: range = LASTING) -> int:
-    """A free port that nobody else is given while we are away."""
+    """Return a free port that the kernel assigns to no other process while ours is down."""
     return next(port for port in random.sample(among, len(among)) if is_free(host, port))
 
 
 def fleeting(host: str) -> int:
-    """Any free port."""
+    """Return any free port."""
     with socket.create_server((host, 0)) as listener:
         return int(listener.getsockname()[1])

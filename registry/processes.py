@@ -1,4 +1,4 @@
-"""Processes that outlive who started them: one a lock file, started once, ended for certain."""
+"""Processes that outlive the one that started them: at most one for each lock file."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from pathlib import Path
 
 from registry.errors import RegistryError
 
-# Seconds a process has to come up, and to go.
+# Seconds: the timeouts for a process to come up, and to end.
 START, STOP = 30.0, 10.0
-# Seconds between two questions to one that does not say itself when it is ready.
+# Seconds between two polls of a process that does not notify us when it is ready.
 ASK_AGAIN = 0.02
 
 
 class PidLock:
-    """A file whose lock a process holds as long as it lives, with its pid inside.
+    """A file whose lock a process holds for its lifetime, with its pid inside.
 
-    A child that inherits `descriptor` holds the lock too, after this process has closed it.
+    The lock belongs to the open file: a child that inherits `descriptor` holds it after this process closes.
     """
 
     def __init__(self, path: Path) -> None:
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
     def take(self) -> bool:
-        """False when another process has it."""
+        """Take the lock without waiting. Return False when another process holds it."""
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -51,7 +51,7 @@ class PidLock:
         os.pwrite(self.descriptor, f"{pid:<20}".encode(), 0)
 
     def owner(self) -> int:
-        """The pid inside: that of who holds the lock, or held it last; 0 when it is not known."""
+        """Return the pid of the process that holds the lock, or held it last; 0 when unknown."""
         text = os.pread(self.descriptor, 20, 0).strip()
         return int(text) if text.isdigit() else 0
 
@@ -60,26 +60,26 @@ class PidLock:
 
 
 class Died(RegistryError):
-    """A process that ended before it was ready."""
+    """The process ended before it was ready."""
 
 
 @dataclass(frozen=True)
 class Detached:
-    """A process of its own session that says when it is ready, the way systemd's services do."""
+    """A process in its own session, which notifies its starter when it is ready, by sd_notify's protocol."""
 
     name: str
     lock: Path
     log: Path
 
     def pid(self) -> int | None:
-        """None when it does not run."""
+        """Return its pid; None when it does not run."""
         if not self.lock.exists():
             return None
         with self.closed_door() as lock:
             return None if lock.take() else lock.owner()
 
     def stop(self) -> None:
-        """End it; it is gone when this returns. Nothing to do when it does not run."""
+        """End the process, if it runs, and wait until it has ended. Raise RegistryError if it does not."""
         if not self.lock.exists():
             return
         with self.closed_door() as lock:
@@ -90,16 +90,17 @@ class Detached:
                 raise RegistryError(f"{self.name} does not end.", f"See {self.log}.")
 
     def stop_other(self, version: str) -> bool:
-        """End one that was launched as anything but `version`; whether there was one."""
+        """End the process if it was launched with another `version`. Return whether that was so."""
         with self.closed_door() as lock:
             runs = not lock.take()
             is_other = runs and self._launched() != f"{lock.owner()} {version}"
+        # Outside the `with`: `stop` takes the door itself, and would wait for this descriptor's lock forever.
         if is_other:
             self.stop()
         return is_other
 
     def _launched(self) -> str:
-        """Of which process it is known as what it was launched; older ones than this record left none."""
+        """Return "PID VERSION" of the last launch; "" when an older version of nap left no such record."""
         with suppress(FileNotFoundError):
             return self._version.read_text()
         return ""
@@ -110,7 +111,10 @@ class Detached:
 
     @contextmanager
     def closed_door(self) -> Iterator[PidLock]:
-        """The lock, while nobody else looks whether it is taken."""
+        """Yield the lock, while no other caller of this method can test it or launch the process.
+
+        A test takes the lock for a moment: another test at that moment would find a running process.
+        """
         door_path = self.lock.with_suffix(".door")
         with closing(PidLock(door_path)) as door, closing(PidLock(self.lock)) as lock:
             door.wait()
@@ -124,11 +128,11 @@ class Detached:
         answers: Callable[[], bool] | None = None,
         version: str = "",
     ) -> int:
-        """Start it behind the closed door, in the lock's folder, and wait until it is ready; return its pid.
+        """Start the process in the lock's folder, and wait until it is ready; return its pid.
 
-        It inherits `lock`, or takes its own. `answers` is asked again and again where the process
-        cannot say itself that it is ready. `version` is what `stop_other` goes by. Raises RegistryError
-        with the log's last lines.
+        Call this within `closed_door`. The process inherits `lock`, or takes the lock itself. `answers` is
+        polled for a process that cannot notify us. `version` is recorded for `stop_other`. Raise Died when it
+        ends before it is ready, RegistryError when it is not ready in 30 s; both have the log's last lines.
         """
         with self._notices() as notices, self.log.open("ab") as log:
             process = subprocess.Popen(
@@ -154,7 +158,10 @@ class Detached:
 
     @contextmanager
     def _notices(self) -> Iterator[socket.socket]:
-        """Where it says that it is ready. By its name alone: a socket's path may have 107 bytes."""
+        """Yield the socket for its notification.
+
+        The socket is bound and addressed by its name in the folder: a socket's path is limited to 107 bytes.
+        """
         with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as notices:
             self._notify.unlink(missing_ok=True)
             folder = os.open(self.lock.parent, os.O_PATH | os.O_DIRECTORY)
@@ -179,7 +186,7 @@ class Detached:
 
 
 def version_of(program: str, *settings: object) -> str:
-    """What a program of others is launched as: its file, and all that it is told."""
+    """Return a version for a third-party program: a hash of its path, size, mtime and `settings`."""
     path = Path(program).resolve()
     facts = path.stat()
     words = (str(path), facts.st_size, facts.st_mtime_ns, *settings)
@@ -187,7 +194,7 @@ def version_of(program: str, *settings: object) -> str:
 
 
 def tell_starter() -> None:
-    """In the process itself: it is ready, said the way of sd_notify."""
+    """Notify the starter that this process is ready, by sd_notify's protocol."""
     address = os.environ.pop("NOTIFY_SOCKET", "")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as starter:
@@ -208,7 +215,7 @@ def _is_ready(notices: socket.socket, pid: int, answers: Callable[[], bool] | No
 
 
 def _log_message(line: str) -> str:
-    """The message and error of a structured log line, or the line."""
+    """Return the message and error of a structured log line, or the line itself."""
     try:
         entry = json.loads(line)
         return ": ".join(str(entry[part]) for part in ("msg", "error") if part in entry)
@@ -217,7 +224,7 @@ def _log_message(line: str) -> str:
 
 
 def _end(pid: int) -> None:
-    """End a process, by force when it does not go by itself."""
+    """End a process: SIGTERM first, SIGKILL when it is still there after 10 s."""
     try:
         with _watched(pid) as process:
             for request in (signal.SIGTERM, signal.SIGKILL):
@@ -230,7 +237,7 @@ def _end(pid: int) -> None:
 
 @contextmanager
 def _watched(pid: int) -> Iterator[int]:
-    """A descriptor that becomes readable when the process has ended."""
+    """Yield a pidfd, which becomes readable when the process has ended."""
     descriptor = os.pidfd_open(pid)
     try:
         yield descriptor

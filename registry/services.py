@@ -1,4 +1,4 @@
-"""Who is alive: members, how long they stay so, and the gathering of a run's slaves."""
+"""Live members, and waiting for all slaves of a run to become members."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from registry.keys import Keys, slave_name
 if TYPE_CHECKING:
     from registry.etcd.store import Listing, Store
 
-# The longest time between two looks at `stopped` and at the list.
+# Seconds: the longest time between two polls of `stopped` and of the list.
 SLICE = 0.5
 
 
 @dataclass(frozen=True)
 class Member:
-    """A live slave as etcd knows it; `name` is the last part of its key."""
+    """A live slave's entry in etcd. `name` is the last part of its key."""
 
     name: str
     ip: str
@@ -32,7 +32,7 @@ class Member:
     run: int
 
     def to_json(self) -> str:
-        """The value under the member's key; the name is in the key alone."""
+        """Return the value of the member's key. Only the key has the name."""
         data = asdict(self)
         del data["name"]
         return json.dumps(data, separators=(",", ":"))
@@ -57,7 +57,7 @@ class Member:
 
 
 def _printable(value: object) -> str:
-    """ValueError for what is no word: it is shown on terminals."""
+    """Return the text. Raise ValueError for anything unprintable: this is shown on terminals."""
     if not isinstance(value, str) or not value.isprintable():
         raise ValueError(value)
     return value
@@ -65,7 +65,7 @@ def _printable(value: object) -> str:
 
 @dataclass(frozen=True)
 class RunSlaves:
-    """The slaves 1 to `count` of a run, which announce themselves under the `keys` of its home."""
+    """The slaves 1 to `count` of a run, which are announced under the `keys` of its home."""
 
     keys: Keys
     app: str
@@ -82,11 +82,11 @@ def gather(
 ) -> tuple[Member, ...]:
     """Wait until all slaves of a run are members; return them in slave order.
 
-    `within` is in seconds. `on_member` is called once for each member, as it appears; `stopped` is asked
-    at least each half second. While etcd is away, it is waited for.
+    `within` is the timeout in seconds. `on_member` is called once for each member, as it appears. `stopped`
+    is polled every half second, unless etcd takes longer to answer. While etcd is down, this retries.
 
-    Raises RegistryError, with the names of the missing slaves in `missing`, when the time is over or
-    `stopped` says so, and when etcd refuses.
+    Raises RegistryError on the timeout or when `stopped` returns True, with the names of the missing slaves
+    in `missing`, and when etcd refuses.
     """
     end = time.monotonic() + within
     roll = _Roll(slaves.run, slaves.count, on_member)
@@ -108,7 +108,7 @@ def gather(
 
 
 class _Roll:
-    """The slaves a run wants, and those that answered so far."""
+    """The slaves that a run waits for, and those that are members so far."""
 
     def __init__(self, run: int, want: int, on_member: Callable[[Member], None]) -> None:
         self._run = run
@@ -119,7 +119,7 @@ class _Roll:
         self._read: dict[str, tuple[str, Member | None]] = {}
 
     def call(self, listing: Listing) -> None:
-        """Take the listing as the new truth, and greet who was not there before."""
+        """Replace the members by those in the listing, and call `on_member` for each new one."""
         self._present = {}
         for key, value in listing.entries.items():
             member = self._member(key, value)
@@ -132,7 +132,7 @@ class _Roll:
                 self._on_member(newcomer)
 
     def _member(self, key: str, value: str) -> Member | None:
-        """Read a value once: most of a listing is what the one before it had."""
+        """Return the member of an entry. Each value is parsed once: listings repeat most of the last one."""
         known = self._read.get(key)
         if known is None or known[0] != value:
             known = self._read[key] = (value, _read(key, value))
@@ -148,7 +148,7 @@ class _Roll:
 
 
 def _read(key: str, value: str) -> Member | None:
-    """A member, or None for what no announcer wrote."""
+    """Return the member, or None for a value that no announcer wrote."""
     try:
         return Member.from_json(key.rpartition("/")[2], value)
     except RegistryError:
@@ -162,7 +162,7 @@ def _check(
     in_time: bool,
     cause: RegistryError | None = None,
 ) -> None:
-    """Raise when the gather is to end without all its members."""
+    """Raise RegistryError when the gather must end without all its members."""
     missing = roll.missing
     of = f"{len(missing)} of {len(missing) + len(roll.members)} slaves of {app}"
     if stopped():

@@ -1,4 +1,4 @@
-"""How long a member lives, and how often it is seen to."""
+"""The time to live of a member's key, and the intervals of its refresh."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from registry.errors import RegistryError
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds: a key's life, the time between two refreshes, and between two tries."""
+    """Times in seconds: a key's time to live, the time between two refreshes, and between two retries.
+
+    `refresh` + 2 * `retry` must be at most `ttl`; RegistryError otherwise.
+    """
 
     ttl: int = 60
     refresh: float = 20

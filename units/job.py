@@ -77,8 +77,8 @@ class Job:
     `prefix` is empty for the default home, otherwise the home's short id. `tree` holds the image's files
     (read only; None when a container runtime has them). `visible` are further folders of the home that the
     program can read (its MPI). With `splits`, `slaves` holds one slave with all ranks, which placement can
-    split over several nodes. The processes of a `service` are restarted when they end; others end the run.
-    `timeout` is in seconds.
+    split into several, wherever there is room. The processes of a `service` are restarted when they end;
+    others end the run. `timeout` is in seconds.
     """
 
     app: str

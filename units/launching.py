@@ -52,8 +52,9 @@ class Machine:
 
     @property
     def only_loopback(self) -> bool:
-        """Whether there is no other interface: Open MPI's mpirun then ends with 213, for want of a route to
-        its own daemons.
+        """Whether loopback is the only interface.
+
+        Open MPI's mpirun then finds no route to its own daemons, and ends with 213.
         """
         return not self.interfaces
 
@@ -190,9 +191,7 @@ def environment(mpi: Mpi, slaves: tuple[Slave, ...], machine: Machine, ways: Way
 
 
 def _openmpi_transports(machine: Machine, memory: str, crowded: bool, over: str) -> Pairs:
-    """Return the settings of Open MPI's transports. `memory` is this version's name of the one for shared
-    memory within a slave.
-    """
+    """Return Open MPI's transport settings. `memory` is this version's name for shared memory."""
     root = (("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"))
     plain = (("OMPI_MCA_pml", "ob1"), ("OMPI_MCA_btl", f"self,{memory},tcp"))
     # Container bridges are up on many machines, and an Allreduce hangs over one that the slaves are not on.

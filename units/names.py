@@ -30,7 +30,7 @@ def master_unit(job: Job) -> str:
 
 
 def process_unit(job: Job, process: str, number: int = 1) -> str:
-    """Return the unit's name. A service's has the release in it: two generations can be up at a time.
+    """Return the unit's name. A service's contains the release: two generations can be up at a time.
 
     Where all units of a machine share one folder, `number` is the run's: two runs can be of one release.
     """
@@ -64,6 +64,7 @@ def slave(app: str, index: int) -> str:
 
 
 def block(key: str, size: int) -> ipaddress.IPv4Address:
+    """Return the address before a block for `size` slaves, by the key's hash: two keys can share a block."""
     span = 256 * (1 + size // 255)
     blocks = POOL.num_addresses // span
     return ipaddress.IPv4Address(POOL[zlib.crc32(key.encode()) % blocks * span])

@@ -151,8 +151,8 @@ def read(path: str | os.PathLike[str]) -> str:
 def let_owner_in(at: int | None, name: str | os.PathLike[str]) -> None:
     """Give the owner all rights over the folder `name` in `at`.
 
-    The mode is changed through an O_PATH descriptor, which needs no rights over the folder and, unlike its
-    path, cannot be replaced by a link in between.
+    The mode is changed through an O_PATH descriptor: that needs no rights over the folder, and unlike a path
+    it cannot come to mean something else.
     """
     closed = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
     try:
@@ -167,7 +167,7 @@ def unpack(
     """Write the `wanted` files of a tar archive into `folder` as they come; return the paths left out.
 
     Links (hard or symbolic), devices and names that lead out of the folder are left out: none is made, none
-    is followed. Raise NoArchive when the archive is incomplete, or none.
+    is followed. Raise NoArchive when the input is no archive, or an incomplete one.
     """
     import tarfile
 

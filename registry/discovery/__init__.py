@@ -1,4 +1,4 @@
 """The process that keeps the keys of live units in etcd.
 
-In: what runners say over its socket. Out: keys with a TTL. Touched: the keys under `/services`.
+In: lines from runners over its socket. Out: keys with a TTL. Touched: the keys under `/services`.
 """

@@ -1,7 +1,7 @@
 """The node's announcer: keeps the keys of its live slaves in etcd.
 
-It outlives the receiver, and leaves the keys in etcd when it is told to stop: the runners tell
-them to the next one. What they say is in `registry.discovery.protocol`.
+It outlives the receiver. When it is stopped it leaves the keys in etcd: the runners announce them to the next
+one. The protocol is in `registry.discovery.protocol`.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ SETTINGS = "etcd.json"
 
 
 def start(home: Path, log: Path, version: str = "") -> int:
-    """Have one running for this home, with `etcd.json` in it; return its pid. Idempotent.
+    """Start the announcer of this home, which has `etcd.json` in it, unless it runs; return its pid.
 
-    One of another version is replaced. Runners can connect when this returns. Raises RegistryError when
-    it does not come up.
+    One of another version is replaced; with `version` "" none is. Runners can connect when this returns.
+    Raises RegistryError when it does not come up.
     """
     process = Detached("discovery", home / LOCK, log)
     if version:
@@ -42,25 +42,26 @@ def start(home: Path, log: Path, version: str = "") -> int:
     with process.closed_door() as lock:
         if not lock.take():
             return lock.owner()
+        # The new process takes the lock itself; the door keeps others from starting one meanwhile.
         lock.release()
         command = nap_start.argv("registry.discovery.daemon", "--home", str(home))
         return process.launch(command, dict(os.environ), None, version=version)
 
 
 def stop(home: Path) -> None:
-    """End it; keys of live slaves stay in etcd until they expire or are announced again."""
+    """End the announcer. Keys of live slaves stay in etcd until they expire or are announced again."""
     Detached("discovery", home / LOCK, home / "log").stop()
 
 
 def pid(home: Path) -> int | None:
-    """Its process; None when it does not run."""
+    """Return its pid; None when it does not run."""
     return Detached("discovery", home / LOCK, home / "log").pid()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="discovery")
     parser.add_argument("--home", type=Path, required=True, help="nap's home, with etcd.json in it")
-    # In the home, short relative names stay clear of the 108 bytes a socket's path may have.
+    # Paths relative to the home stay below the 108 bytes that a socket's path can have.
     os.chdir(parser.parse_args().home)
     lock = PidLock(Path(LOCK))
     if not lock.take():
@@ -87,7 +88,7 @@ def _serve(settings: StoreSettings) -> None:
 
 
 def _connect() -> Store:
-    """etcd, where the settings say that it is now."""
+    """Open the etcd of the current settings: it can have moved since the start."""
     return open_store(StoreSettings.load(Path(SETTINGS)).endpoint)
 
 
@@ -116,6 +117,6 @@ def _accept(listener: socket.socket, announced: Announced) -> None:
 
 
 def _say(line: str) -> None:
-    """A log for which there is no room is no reason to end."""
+    """Log a line. A full disk is ignored."""
     with contextlib.suppress(OSError):
         print(f"discovery: {line}", file=sys.stderr, flush=True)

@@ -1,10 +1,10 @@
-"""What runners say to the node's announcer: a JSON object a line.
+"""The protocol between runners and the node's announcer: a JSON object a line.
 
-{"announce": {"key": KEY, "value": TEXT}}   write it now
+{"announce": {"key": KEY, "value": TEXT}}   write the key now
 {"alive": [KEY, ...]}                       these slaves were seen alive just now
-{"withdraw": KEY}                           remove it, if it still is this connection's
+{"withdraw": KEY}                           remove the key, if it still is this connection's
 
-What a connection announced is withdrawn when it closes, or says anything else.
+When a connection closes, or sends anything else, all that it announced is withdrawn.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KEY = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9@._-]+)+")
 
 
 def converse(connection: socket.socket, announced: Announced, say: Callable[[str], None]) -> None:
-    """Do what a connection says until it closes or says something wrong."""
+    """Carry out a connection's lines until it closes or sends an invalid one, then withdraw its keys."""
     try:
         with connection, connection.makefile("rb") as lines:
             while line := lines.readline(LONGEST_LINE):
@@ -34,7 +34,7 @@ def converse(connection: socket.socket, announced: Announced, say: Callable[[str
 
 
 def obey(line: bytes, owner: object, announced: Announced) -> None:
-    """Do what one line says; raises RegistryError when it is not one of ours."""
+    """Carry out one line. Raise RegistryError when it is invalid."""
     try:
         ((verb, what),) = json.loads(line).items()
         if verb == "announce":

@@ -1,4 +1,4 @@
-"""What is to be in etcd for the slaves of this node, and what has yet to be done for that."""
+"""The table of keys that etcd must have for this node's slaves, and of the writes still to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class TableWork:
-    """What the writer is to do next; values by key. No key and value are in two of these."""
+    """The writer's next work: values by key. No pair of key and value is in two of these."""
 
     removals: Mapping[str, str] = field(default_factory=dict)
     puts: Mapping[str, str] = field(default_factory=dict)
@@ -24,9 +24,9 @@ class _Entry:
 
 
 class Announced:
-    """The table between the connections that announce and the one writer; any thread may call.
+    """The table between the connections that announce and the one writer. Any thread can call.
 
-    The owner of a key is whoever announced it last: the connection of a run's runner.
+    The owner of a key is the connection (of a run's runner) that announced it last.
     """
 
     def __init__(self) -> None:
@@ -37,6 +37,7 @@ class Announced:
         self._closed = False
 
     def announce(self, owner: object, key: str, value: str) -> None:
+        """Make `owner` the key's owner, and have the value written if it is new."""
         with self._changed:
             known = self._entries.get(key)
             if known is None or known.value != value:
@@ -47,14 +48,14 @@ class Announced:
             self._changed.notify_all()
 
     def alive(self, keys: Iterable[str]) -> None:
-        """These slaves were seen alive now; keys that nobody announced do not matter."""
+        """Mark these slaves as seen alive now. Keys that nobody announced are ignored."""
         with self._changed:
             for key in keys:
                 if key in self._entries:
                     self._entries[key].seen = True
 
     def withdraw(self, owner: object, key: str) -> None:
-        """Give up a key, unless another owner has announced it since."""
+        """Withdraw a key, unless another owner has announced it since."""
         with self._changed:
             entry = self._entries.get(key)
             if entry is not None and entry.owner is owner:
@@ -73,7 +74,7 @@ class Announced:
         self._puts.discard(key)
 
     def take(self, timeout: float) -> TableWork:
-        """Wait for new work, at most `timeout` seconds or until closed, and take all of it."""
+        """Wait for puts and removals, at most `timeout` seconds or until closed, and take all of them."""
         with self._changed:
             self._changed.wait_for(
                 lambda: self._puts or self._removals or self._closed, max(0.0, timeout)
@@ -83,7 +84,7 @@ class Announced:
             return work
 
     def seen(self) -> Mapping[str, str]:
-        """All whose slave was seen alive since this was asked before."""
+        """Return the entries whose slave was seen alive since the last call."""
         with self._changed:
             seen = {key: entry for key, entry in self._entries.items() if entry.seen}
             for entry in seen.values():
@@ -91,7 +92,7 @@ class Announced:
             return {key: entry.value for key, entry in seen.items()}
 
     def give_back(self, work: TableWork) -> None:
-        """Work that could not be done is taken again, unless something newer goes before it."""
+        """Put failed work back, except for what newer entries have overtaken."""
         self.alive(work.refreshes)
         with self._changed:
             self._puts.update(key for key in work.puts if key in self._entries)
@@ -106,6 +107,6 @@ class Announced:
             self._changed.notify_all()
 
     def wait_closed(self, timeout: float) -> bool:
-        """True as soon as it is closed, False after `timeout` seconds."""
+        """Wait until the table is closed: True then, False after `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._closed, timeout)

@@ -1,4 +1,4 @@
-"""Carries what is announced to etcd, and keeps it there."""
+"""Write announced keys to etcd, and keep them there."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from registry.timing import Timing
 
 
 class Writer:
-    """Writes at once what is announced or withdrawn, and every `refresh` seconds what is alive.
+    """Writes announcements and withdrawals at once, and refreshes live keys every `refresh` seconds.
 
-    While etcd is away nothing is lost: everything is tried again each `retry` seconds, with a
-    store that `connect` opens anew, for etcd may have moved.
+    While etcd is down nothing is lost: all work is retried every `retry` seconds, with a store that `connect`
+    opens anew, since etcd can have moved.
     """
 
     def __init__(
@@ -37,13 +37,13 @@ class Writer:
         self._trouble = ""
 
     def run(self) -> None:
-        """Write until the table is closed, and once more what was announced before that."""
+        """Write until the table is closed, and then what was announced before that."""
         closed = False
         while not closed:
             closed = self.step()
 
     def step(self) -> bool:
-        """Wait for work and do it; True when the table is closed."""
+        """Wait for work and do it. Return True when the table is closed."""
         work = self._announced.take(self._next_refresh - self._clock())
         if self._clock() >= self._next_refresh:
             work = replace(work, refreshes=self._announced.seen())
@@ -71,7 +71,7 @@ class Writer:
     def _write(
         self, write: Callable[[Mapping[str, str]], None], entries: Mapping[str, str]
     ) -> None:
-        """Write all at once; when etcd refuses, each alone, so that one bad key harms no other."""
+        """Write all entries together. When etcd refuses, write each alone: one bad key stops no other."""
         try:
             if entries:
                 write(entries)

@@ -1,4 +1,4 @@
-"""Where etcd is and how it is spoken to, as values and as a file."""
+"""The address, API and credentials of an etcd, as values and as a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Api = Literal["v2", "v3"]
 
 @dataclass(frozen=True)
 class Secret:
-    """A text that shows itself only to who asks for it."""
+    """A text that str() and repr() do not show, only `value`."""
 
     value: str = field(default="", repr=False)
 
@@ -67,7 +67,7 @@ class Endpoint:
         return urlsplit(self.url).port or 2379
 
     def as_dict(self) -> dict[str, str]:
-        """JSON's form, with the password in the clear: for a private file, nothing else."""
+        """Return the form for JSON, with the password in plain text: for a private file only."""
         return {**asdict(self), "password": self.password.value}
 
     @classmethod
@@ -77,14 +77,14 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """What every writer and reader of a home's services shares; `etcd.json` in the home."""
+    """The settings that all writers and readers of a home's services share: `etcd.json` in the home."""
 
     endpoint: Endpoint
     keys: Keys = field(default_factory=Keys)
     timing: Timing = field(default_factory=Timing)
 
     def save(self, path: Path) -> None:
-        """Write the file (mode 0600), replacing an older one in one step."""
+        """Write the file (mode 0600), and replace an older one in one step."""
         data = {
             "endpoint": self.endpoint.as_dict(),
             "prefix": self.keys.prefix,

@@ -1,4 +1,4 @@
-"""The store of an endpoint: which API it is spoken to through, and who speaks it."""
+"""Open the store of an endpoint, and choose its API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from registry.etcd.store import ANSWER, Store
 
 
 def open_store(endpoint: Endpoint, answer: float = ANSWER) -> Store:
-    """The store of this endpoint; etcd need not be there yet. `answer`: seconds a request takes."""
+    """Return the store of this endpoint; etcd need not be up. `answer` is a request's timeout in seconds."""
     if endpoint.api == "v2":
         from registry.etcd.v2 import Etcd2Store
 
@@ -21,9 +21,9 @@ def open_store(endpoint: Endpoint, answer: float = ANSWER) -> Store:
 
 
 def choose_api(endpoint: Endpoint) -> Endpoint:
-    """The same endpoint with the API to use: v2 where etcd serves it, else v3.
+    """Return the endpoint with the API to use: v2 if etcd serves it, otherwise v3.
 
-    Their stores are separate, so this is asked once, and the answer kept.
+    The APIs' data are separate, so the caller keeps the result. RegistryError when etcd does not answer.
     """
     second = replace(endpoint, api="v2")
     try:

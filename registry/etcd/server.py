@@ -1,7 +1,7 @@
-"""The embedded etcd: one process a folder, outliving who started it.
+"""The embedded etcd: one process for each folder, which outlives the process that started it.
 
-It listens on this machine alone, and serves whoever has a certificate of the home's own. Nodes reach it
-through a process that checks what they say: `registry.node_proxy.proxy`.
+It listens on loopback alone, and serves clients with a certificate of the home's CA. Nodes reach it through
+a process that checks their requests: `registry.node_proxy.proxy`.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from registry.processes import Detached, Died, PidLock, version_of
 HOST = "127.0.0.1"
 ENDPOINT = "endpoint.json"
 CERTIFICATES = "tls"
-# What made the data. Before it was written down this was always etcd 3.5.
+# The file with the minor version that wrote the data. Before there was such a file, this was always etcd 3.5.
 VERSION, _FIRST = "version", "3.5"
-# Of an etcd that nodes reached themselves; the endpoint, which names its user, goes last.
+# Files of an etcd that nodes reached directly. The endpoint is removed last: the user in it marks such an
+# etcd, also after a crash in between.
 _OPEN = ("addresses.json", "nodes.json", ENDPOINT)
 
 
 def start(folder: Path, say: Callable[[str], None], port: int = 0) -> Endpoint:
-    """Have etcd running with its files in `folder`; return how the receiver speaks to it.
+    """Start etcd with its files in `folder`, unless it runs; return the receiver's endpoint.
 
-    Idempotent; one that runs as another program is started again, and what is damaged of its files is made
-    anew. `port` 0 is the one of last time, else a free one. Raises RegistryError when `port` is taken, when
-    this machine has no etcd, and when it does not come up.
+    One that runs as another program, or with other settings, is restarted, and damaged files are replaced.
+    `port` 0 is the last port, or a free one. Raises RegistryError when `port` is taken, when this machine has
+    no etcd, and when it does not come up.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     process, program = _process(folder), etcd_program.newest()
@@ -50,17 +51,17 @@ def start(folder: Path, say: Callable[[str], None], port: int = 0) -> Endpoint:
 
 
 def stop(folder: Path) -> None:
-    """End the etcd of `folder`: it is gone when this returns. Nothing to do when none runs."""
+    """End the etcd of `folder`, if it runs, and wait until it has ended."""
     _process(folder).stop()
 
 
 def pid(folder: Path) -> int | None:
-    """The process of the etcd in `folder`; None when none runs."""
+    """Return the pid of the etcd of `folder`; None when none runs."""
     return _process(folder).pid()
 
 
 def argv(program: Program, folder: Path, port: int) -> list[str]:
-    """etcd's command line: small history, TLS for all who connect, no secret."""
+    """Return etcd's command line: little history, TLS with client certificates, and no secret in it."""
     peer = f"https://{HOST}:0"
     command = [program.path, "--name", "nap", "--data-dir", str(folder / "data")]
     command += ["--listen-client-urls", _url(port), "--advertise-client-urls", _url(port)]
@@ -73,9 +74,9 @@ def argv(program: Program, folder: Path, port: int) -> list[str]:
         command += [f"--{whom}client-cert-auth"]
     command += ["--auto-compaction-mode", "revision", "--auto-compaction-retention", "10000"]
     command += ["--snapshot-count", "10000", "--max-snapshots", "2", "--max-wals", "2"]
-    # One node alone need not wait long for others before it elects itself: up in 0.4 s, not 1.2 s.
+    # A single member need not wait long for others before it elects itself: it is up in 0.4 s, not 1.2 s.
     command += ["--heartbeat-interval", "50", "--election-timeout", "250"]
-    # "warn" writes a line at each request of the v3 gateway that comes with a certificate.
+    # "warn" logs a line for each request to the v3 gateway that comes with a certificate.
     command += ["--log-level", "error"]
     return [*command, "--enable-v2"] if program.serves_v2 else command
 
@@ -85,7 +86,7 @@ def _process(folder: Path) -> Detached:
 
 
 def authority_file(folder: Path) -> Path:
-    """The certificate of who vouches for all that speak to the etcd of `folder`."""
+    """Return the path of the CA's certificate for the etcd of `folder` and its clients."""
     return folder / CERTIFICATES / "ca.crt"
 
 
@@ -95,7 +96,7 @@ def authority(folder: Path) -> bytes:
 
 
 def _certified(folder: Path) -> bool:
-    """Whether etcd and its clients can still trust each other."""
+    """Return whether etcd and the receiver can still trust each other's certificates."""
     from registry import certificates
 
     return certificates.are_good(folder / CERTIFICATES)
@@ -127,12 +128,12 @@ def _launch(
 
 
 def _version(program: Program, folder: Path) -> str:
-    """Of what it is launched as, but for its port, which it keeps."""
+    """Return the version of its program and command line, without the port, which stays the same."""
     return version_of(program.path, argv(program, folder, 0))
 
 
 def _begin_anew(folder: Path, version: str) -> None:
-    """Remove what another line of versions wrote: not each reads it, and all that is lives is said again."""
+    """Remove data that another minor version wrote: not every version reads it; live keys are put again."""
     file = folder / VERSION
     if version != (file.read_text() if file.exists() else _FIRST):
         shutil.rmtree(folder / "data", ignore_errors=True)
@@ -140,7 +141,7 @@ def _begin_anew(folder: Path, version: str) -> None:
 
 
 def _close(folder: Path, process: Detached) -> None:
-    """End one that nodes reach themselves, as older naps had it, and forget its users with its data."""
+    """End an etcd that nodes reach directly, as in older versions of nap, and remove its users and data."""
     if (folder / ENDPOINT).exists() and _is_open_or_damaged(folder):
         process.stop()
         for name in ("data", *_OPEN):
@@ -148,7 +149,7 @@ def _close(folder: Path, process: Detached) -> None:
 
 
 def _is_open_or_damaged(folder: Path) -> bool:
-    """What cannot be read may have had users, whose passwords are lost."""
+    """Return whether the etcd has users, or its settings are unreadable: then their passwords are lost."""
     try:
         return bool(_saved(folder).user)
     except RegistryError:
@@ -164,7 +165,7 @@ def _url(port: int) -> str:
 
 
 def _port(folder: Path, wanted: int) -> int:
-    """A port that can be listened on: the wanted one, that of last time, or any."""
+    """Return a free port: the wanted one, the last one, or any. Raise RegistryError if `wanted` is taken."""
     port = wanted or (_saved(folder).port if (folder / ENDPOINT).exists() else 0)
     if port and ports.is_free(HOST, port):
         return port
@@ -175,5 +176,5 @@ def _port(folder: Path, wanted: int) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without what etcd would take as settings of its own."""
+    """Return our environment without the variables that etcd would take as settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith("ETCD")}

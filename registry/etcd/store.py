@@ -1,4 +1,4 @@
-"""The few things nap asks of etcd, the same for both of its APIs."""
+"""The operations that nap needs of etcd, the same for both of its APIs."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 
-# Longest time in seconds that etcd may take for one answer.
+# Seconds: the timeout of one answer.
 ANSWER = 5.0
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The values by their whole keys, and the index of etcd they were true at."""
+    """The values by full key, and etcd's index at which they were read."""
 
     index: int
     entries: Mapping[str, str]
 
 
 class Watch(ABC):
-    """Something that knows when a folder changes. Close it, or use it in a `with`."""
+    """Waits for changes in a folder. Close it, or use it in a `with`."""
 
     @abstractmethod
     def wait(self, index: int, timeout: float) -> None:
-        """Return when the folder changed after `index`, or after `timeout` seconds.
+        """Return when the folder has changed since `index`, or after `timeout` seconds.
 
-        A return is a hint to list again, no more: it also happens when etcd has forgotten what
-        came after `index`. Raises RegistryError when etcd cannot be watched.
+        A return is only a hint to list again: this also returns when etcd no longer has the events after
+        `index`. Raises RegistryError when etcd cannot be watched.
         """
 
     @abstractmethod
@@ -46,19 +46,19 @@ class Watch(ABC):
 
 
 class Store(ABC):
-    """One etcd through one of its APIs; may be used by several threads.
+    """One etcd through one of its APIs. Several threads can use it.
 
-    Every method raises RegistryError, with `retry` set where etcd was away. The `_all` forms
-    take values by key and are how many keys are written fast. A `ttl` is in seconds.
+    Every method raises RegistryError, with `retry` set when etcd was down. The `_all` forms take values by
+    key: they are the fast way to write many keys. A `ttl` is in seconds.
     """
 
     @abstractmethod
     def put_all(self, entries: Mapping[str, str], ttl: int | None) -> None:
-        """Write values, over whatever is there; with a `ttl` they expire."""
+        """Write values unconditionally; with a `ttl` they expire."""
 
     @abstractmethod
     def refresh_all(self, entries: Mapping[str, str], ttl: int) -> None:
-        """Let these live another `ttl`; write again what is gone, leave what is another's now."""
+        """Renew the `ttl` of keys that have these values, and write missing ones. Leave any other value."""
 
     @abstractmethod
     def remove_all(self, entries: Mapping[str, str]) -> None:
@@ -66,15 +66,15 @@ class Store(ABC):
 
     @abstractmethod
     def list(self, prefix: str) -> Listing:
-        """Everything in the folder `prefix`, at any depth."""
+        """Return everything in the folder `prefix`, at any depth."""
 
     @abstractmethod
     def watch(self, prefix: str) -> Watch:
-        """A watch on the folder `prefix`; nothing is sent before its first wait."""
+        """Return a watch on the folder `prefix`. It sends nothing before its first wait."""
 
     @abstractmethod
     def ping(self) -> None:
-        """Return when etcd answers this API; raise RegistryError when it does not."""
+        """Raise RegistryError when etcd does not answer this API."""
 
     def put(self, key: str, value: str, ttl: int | None = None) -> None:
         self.put_all({key: value}, ttl)

@@ -14,8 +14,8 @@ from registry.errors import RegistryError, root_cause
 from registry.etcd.endpoint import Endpoint
 from registry.etcd.store import Listing, Store, Watch
 
-# v2 writes one key a request; a few at a time share etcd's syncs to disk. More wait for each other,
-# and for few keys it takes longer to open the connections.
+# v2 writes one key a request. A few parallel requests share etcd's syncs to disk; more than these wait for
+# each other. For fewer than WORTH_IT keys, opening the connections takes longer than writing one by one.
 WRITERS, WORTH_IT = 4, 12
 
 _AWAY = (etcd.EtcdConnectionFailed, etcd.EtcdClusterIdChanged, etcd.EtcdLeaderElectionInProgress)
@@ -33,10 +33,10 @@ class Etcd2Store(Store):
             username=endpoint.user or None,
             password=endpoint.password.value or None,
             read_timeout=answer,
-            # What is sent there, passwords too, is for this etcd alone.
+            # Requests can contain passwords, which are for this etcd alone.
             allow_redirect=False,
         )
-        # Else an etcd that does not answer is asked four times, for `answer` seconds each.
+        # Without this, a request that etcd does not answer is sent four times, for `answer` seconds each.
         self._client.http.connection_pool_kw["retries"] = Retry(0)
 
     def put_all(self, entries: Mapping[str, str], ttl: int | None) -> None:
@@ -99,7 +99,7 @@ class Etcd2Store(Store):
 
 
 class Watch2(Watch):
-    """A long poll: one request a wait, on a connection that is kept while there are events."""
+    """Watches by long poll: one request a wait, on a connection that is kept while there are events."""
 
     def __init__(self, client: etcd.Client, url: str, prefix: str) -> None:
         self._client = client
@@ -115,17 +115,18 @@ class Watch2(Watch):
             except (etcd.EtcdWatchTimedOut, etcd.EtcdEventIndexCleared, etcd.EtcdWatcherCleared):
                 return
             except etcd.EtcdConnectionFailed as error:
-                # The client tells a watch that timed out only where an answer had begun to come.
+                # The client raises EtcdWatchTimedOut only when an answer had begun. Before that, a timeout
+                # is a failed connection.
                 if not isinstance(getattr(error.cause, "reason", None), ReadTimeoutError):
                     raise
 
     def close(self) -> None:
-        """Nothing is open between two waits."""
+        """Do nothing: no connection is open between two waits."""
 
 
 @contextmanager
 def _told(url: str) -> Iterator[None]:
-    """Tell the client's errors in our words."""
+    """Raise the client's errors as RegistryError."""
     try:
         yield
     except _AWAY as error:
@@ -139,5 +140,5 @@ def _told(url: str) -> Iterator[None]:
     except etcd.EtcdException as error:
         raise RegistryError(f"etcd at {url} said: {error}.") from error
     except RecursionError as error:
-        # Whoever may write below a folder may make it as deep as it likes.
+        # Anyone who can write below a folder can nest it to any depth.
         raise RegistryError(f"etcd at {url} has folders too deep to be read.") from error

@@ -19,7 +19,7 @@ from registry.etcd.store import Listing, Store, Watch
 from registry.etcd.v3_leases import Leases
 from registry.etcd.v3_watch import Watch3
 
-# etcd takes 128 operations a transaction, with those of the transactions inside it.
+# etcd allows 128 operations in a transaction, and counts the outer ones against a nested transaction as well.
 BATCH = 100
 
 
@@ -71,7 +71,7 @@ class Etcd3Store(Store):
         return int(self.ask("/lease/grant", {"TTL": ttl})["ID"])
 
     def _keep_alive(self, lease: int) -> bool:
-        """False when the lease has expired: etcd's answer then has no TTL."""
+        """Renew a lease. Return False when it has expired: etcd's answer has no TTL then."""
         answer = self.ask("/lease/keepalive", {"ID": lease})
         return int(answer["result"].get("TTL", 0)) > 0
 
@@ -81,7 +81,7 @@ class Etcd3Store(Store):
             self.ask("/kv/txn", {"success": batch})
 
     def ask(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Any request that the gateway knows, such as `/kv/put`; binary values are in base64."""
+        """Return the answer to a request that the gateway knows, such as `/kv/put`. Bytes are in base64."""
         with _told(self._endpoint.url):
             self._authenticate_once()
             try:
@@ -94,7 +94,7 @@ class Etcd3Store(Store):
             return self._client.post(self._client.get_url(path), json=body)
 
     def _authenticate_once(self) -> None:
-        """Get a token where there is none; etcd forgets it after some minutes without a request."""
+        """Get a token if there is none. etcd's tokens expire after some minutes without a request."""
         session = self._client.session
         if not self._endpoint.user or "Authorization" in session.headers:
             return
@@ -115,9 +115,9 @@ class Etcd3Store(Store):
 
 def session(endpoint: Endpoint) -> requests.Session:
     session = requests.Session()
-    # Else REQUESTS_CA_BUNDLE in the environment would win over the endpoint's own CA.
+    # Otherwise REQUESTS_CA_BUNDLE in the environment would override the endpoint's own CA.
     session.trust_env = False
-    # What is sent there, passwords too, is for this etcd alone.
+    # Requests can contain passwords, which are for this etcd alone.
     session.max_redirects = 0
     if endpoint.ca:
         session.verify = endpoint.ca
@@ -135,7 +135,7 @@ def _decode(text: str) -> str:
 
 
 def folder_range(prefix: str) -> dict[str, Any]:
-    """The range of all keys that start with `prefix/`: "0" comes right after "/"."""
+    """Return the range of all keys that start with `prefix/`: "0" is the character after "/"."""
     return {
         "key": _encode(f"{prefix.rstrip('/')}/"),
         "range_end": _encode(f"{prefix.rstrip('/')}0"),
@@ -152,7 +152,10 @@ def _has(key: str, value: str) -> dict[str, str]:
 
 
 def _refresh(key: str, value: str, lease: int, rewrite: bool) -> dict[str, Any]:
-    """Ours: nothing to do, or move it to the new lease; gone: write it; another's: leave it."""
+    """Return the operation that refreshes one key.
+
+    If it has our value: do nothing, or move it to the new lease. Missing: write it. Another value: leave it.
+    """
     put = _put(key, value, lease)
     gone = {"key": _encode(key), "target": "CREATE", "result": "EQUAL", "create_revision": 0}
     create = {"request_txn": {"compare": [gone], "success": [put]}}
@@ -172,7 +175,7 @@ def _remove(key: str, value: str) -> dict[str, Any]:
 
 @contextmanager
 def _told(url: str) -> Iterator[None]:
-    """Tell the client's errors in our words."""
+    """Raise the client's errors as RegistryError."""
     try:
         yield
     except (ConnectionFailedError, ConnectionTimeoutError, requests.RequestException) as error:
@@ -186,7 +189,7 @@ def _told(url: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """etcd's own message, where its answer has one."""
+    """Return etcd's own message if its answer has one, otherwise the error's text."""
     text = getattr(error, "detail_text", None) or str(error)
     try:
         return str(json.loads(text)["message"])

@@ -1,4 +1,4 @@
-"""Which keys of ours share which lease of etcd's v3 API."""
+"""Keep track of which keys share which lease of etcd's v3 API."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 
 
 class Leases:
-    """Keys written together share a lease, so that keeping them costs one request.
+    """The leases of keys. Keys that are written together share one, so that renewing them takes one request.
 
-    A lease is kept only while all its keys are; else those still alive move to a new one, and
-    the old one expires with the dead alone.
+    A lease is renewed only while all its keys are. Otherwise the caller moves the live keys to a new lease,
+    and the old one expires with the dead keys alone.
     """
 
     def __init__(self, grant: Callable[[int], int], keep_alive: Callable[[int], bool]) -> None:
@@ -21,7 +21,7 @@ class Leases:
         self._lock = threading.Lock()
 
     def new(self, keys: Iterable[str], ttl: int) -> int:
-        """A new lease for these keys, which leave the ones they had."""
+        """Return a new lease for these keys, which leave their old leases. `ttl` is in seconds."""
         lease = self._grant(ttl)
         wanted = set(keys)
         with self._lock:
@@ -31,10 +31,11 @@ class Leases:
         return lease
 
     def keep(self, keys: Iterable[str]) -> dict[str, int]:
-        """Keep what can be kept as it is; the answer is those keys with their leases."""
+        """Renew the leases whose keys are all in `keys`. Return the keys of the live ones, with the lease."""
         wanted = set(keys)
         with self._lock:
             whole = {lease: held for lease, held in self._keys.items() if held <= wanted}
+        # Without the lock: each call is a request to etcd.
         return {
             key: lease for lease, held in whole.items() if self._keep_alive(lease) for key in held
         }

@@ -16,10 +16,10 @@ from registry.etcd.store import Watch
 
 
 class Watch3(Watch):
-    """One stream for all waits, read by a thread of its own.
+    """Watches by one stream for all waits, which a thread of its own reads.
 
-    The stream starts at "now": asked for a past revision, etcd answers up to 100 ms later. What
-    happened between the list and the start shows in the revision that the first answer carries.
+    The stream starts at the current revision: for a past one, etcd answers up to 100 ms later. The first
+    answer has the revision of the start, which shows whether there were changes since the list.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Watch3(Watch):
                 _hang_up(self._stream)
 
     def _read(self) -> None:
-        """Follow the stream to its end, which is a `close` or the end of etcd."""
+        """Follow the stream until `close`, or until etcd ends it."""
         try:
             with self._open_stream(self._folder) as stream:
                 self._follow(stream)
@@ -71,7 +71,7 @@ class Watch3(Watch):
     def _follow(self, stream: requests.Response) -> None:
         with self._changed:
             self._stream = stream
-            if self._closed:
+            if self._closed:  # closed while the stream was being opened: there was nothing to shut down yet
                 return
         for line in stream.iter_lines():
             result = json.loads(line)["result"]
@@ -87,7 +87,7 @@ class Watch3(Watch):
 
 
 def _hang_up(stream: requests.Response) -> None:
-    """End a read that another thread is in; closing the response would wait for that read."""
+    """End a read that another thread is blocked in. Closing the response would wait for that read."""
     with (
         suppress(OSError, ValueError),
         socket.socket(fileno=socket.dup(stream.raw.fileno())) as connection,

@@ -1,4 +1,4 @@
-"""A registry of images: where it is, how it is spoken to, and what images are called in it."""
+"""The address and login of a registry of images, and the names of images in it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from dataclasses import dataclass, field
 from registry.errors import RegistryError
 from registry.etcd.endpoint import Secret
 
-# As the distribution's specification has them: https://distribution.github.io/distribution/spec/api/
+# By the distribution's specification: https://distribution.github.io/distribution/spec/api/
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?"
 _NAME = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = rf"{_NAME}(?:/{_NAME})*"
 _DIGEST = r"sha256:[0-9a-f]{64}"
-# What Docker calls Docker Hub where it looks for logins; Podman calls it by its host.
+# Docker Hub, and its name in Docker's file of logins. Podman uses the host there.
 _HUB, _HUB_LOGIN = "docker.io", "https://index.docker.io/v1/"
 _HINT = "write HOST, HOST:PORT or HOST/PATH in small letters, without https://, such as ghcr.io/owner"
 
 
 @dataclass(frozen=True)
 class ImageRegistry:
-    """One registry. `path` stands before each repository's name, "" where none does.
+    """One registry. `path` is a prefix of each repository's name, or "".
 
-    `ca` is the path of a PEM file, "" for the authorities that this machine knows. `insecure`: also
-    without TLS, or with a certificate that nobody vouches for.
+    `ca` is the path of a PEM file, "" for the CAs that this machine trusts. `insecure` accepts untrusted
+    certificates, and plain HTTP.
     """
 
     host: str
@@ -43,12 +43,12 @@ class ImageRegistry:
 
     @property
     def api_host(self) -> str:
-        """Where its API is: Docker Hub's is elsewhere than its name says."""
+        """The host of its API. Docker Hub's differs from its name."""
         return "registry-1.docker.io" if self.host == _HUB else self.host
 
     @property
     def is_here(self) -> bool:
-        """Whether it is reached over the loopback interface."""
+        """Whether its host is a loopback address."""
         bare = re.sub(r":\d+$", "", self.host).strip("[]")
         try:
             return ipaddress.ip_address(bare).is_loopback
@@ -56,25 +56,28 @@ class ImageRegistry:
             return bare == "localhost"
 
     def repository(self, name: str) -> str:
-        """The whole name within the registry: `PATH/name`."""
+        """Return the full name within the registry: `PATH/name`."""
         return f"{self.path}/{name}" if self.path else name
 
     def reference(self, repository: str, digest: str) -> str:
-        """`HOST/PATH/repository@sha256:...`: what is run."""
+        """Return `HOST/PATH/repository@sha256:...`, the name to run an image by.
+
+        Raise RegistryError when `digest` is not a sha256 digest.
+        """
         if not re.fullmatch(_DIGEST, digest):
             raise RegistryError(f"{digest!r} is not an image's digest", "sha256: and 64 hexadecimal digits")
         return f"{self.name}/{repository}@{digest}"
 
     def tagged(self, repository: str, tag: str) -> str:
-        """`HOST/PATH/repository:tag`: what is shown to people."""
+        """Return `HOST/PATH/repository:tag`, the name to show to users."""
         return f"{self.name}/{repository}:{tag}"
 
     def names(self, reference: str) -> bool:
-        """Whether an image of this name is one of this registry."""
+        """Return whether a reference is to an image of this registry."""
         return reference.startswith(f"{self.name}/")
 
     def logins(self) -> str:
-        """The text of the file in which Podman and Docker look for logins, "" where there is none."""
+        """Return the text of a file with its login for Podman and Docker, "" when there is no login."""
         if not self.user:
             return ""
         pair = b64encode(f"{self.user}:{self.password.value}".encode()).decode()
@@ -82,14 +85,14 @@ class ImageRegistry:
         return json.dumps({"auths": {name: {"auth": pair} for name in names}}, indent=1)
 
     def split(self, reference: str) -> tuple[str, str]:
-        """The repository (without PATH) and the digest or tag of one of its references."""
+        """Return the repository (without PATH) and the digest or tag of one of its references."""
         rest = reference.removeprefix(f"{self.name}/")
         repository, _, version = rest.partition("@" if "@" in rest else ":")
         return repository, version
 
 
 def parse(text: str, key: str = "registry.url") -> tuple[str, str]:
-    """Host and path of what the setting `key` says. RegistryError naming it, and what is allowed."""
+    """Return host and path of the setting `key`. Raise RegistryError naming it, and what is allowed."""
     host, slash, path = text.partition("/")
     if not re.fullmatch(_HOST, host) or (slash and not re.fullmatch(_PATH, path)):
         raise RegistryError(f"{key} is {text!r}, which is not the address of a registry", _HINT)

@@ -1,4 +1,4 @@
-"""A registry of images over HTTP: the part of its API that Podman and Docker have no command for.
+"""A client of a registry of images: the part of its HTTP API that Podman and Docker have no command for.
 
 https://distribution.github.io/distribution/spec/api/ describes it. Importing this loads requests.
 """
@@ -17,7 +17,7 @@ from registry.errors import RegistryError, root_cause
 from registry.images.address import ImageRegistry
 from registry.images.login import authorization, refused
 
-# Seconds a request may take.
+# Seconds: the timeout of a request.
 ANSWER = 15.0
 _PAGES = 1000
 _MANIFESTS = ", ".join((
@@ -29,7 +29,7 @@ _MANIFESTS = ", ".join((
 
 
 class RegistryClient:
-    """One registry. All methods raise RegistryError, with `retry` where trying later may help.
+    """One registry. All methods raise RegistryError, with `retry` set when a later attempt can succeed.
 
     Repositories are named without the registry's `path`. For one thread at a time.
     """
@@ -40,15 +40,15 @@ class RegistryClient:
         self._base = ""
         self._authorization = ""
         self._session = requests.Session()
-        # A proxy is for what is elsewhere.
+        # No proxy from the environment for a registry on this machine.
         self._session.trust_env = not registry.is_here
-        # Else requests takes a login for the host out of ~/.netrc.
+        # Without an `auth`, requests would take a login for the host from ~/.netrc.
         self._session.auth = _as_it_is
         if registry.insecure:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     def ping(self) -> None:
-        """That it is a registry, it is there, and the login (where one is given) is right."""
+        """Raise RegistryError unless a registry answers, and accepts the login (if one is given)."""
         answer = self._ask("GET", "")
         ours = "Docker-Distribution-Api-Version" in answer.headers
         if answer.status_code != 200 or not (ours or "json" in answer.headers.get("Content-Type", "")):
@@ -58,7 +58,7 @@ class RegistryClient:
             )
 
     def digest(self, repository: str, tag: str) -> str | None:
-        """The digest of what `tag` (or a digest) names; None when there is no such image."""
+        """Return the digest of the image with this `tag` (or digest); None when there is none."""
         answer = self._ask("HEAD", f"{self._name(repository)}/manifests/{tag}", accept=_MANIFESTS)
         if answer.status_code == 404:
             return None
@@ -69,7 +69,7 @@ class RegistryClient:
         return self.digest(repository, digest) is not None
 
     def tags(self, repository: str) -> list[str]:
-        """All tags of the repository, none for one that is not there."""
+        """Return all tags of the repository; none when there is no such repository."""
         path, tags = f"{self._name(repository)}/tags/list", list[str]()
         for _ in range(_PAGES):
             answer = self._ask("GET", path)
@@ -83,7 +83,7 @@ class RegistryClient:
         return tags
 
     def tag(self, repository: str, digest: str, tag: str) -> None:
-        """Give an image that is there another name."""
+        """Add a tag to an image of the repository."""
         place = f"{self._name(repository)}/manifests"
         found = self._ask("GET", f"{place}/{digest}", accept=_MANIFESTS)
         self._expect(found, 200)
@@ -91,12 +91,12 @@ class RegistryClient:
         self._expect(self._ask("PUT", f"{place}/{tag}", data=found.content, kind=kind), 201)
 
     def delete(self, repository: str, digest: str) -> bool:
-        """Remove the image, with all of its tags; False when it was not there."""
+        """Remove the image with all of its tags. Return False when there was none."""
         answer = self._ask("DELETE", f"{self._name(repository)}/manifests/{digest}")
         return self._was_deleted(answer)
 
     def round_trip(self, repository: str) -> None:
-        """Put a few bytes there, read them back, and remove them where the registry lets us."""
+        """Upload a few bytes, read them back, and remove them if the registry allows it."""
         data = os.urandom(32)
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         self._upload(repository, data, digest)
@@ -138,7 +138,7 @@ class RegistryClient:
         data: bytes | None = None,
         kind: str = "application/octet-stream",
     ) -> requests.Response:
-        """The answer; a login that is asked for is given once."""
+        """Return the answer. When the registry asks for a login, send the request once more with one."""
         url = urljoin(f"{self._find_base()}/v2/", path)
         headers = {"Accept": accept, "Content-Type": kind}
         answer = self._send(method, url, headers={**headers, **self._login(url)}, data=data)
@@ -151,12 +151,12 @@ class RegistryClient:
         return answer
 
     def _login(self, url: str) -> dict[str, str]:
-        """The header for this URL; none for what the registry keeps elsewhere."""
+        """Return the header with the login for this URL; none for blobs that are kept on another host."""
         ours = urlsplit(url).netloc == self._registry.api_host
         return {"Authorization": self._authorization} if ours and self._authorization else {}
 
     def _find_base(self) -> str:
-        """https; where that is not insisted on, http when https is not spoken."""
+        """Return the base URL: https, or http for an `insecure` registry that does not answer to https."""
         if not self._base:
             base = f"https://{self._registry.api_host}"
             if self._registry.insecure:
@@ -174,7 +174,7 @@ class RegistryClient:
         except requests.exceptions.SSLError as error:
             raise self._untrusted(error) from error
         except OSError as error:
-            # Of requests' own, or of a CA's file that is not there.
+            # An error of requests, or a missing CA file.
             sentence = f"{urlsplit(url).netloc} cannot be reached: {root_cause(error)}"
             hint = "see that it runs (nap's own comes up with: nap up); nap doctor tries it"
             raise RegistryError(sentence, hint, retry=True) from error
@@ -191,7 +191,7 @@ class RegistryClient:
         return RegistryError(f"{host} cannot be spoken to with TLS: {root_cause(error)}", retry=True)
 
     def _refusal(self, answer: requests.Response) -> RegistryError:
-        """Of a login that is wrong, or that is right and not enough."""
+        """Return the error for a wrong login, or for one without the rights."""
         if "insufficient_scope" in answer.headers.get("WWW-Authenticate", ""):
             return self._forbidden(answer)
         return refused(self._registry)
@@ -213,7 +213,7 @@ class RegistryClient:
 
 
 def _said(answer: requests.Response) -> str:
-    """The registry's own words: those of its first error."""
+    """Return the message of the registry's first error."""
     try:
         first = answer.json()["errors"][0]
         return str(first.get("message") or first["code"])

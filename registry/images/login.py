@@ -1,4 +1,4 @@
-"""How a registry of images is told who asks: its challenge comes in, an Authorization header goes out.
+"""Log in to a registry of images: turn its challenge into an Authorization header.
 
 https://distribution.github.io/distribution/spec/auth/token/ describes the tokens.
 """
@@ -20,10 +20,10 @@ Send = Callable[..., requests.Response]
 
 
 def authorization(registry: ImageRegistry, challenge: str, send: Send) -> str:
-    """The header's value for `challenge`, a WWW-Authenticate header.
+    """Return the header's value for `challenge`, a WWW-Authenticate header.
 
-    `send(method, url, **options)` asks the server that gives tokens. RegistryError when the login
-    is refused there, and when there is none.
+    `send(method, url, **options)` sends a request to the token server. Raise RegistryError when that refuses
+    the login, when there is no login, and when the challenge's scheme is neither Basic nor Bearer.
     """
     scheme, _, rest = challenge.partition(" ")
     if scheme.lower() == "bearer":
@@ -37,7 +37,7 @@ def authorization(registry: ImageRegistry, challenge: str, send: Send) -> str:
 
 
 def refused(registry: ImageRegistry) -> RegistryError:
-    """The error for a login that is wrong, or is not there."""
+    """Return the error for a login that is wrong or missing."""
     if registry.user:
         hint = "see registry.user, and registry.password_file or registry.token_file in the settings"
         return RegistryError(f"{registry.host} refuses the login of {registry.user!r}", hint)

@@ -1,7 +1,7 @@
-"""nap's own registry of images as nodes see it: a second process over the same blobs, which only reads.
+"""nap's own registry of images for nodes: a second process over the same blobs, which only reads.
 
-It listens wherever nodes come from, with TLS and a password of its own. Nobody changes or removes an
-image through it.
+It listens on all interfaces, with TLS and a password of its own. Images cannot be changed or removed
+through it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ def start(
     folder: Path, log: Path, certificates: Certificates, addresses: Sequence[str], say: Callable[[str], None],
     port: int = 0,
 ) -> ImageRegistry:  # fmt: skip
-    """Have what is in the registry of `folder` served to nodes; return how they speak to it.
+    """Serve the images in the registry of `folder` to nodes; return its address and login for them.
 
-    `addresses` (names or IPs, at least one) are what nodes call this machine by, and what the certificate
-    names. Idempotent; one that runs with other addresses, or as another program, is started again. `port`
-    0 is the one of last time, else a free one. Raises RegistryError as `image_server.start` does.
+    `addresses` (names or IPs, at least one) are this machine's for nodes, and are in the certificate.
+    Idempotent: a server with other addresses, or of another program, is restarted. `port` 0 is the last port,
+    or a free one. Raises RegistryError as `server.start` does.
     """
     process, path, program = _process(folder, log), folder / _KEPT, image_program.binary()
     if path.exists():
@@ -57,17 +57,17 @@ def start(
 
 
 def stop(folder: Path, log: Path) -> None:
-    """End it: it is gone when this returns. Nothing to do when it does not run."""
+    """End the server, if it runs, and wait until it has ended."""
     _process(folder, log).stop()
 
 
 def pid(folder: Path) -> int | None:
-    """Its process; None when it does not run."""
+    """Return its pid; None when it does not run."""
     return _process(folder, folder / "log").pid()
 
 
 def known(folder: Path, certificates: Certificates) -> ImageRegistry | None:
-    """How nodes speak to it, whether it runs or not; None when it never did."""
+    """Return its address and login for nodes, whether it runs or not; None when it never did."""
     path = folder / _KEPT
     return _registry(Kept.load(path), certificates) if path.exists() else None
 
@@ -84,12 +84,12 @@ def _registry(kept: Kept, certificates: Certificates) -> ImageRegistry:
 
 
 def _version(program: str, folder: Path, certificates: Certificates) -> str:
-    """Of what it is launched as; its files are there."""
+    """Return the version of its program and settings. Its files must exist."""
     return version_of(program, configuration(folder, Kept.load(folder / _KEPT), certificates))
 
 
 def _keep(folder: Path, port: int, certificates: Certificates, addresses: tuple[str, ...]) -> Kept:
-    """All files the server reads, with the password and port of last time."""
+    """Write all files that the server reads. The password stays the same; so does the port for `port` 0."""
     path = folder / _KEPT
     last = Kept.load(path) if path.exists() else Kept.new()
     kept = replace(last, port=_port(port or last.port), addresses=addresses)
@@ -101,7 +101,7 @@ def _keep(folder: Path, port: int, certificates: Certificates, addresses: tuple[
 
 
 def configuration(folder: Path, kept: Kept, certificates: Certificates) -> dict[str, dict[str, object]]:
-    """The server's settings: nothing is written, and nothing remembered that may have been removed."""
+    """Return the server's settings: read-only, and without a cache, as the other process removes blobs."""
     settings = image_program.configuration(
         server.blobs(folder), f"{_EVERYWHERE}:{kept.port}", kept.secret, folder / "nodes.htpasswd"
     )
@@ -115,7 +115,10 @@ def configuration(folder: Path, kept: Kept, certificates: Certificates) -> dict[
 
 
 def _port(wanted: int) -> int:
-    """The wanted port, or any that is free. It cannot move: nodes and firewalls know it."""
+    """Return the wanted port, or any free one for 0. Raise RegistryError when it is taken.
+
+    The port never changes by itself: nodes and firewalls depend on it.
+    """
     if wanted and not ports.is_free(_EVERYWHERE, wanted):
         raise RegistryError(
             f"Port {wanted}, meant for the images that nodes fetch, is taken.", "End what listens there."

@@ -1,4 +1,4 @@
-"""The program that serves images, as any of nap's registries runs it: its settings, its login, its files."""
+"""The program that serves images, as all of nap's registries run it: its settings, login and files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from registry.errors import RegistryError
 from registry.files import write_private
 
-# The password is 32 random bytes, which no number of rounds makes harder to guess; each request checks it.
+# Each request checks the password. It is 32 random bytes: more rounds would not make it harder to guess.
 _BCRYPT_ROUNDS = 4
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What stays the same from one start to the next; a JSON file for its owner alone."""
+    """What stays the same from one start to the next: a JSON file of mode 0600. `secret` signs."""
 
     port: int
     password: str
@@ -27,7 +27,7 @@ class Kept:
 
     @classmethod
     def new(cls) -> Kept:
-        """Without a port yet."""
+        """Return a new one, with port 0."""
         return cls(0, secrets.token_urlsafe(32), secrets.token_hex(32))
 
     @classmethod
@@ -43,7 +43,10 @@ class Kept:
 
 
 def binary() -> str:
-    """Debian's name for it, or the one it is built with."""
+    """Return the program's path. Debian calls it `docker-registry`, upstream `registry`.
+
+    Raise RegistryError when there is none.
+    """
     for name in ("docker-registry", "registry"):
         if found := shutil.which(name):
             return found
@@ -54,7 +57,7 @@ def binary() -> str:
 
 
 def configuration(data: Path, address: str, secret: str, logins: Path) -> dict[str, dict[str, object]]:
-    """The server's settings: https://distribution.github.io/distribution/about/configuration/"""
+    """Return the common settings: https://distribution.github.io/distribution/about/configuration/"""
     return {
         "log": {"level": "error", "accesslog": {"disabled": True}},
         "storage": {"filesystem": {"rootdirectory": str(data)}},
@@ -64,12 +67,12 @@ def configuration(data: Path, address: str, secret: str, logins: Path) -> dict[s
 
 
 def write_configuration(path: Path, settings: dict[str, dict[str, object]]) -> None:
-    """JSON is YAML."""
+    """Write the server's YAML file, as JSON: every JSON text is YAML."""
     write_private(path, json.dumps({"version": "0.1", **settings}).encode())
 
 
 def write_login(path: Path, user: str, password: str) -> None:
-    """The one user who gets in."""
+    """Write the htpasswd file, with its only user."""
     import bcrypt
 
     hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(_BCRYPT_ROUNDS))
@@ -77,5 +80,5 @@ def write_login(path: Path, user: str, password: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what the server would take as settings of its own."""
+    """Return our environment without the variables that the server would take as settings."""
     return {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}

@@ -1,4 +1,4 @@
-"""Images of containers by digest: what is known of each is a record here, what it holds is elsewhere."""
+"""Records of container images by digest. Their content is in a container runtime or a registry."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from registry.images.trees import YOUNG, Image
 
 
 class ContainerImages:
-    """The records of one home, a JSON file each, in `folder`."""
+    """The records of one home: a JSON file for each image, in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def add(self, image: Image) -> None:
-        """Know of an image; one that is known already counts as young again."""
+        """Record an image. One that is recorded already counts as young again."""
         self._folder.mkdir(parents=True, exist_ok=True)
         record = {name: value for name, value in asdict(image).items() if name != "tree"}
         write_private(self._place(image.digest), json.dumps(record).encode())

@@ -1,7 +1,7 @@
-"""nap's own registry of images: one process a folder, on this machine alone, outliving who started it.
+"""nap's own registry of images: one process for each folder, which outlives the process that started it.
 
-What is pushed takes the room of its blobs in `stored(folder)`: the difference of two calls is what
-a push has added.
+It listens on loopback alone. `stored(folder)` is the size of all blobs: the difference of two calls is what a
+push has added.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _KEPT = "registry.json"
 
 
 def start(folder: Path, log: Path, say: Callable[[str], None], port: int = 0) -> ImageRegistry:
-    """Have a registry running with its files in `folder`; return how to speak to it.
+    """Start a registry with its files in `folder`, unless it runs; return its address and login.
 
-    Idempotent; one that runs as another program is started again. `port` 0 is the one of last time,
-    else a free one. Raises RegistryError when the port is taken, when this machine has no registry, and
-    when it does not come up.
+    One that runs as another program, or with other settings, is restarted. `port` 0 is the last port, or a
+    free one. Raises RegistryError when the port is taken, when this machine has no registry, and when it does
+    not come up.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     process, program = _process(folder, log), image_program.binary()
@@ -51,28 +51,28 @@ def start(folder: Path, log: Path, say: Callable[[str], None], port: int = 0) ->
 
 
 def stop(folder: Path, log: Path) -> None:
-    """End the registry of `folder`: it is gone when this returns. Nothing to do when none runs."""
+    """End the registry of `folder`, if it runs, and wait until it has ended."""
     _process(folder, log).stop()
 
 
 def pid(folder: Path) -> int | None:
-    """The process of the registry in `folder`; None when none runs."""
+    """Return the pid of the registry of `folder`; None when none runs."""
     return _process(folder, folder / "log").pid()
 
 
 def known(folder: Path) -> ImageRegistry | None:
-    """How to speak to the registry of `folder`, whether it runs or not; None when it never did."""
+    """Return address and login of the registry of `folder`, whether it runs or not; None if it never did."""
     return _registry(Kept.load(folder / _KEPT)) if (folder / _KEPT).exists() else None
 
 
 def stored(folder: Path) -> int:
-    """The bytes of all blobs in the registry of `folder`."""
+    """Return the size in bytes of all blobs in the registry of `folder`."""
     stored = blobs(folder) / "docker" / "registry" / "v2" / "blobs"
     return sum(path.stat().st_size for path in stored.rglob("data"))
 
 
 def configuration(folder: Path, kept: Kept) -> dict[str, dict[str, object]]:
-    """The server's settings: everything is allowed to who knows the password."""
+    """Return the server's settings: a client with the password can do everything, deletion included."""
     settings = image_program.configuration(
         blobs(folder), f"{HOST}:{kept.port}", kept.secret, folder / "htpasswd"
     )
@@ -81,7 +81,7 @@ def configuration(folder: Path, kept: Kept) -> dict[str, dict[str, object]]:
 
 
 def blobs(folder: Path) -> Path:
-    """Where the registry of `folder` has all that was pushed."""
+    """Return the folder with everything that was pushed to the registry of `folder`."""
     return folder / "data"
 
 
@@ -90,17 +90,17 @@ def _process(folder: Path, log: Path) -> Detached:
 
 
 def _registry(kept: Kept) -> ImageRegistry:
-    """Without TLS: it is reached over the loopback interface alone, which Docker takes for safe as well."""
+    """Return its address, without TLS: it is on loopback, where Docker does not insist on TLS either."""
     return ImageRegistry(f"{HOST}:{kept.port}", insecure=True, user=USER, password=Secret(kept.password))
 
 
 def _version(program: str, folder: Path) -> str:
-    """Of what it is launched as; its files are there."""
+    """Return the version of its program and settings. Its files must exist."""
     return version_of(program, configuration(folder, Kept.load(folder / _KEPT)))
 
 
 def _keep(folder: Path, port: int) -> Kept:
-    """All files the server reads, with the password and port of last time."""
+    """Write all files that the server reads. The password stays the same; so does the port for `port` 0."""
     saved = folder / _KEPT
     last = Kept.load(saved) if saved.exists() else Kept.new()
     kept = replace(last, port=_port(port or last.port))
@@ -112,7 +112,10 @@ def _keep(folder: Path, port: int) -> Kept:
 
 
 def _port(wanted: int) -> int:
-    """The wanted port, or any that is free. It cannot move: images are called by it."""
+    """Return the wanted port, or any free one for 0. Raise RegistryError when it is taken.
+
+    The port never changes by itself: images' names contain it.
+    """
     if wanted and not ports.is_free(HOST, wanted):
         raise RegistryError(
             f"Port {wanted} of {HOST}, meant for the registry of images, is taken.",
@@ -122,7 +125,7 @@ def _port(wanted: int) -> int:
 
 
 def answers(registry: ImageRegistry) -> bool:
-    """Whether it is there, and takes the login."""
+    """Return whether the registry answers and accepts the login."""
     from registry.images.client import RegistryClient
 
     try:
@@ -133,7 +136,7 @@ def answers(registry: ImageRegistry) -> bool:
 
 
 def _collect_garbage(program: str, folder: Path, say: Callable[[str], None]) -> None:
-    """Remove blobs of images that were deleted: only while nobody can push."""
+    """Remove blobs of deleted images. Only while the server is down: a push could lose blobs."""
     if not blobs(folder).is_dir():
         return
     command = [program, "garbage-collect", str(folder / "config.yml")]

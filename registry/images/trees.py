@@ -1,4 +1,4 @@
-"""Images by digest: compiled trees on this machine, each under the digest of its content."""
+"""Images by digest: compiled trees on this machine, each named by the digest of its content."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ YOUNG = 3600.0
 
 @dataclass(frozen=True)
 class Image:
-    """What was built: `digest` is `sha256:<hex>`.
+    """The result of a build. `digest` is `sha256:<hex>`.
 
     A compiled tree is in the folder `tree`. An image of a container runtime has none: it is run by its
     `reference` (`HOST/NAME@sha256:...`), has its files in `workdir` and `env` as its environment. `flavour`
-    is the MPI it brings where that is not the stack's, as in `Stack`.
+    is its MPI, as in `Stack`, if that is not the stack's.
     """
 
     digest: str
@@ -36,40 +36,40 @@ class Image:
 
 
 class ImageStore(Protocol):
-    """The images of one home, wherever they are."""
+    """The images of one home, of either kind."""
 
     def get(self, digest: str, /) -> Image:
-        """RegistryError for one that is not there any more."""
+        """Return the image. Raise RegistryError for one that is not there any more."""
 
     def has(self, digest: str, /) -> bool:
-        """Whether it is there."""
+        """Return whether there is such an image."""
 
     def is_old(self, digest: str, /) -> bool:
-        """Whether it has been there for an hour: a younger one may be of a push that is not accepted yet."""
+        """Return whether it is older than an hour. A younger one can be of a push not accepted yet."""
 
     def digests(self) -> list[str]:
-        """What is there, in no order."""
+        """Return the digests of all images, in no order."""
 
     def remove(self, digest: str, /) -> None:
-        """Take it out of the store; one that is not there is no error."""
+        """Remove it from the store. A missing one is no error."""
 
 
 class Images:
-    """Trees, in `folder`. What is in there is never changed, only added and removed (by `delete`)."""
+    """Trees in `folder`. They are never changed, only added, and removed with `delete`."""
 
     def __init__(self, folder: Path, delete: Callable[[Path], object] = shutil.rmtree) -> None:
         self._folder = folder
         self._delete = delete
 
     def add(self, tree: Path) -> Image:
-        """Take the folder `tree` over; the same content again is the image that is there already."""
+        """Move the folder `tree` into the store. If its content is there already, return that image."""
         digest = digest_of(tree)
         place = self._place(digest)
         self._folder.mkdir(parents=True, exist_ok=True)
         try:
             tree.rename(place)
         except OSError:
-            # There already, perhaps since a moment ago: the same was built twice at once.
+            # It is there already, possibly from a build of the same content at the same time.
             if not place.is_dir():
                 raise
         return Image(digest, place)
@@ -98,7 +98,7 @@ class Images:
 
 
 def digest_of(tree: Path) -> str:
-    """`sha256:<hex>` over the paths, kinds, execute bits and contents of all files, in path order."""
+    """Return `sha256:<hex>` over the paths, kinds, execute bits and contents of all files, in path order."""
     whole = hashlib.sha256()
     for path in sorted(_files(tree)):
         kind, content = _entry(path)

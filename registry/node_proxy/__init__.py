@@ -1,4 +1,4 @@
-"""What nodes reach of etcd: three requests, each signed for one key and value.
+"""The access of nodes to etcd: three requests, each signed for one key and value.
 
 In: a node's request. Out: etcd's answer, or a refusal. Touched: the signed key.
 """

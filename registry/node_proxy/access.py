@@ -1,4 +1,4 @@
-"""What a node needs to announce what runs on it, and to fetch images, in a form that can be sent there."""
+"""The data with which a node announces its units and fetches images, in a form that can be sent there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from registry.images.address import ImageRegistry
 
 @dataclass(frozen=True)
 class NodeAccess:
-    """`url` is etcd's as nodes see it; `ca`, `cert` and `key` are texts in PEM, "" where there are none."""
+    """Access to etcd: `url` is its address for nodes; `ca`, `cert` and `key` are PEM texts, "" for none."""
 
     url: str
     api: Api
@@ -24,7 +24,7 @@ class NodeAccess:
 
     @classmethod
     def of(cls, endpoint: Endpoint) -> NodeAccess:
-        """The same, with the files' contents in place of their paths. RegistryError naming a file."""
+        """Return the endpoint with its files' contents. Raise RegistryError if one is unreadable."""
         return cls(
             url=endpoint.url.rstrip("/"),
             api=endpoint.api,
@@ -38,9 +38,9 @@ class NodeAccess:
 
 @dataclass(frozen=True)
 class NodePull:
-    """A registry as nodes see it: `name` is its HOST[:PORT][/PATH]; `ca` is a text in PEM, "" for none.
+    """A registry for nodes: `name` is its HOST[:PORT][/PATH] there; `ca` is a PEM text, "" for none.
 
-    `logins` is the file with the login that Podman and Docker read, "" where there is none.
+    `logins` is the text of the file with the login for Podman and Docker, "" for none.
     """
 
     name: str
@@ -50,16 +50,16 @@ class NodePull:
 
     @classmethod
     def of(cls, registry: ImageRegistry) -> NodePull:
-        """The same, with the contents of files in place of paths. RegistryError naming a file."""
+        """Return the registry with its files' contents. Raise RegistryError if one is unreadable."""
         return cls(registry.name, _text(registry.ca), registry.insecure, Secret(registry.logins()))
 
     @property
     def host(self) -> str:
-        """HOST[:PORT]: the folder of its CA below Docker's `certs.d`."""
+        """HOST[:PORT], which is also the name of its CA's folder in Docker's `certs.d`."""
         return self.name.partition("/")[0]
 
     def called(self, reference: str, ours: ImageRegistry) -> str:
-        """What nodes call an image that the receiver calls `reference`; others' keep their names."""
+        """Return the name on nodes of the image `reference`. Images of other registries keep their names."""
         return (
             f"{self.name}/{reference.removeprefix(f'{ours.name}/')}" if ours.names(reference) else reference
         )

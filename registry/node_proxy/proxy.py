@@ -1,7 +1,7 @@
-"""etcd as nodes see it: a process before it that passes on what this receiver signed, and nothing else.
+"""The proxy between nodes and etcd: a process that passes on what this receiver signed, and nothing else.
 
-etcd itself listens on loopback alone: the rights of its users have had holes in every version but the newest.
-The process outlives the receiver and remembers nothing.
+etcd itself listens on loopback alone: its access control has had holes in every version but the newest. The
+proxy outlives the receiver and keeps no state.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _EVERYWHERE = "0.0.0.0"
 
 @dataclass(frozen=True)
 class Door:
-    """How nodes reach it: `url`, and the files of certificates of theirs."""
+    """The proxy's `url` for nodes, the files of their certificates, and the signing key."""
 
     url: str
     files: Certificates
     secret: Secret
 
     def access(self) -> NodeAccess:
-        """What nodes are sent once; each announcement has a password of its own besides."""
+        """Return what nodes are sent once. Each announcement needs a `password` of its own as well."""
         ca, cert, key = map(str, (self.files.ca, self.files.cert("node"), self.files.key("node")))
         return NodeAccess.of(Endpoint(self.url, "v2", ca, cert, key, USER))
 
@@ -51,11 +51,11 @@ class Door:
 def start(
     home: Path, addresses: Sequence[str], say: Callable[[str], None], port: int = 0, version: str = ""
 ) -> Door:
-    """Have it running before the etcd of `etcd.json`; return how nodes reach it. Idempotent.
+    """Start the proxy in front of the etcd of `etcd.json`, unless it runs; return how nodes reach it.
 
-    `addresses` (names or IPs, at least one) are what nodes call this machine by, which its certificate
-    names already. One that runs with others, at another port than the wanted one, or of another version, is
-    started again. Raises RegistryError when the port is taken and when it does not come up.
+    `addresses` (names or IPs, at least one) are this machine's for nodes, and are in its certificate already.
+    A proxy with others, at another port than the wanted one, or of another version, is restarted. `port` 0 is
+    the last port, or a free one. Raises RegistryError when the port is taken, or the proxy does not come up.
     """
     process, last = _process(home), _kept(home) or Kept.new()
     wanted = replace(last, addresses=tuple(addresses), port=port or last.port)
@@ -68,6 +68,7 @@ def start(
             return _door(home, wanted)
         kept = replace(wanted, port=_port(wanted.port))
         kept.save(home / _KEPT)
+        # The new process takes the lock itself; the door keeps others from starting one meanwhile.
         lock.release()
         command = nap_start.argv("registry.node_proxy.proxy", str(home))
         process.launch(command, dict(os.environ), None, version=version)
@@ -76,17 +77,17 @@ def start(
 
 
 def stop(home: Path) -> None:
-    """End it: it is gone when this returns. Nothing to do when it does not run."""
+    """End the proxy, if it runs, and wait until it has ended."""
     _process(home).stop()
 
 
 def pid(home: Path) -> int | None:
-    """Its process; None when it does not run."""
+    """Return its pid; None when it does not run."""
     return _process(home).pid()
 
 
 def known(home: Path) -> Door | None:
-    """How nodes reach it, whether it runs or not; None when it never did."""
+    """Return how nodes reach it, whether it runs or not; None when it never did."""
     kept = _kept(home)
     return _door(home, kept) if kept else None
 
@@ -105,7 +106,10 @@ def _door(home: Path, kept: Kept) -> Door:
 
 
 def _port(wanted: int) -> int:
-    """The wanted port, or any that is free. It cannot move: nodes and firewalls know it."""
+    """Return the wanted port, or any free one for 0. Raise RegistryError when it is taken.
+
+    The port never changes by itself: nodes and firewalls depend on it.
+    """
     if wanted and not ports.is_free(_EVERYWHERE, wanted):
         hint = "End what listens there, or name another one: etcd.nodes.port"
         raise RegistryError(f"Port {wanted}, meant for what nodes announce, is taken.", hint)
@@ -130,6 +134,7 @@ def main() -> int:
 def _serve(kept: Kept, settings: StoreSettings) -> None:
     files = Certificates(CERTIFICATES)
     server = NodeServer((_EVERYWHERE, kept.port), files, kept.secret, settings.keys.announced, SETTINGS)
+    # `shutdown` waits for `serve_forever`, which runs in the thread of the signal handler.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     tell_starter()

@@ -1,7 +1,7 @@
-"""What nodes may say to the proxy before etcd: that an announcement stands, still stands, or is over.
+"""The requests of nodes to the proxy in front of etcd: to put, refresh or remove an announcement.
 
-The requests are those of etcd's v2 API, so that one script serves an admin's etcd and this. Each carries a
-signature which the receiver made for exactly this key and value: whoever holds it can say nothing else.
+They are requests of etcd's v2 API, so that one script works with an admin's etcd and with the proxy. Each has
+a signature that the receiver made for exactly this key and value, and that permits nothing else.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-# Who nodes are to the proxy; what tells them apart is the signature, which stands in place of a password.
+# The user name of all nodes. The password is the signature of an announcement.
 USER = "announcer"
 LONGEST_BODY = 64 * 1024
-# Seconds: the longest that a key outlives the last word of whoever announced it.
+# Seconds: the longest time that a key lives after its last refresh.
 LONGEST_TTL = 24 * 60 * 60
 _PREFIX = "/v2/keys"
 _KEY = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9@._-]+)+")
@@ -29,7 +29,7 @@ Verb = Literal["put", "refresh", "remove"]
 
 @dataclass(frozen=True)
 class Request:
-    """`ttl` is in seconds, 0 where the key is to go."""
+    """A request for one key. `ttl` is in seconds, 0 for a removal."""
 
     verb: Verb
     key: str
@@ -42,17 +42,17 @@ class Request:
 
 
 class Refused(Exception):
-    """A request that is not one of an announcer's, or has no right to what it asks for."""
+    """The request is not an announcer's, or is not permitted."""
 
 
 def sign(secret: str, key: str, value: str) -> str:
-    """The right to announce this value at this key."""
+    """Return the signature that permits to announce this value at this key."""
     said = f"{key}\0{value}".encode()
     return hmac.new(secret.encode(), said, hashlib.sha256).hexdigest()
 
 
 def read(method: str, target: str, authorization: str, body: bytes, secret: str, folder: str) -> Request:
-    """The request, which is signed and about a key below `folder`. Refused, if it is anything else."""
+    """Return the request. Raise Refused unless it is valid, signed, and for a key below `folder`."""
     try:
         request = _parse(method, target, body)
     except ValueError as error:
@@ -66,7 +66,7 @@ def read(method: str, target: str, authorization: str, body: bytes, secret: str,
 
 
 def run_of(value: str) -> int:
-    """The number of the run that a value is of; 0 when it names none."""
+    """Return the number of the run that a value belongs to; 0 when the value has none."""
     try:
         run = json.loads(value)["run"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -75,7 +75,7 @@ def run_of(value: str) -> int:
 
 
 def _parse(method: str, target: str, body: bytes) -> Request:
-    """ValueError when it is none of the three forms that the announcer's script has."""
+    """Parse a request. Raise ValueError when it has none of the three forms of the announcer's script."""
     parts = urlsplit(target)
     if not parts.path.startswith(f"{_PREFIX}/") or parts.scheme or parts.netloc or parts.fragment:
         raise ValueError(target)
@@ -94,7 +94,7 @@ def _parse(method: str, target: str, body: bytes) -> Request:
 
 
 def _fields(text: str) -> dict[str, str]:
-    """The fields of a form, each of which may be there once."""
+    """Return a form's fields. Raise ValueError if one is there twice, or there are more than three."""
     fields = parse_qs(text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=3)
     return {name: value for name, (value,) in fields.items()}
 

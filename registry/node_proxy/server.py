@@ -1,4 +1,4 @@
-"""Serves nodes over TLS: reads a request, has it judged, and writes to etcd what it was allowed to."""
+"""The proxy's server for nodes, over TLS: checks their requests, and writes the permitted ones to etcd."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from registry.etcd.store import Store
 from registry.node_proxy import requests as node_requests
 from registry.node_proxy.requests import LONGEST_BODY, Refused, Request
 
-# Seconds that a connection may be silent, and how many there may be at a time.
+# The timeout of a silent connection in seconds, and the limit of concurrent connections.
 PATIENCE = 10.0
 CONNECTIONS = 400
 _WRITTEN, _NOT_ALLOWED, _ANOTHERS, _AWAY = 200, 403, 412, 503
 
 
 class NodeServer(ThreadingHTTPServer):
-    """A thread a connection, which asks for a certificate of the home's CA before it reads anything."""
+    """A server with a thread for each connection. Every client needs a certificate of the home's CA."""
 
     daemon_threads = True
     block_on_close = False
@@ -45,13 +45,17 @@ class NodeServer(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def get_request(self) -> tuple[ssl.SSLSocket, Any]:
-        """The handshake is for the connection's own thread: here one who is silent would stop everybody."""
+        """Accept a connection without the TLS handshake.
+
+        The connection's own thread does that: here a silent client would block all others.
+        """
         connection, client = self.socket.accept()
         connection.settimeout(PATIENCE)
         wrapped = self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return wrapped, client
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        """Start a thread for the connection, or close it when there are too many."""
         if self._places.acquire(blocking=False):
             super().process_request(request, client_address)
         else:
@@ -64,7 +68,11 @@ class NodeServer(ThreadingHTTPServer):
             self._places.release()
 
     def shutdown_request(self, request: Any) -> None:
-        """Read what is still on its way: closed before that, the connection would lose our last words."""
+        """Read what the client is still sending, then close.
+
+        Closing a socket with unread data resets the connection, and the client could lose the reply. Their
+        content is of no interest, so the bytes are read without TLS.
+        """
         with suppress(OSError, ValueError):
             request.shutdown(socket.SHUT_WR)
             request.settimeout(1)
@@ -74,7 +82,7 @@ class NodeServer(ThreadingHTTPServer):
         self.close_request(request)
 
     def handle_error(self, _request: Any, client_address: Any) -> None:
-        """Whoever has no certificate, or goes away in the middle, is no news."""
+        """Log the error, but no OSError: clients without a certificate, and lost connections."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             print(f"A request from {client_address[0]} failed: {error!r}", file=sys.stderr, flush=True)
@@ -125,18 +133,18 @@ class _Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(length))
 
     def log_message(self, format: str, *args: Any) -> None:
-        """A line a request would fill the disk."""
+        """Log nothing: a line for each request would fill the disk."""
 
 
 class _Etcd:
-    """The etcd that the settings name now: it may move while this runs."""
+    """The etcd of the current settings, which are read for each request: it can move while this runs."""
 
     def __init__(self, settings: Path) -> None:
         self._settings = settings
         self._opened: tuple[Endpoint, Store] | None = None
 
     def carry_out(self, request: Request) -> tuple[int, str]:
-        """Write it; an HTTP code and a sentence say what came of it. RegistryError while etcd is away."""
+        """Write to etcd; return an HTTP code and a sentence. Raise RegistryError if etcd is down."""
         store = self._store()
         if request.verb == "remove":
             store.remove(request.key, request.value)
@@ -149,7 +157,7 @@ class _Etcd:
         return _WRITTEN, "done"
 
     def _is_outdated(self, store: Store, request: Request) -> bool:
-        """Signatures do not end: what a run was once given does not go over what a later one has there."""
+        """Return whether a later run has this key: signatures never expire, so an earlier run's is valid."""
         there = store.list(request.folder).entries.get(request.key, "")
         return node_requests.run_of(there) > node_requests.run_of(request.value)
 

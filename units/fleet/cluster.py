@@ -1,7 +1,7 @@
 """The units of runs in fleet, on record from before the first is submitted until the last is destroyed.
 
 The record is in the run's folder while the run can need its units, then in the folder of pending cleanups.
-Cleanup is retried until fleet answers. Unit names contain the run's number, so no other run waits for it.
+Cleanup is retried until all are destroyed. Unit names contain the run's number: no other run waits for it.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ def why_not(ask: Ask | Ranks, nodes: Sequence[Offer], uses: Iterable[Use] = ()) 
 
 
 def size(number: int) -> str:
-    """Return bytes as a manifest writes them, such as `512M`; with one decimal when they are not even."""
+    """Return bytes as a manifest writes them, such as `512M`, with one decimal if that is not 0."""
     for unit, letter in _LETTERS:
         if number >= unit:
             return f"{number / unit:.1f}".removesuffix(".0") + letter
