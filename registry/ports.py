@@ -23,6 +23,5 @@ def lasting(host: str, among: range = LASTING) -> int:
 
 
 def fleeting(host: str) -> int:
-    """Return any free port."""
     with socket.create_server((host, 0)) as listener:
         return int(listener.getsockname()[1])

@@ -158,10 +158,7 @@ class Detached:
 
     @contextmanager
     def _notices(self) -> Iterator[socket.socket]:
-        """Yield the socket for its notification.
-
-        The socket is bound and addressed by its name in the folder: a socket's path is limited to 107 bytes.
-        """
+        """Yield the socket for its notification. It is bound by its name: a path is limited to 107 bytes."""
         with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as notices:
             self._notify.unlink(missing_ok=True)
             folder = os.open(self.lock.parent, os.O_PATH | os.O_DIRECTORY)

@@ -132,7 +132,7 @@ class _Roll:
                 self._on_member(newcomer)
 
     def _member(self, key: str, value: str) -> Member | None:
-        """Return the member of an entry. Each value is parsed once: listings repeat most of the last one."""
+        """Return an entry's member. A value is parsed once: listings repeat most of the last one."""
         known = self._read.get(key)
         if known is None or known[0] != value:
             known = self._read[key] = (value, _read(key, value))
@@ -162,7 +162,6 @@ def _check(
     in_time: bool,
     cause: RegistryError | None = None,
 ) -> None:
-    """Raise RegistryError when the gather must end without all its members."""
     missing = roll.missing
     of = f"{len(missing)} of {len(missing) + len(roll.members)} slaves of {app}"
     if stopped():

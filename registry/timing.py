@@ -9,10 +9,7 @@ from registry.errors import RegistryError
 
 @dataclass(frozen=True)
 class Timing:
-    """Times in seconds: a key's time to live, the time between two refreshes, and between two retries.
-
-    `refresh` + 2 * `retry` must be at most `ttl`; RegistryError otherwise.
-    """
+    """Seconds: a key's time to live, and the times between refreshes and retries. Raises RegistryError."""
 
     ttl: int = 60
     refresh: float = 20

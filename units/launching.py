@@ -52,10 +52,7 @@ class Machine:
 
     @property
     def only_loopback(self) -> bool:
-        """Whether loopback is the only interface.
-
-        Open MPI's mpirun then finds no route to its own daemons, and ends with 213.
-        """
+        """Whether there is only loopback: Open MPI's mpirun cannot reach its daemons, and ends with 213."""
         return not self.interfaces
 
 
@@ -87,10 +84,7 @@ def _carries(asked: socket.socket, name: str) -> bool:
 
 
 def hostfile(mpi: Mpi, slaves: Iterable[Slave]) -> str:
-    """Return the hostfile: one line a slave, by name.
-
-    Open MPI refuses an address that is on two lines. The agent resolves the names.
-    """
+    """Return one line a slave, by name: Open MPI refuses an address twice, and the agent resolves names."""
     form = "{0.name}:{0.slots}\n" if mpi.is_mpich else "{0.name} slots={0.slots}\n"
     return "".join(form.format(slave) for slave in slaves)
 

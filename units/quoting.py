@@ -18,7 +18,7 @@ def yaml(value: object) -> str:
 
 
 def compose(value: object) -> str:
-    """Return a YAML scalar for a compose file, with each `$` doubled: one would start a variable's name."""
+    """Return a YAML scalar for a compose file, in which a single `$` starts a variable's name."""
     return yaml(value).replace("$", "$$")
 
 

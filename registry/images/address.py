@@ -60,10 +60,7 @@ class ImageRegistry:
         return f"{self.path}/{name}" if self.path else name
 
     def reference(self, repository: str, digest: str) -> str:
-        """Return `HOST/PATH/repository@sha256:...`, the name to run an image by.
-
-        Raise RegistryError when `digest` is not a sha256 digest.
-        """
+        """Return the name to run, `HOST/PATH/repository@sha256:...`. Raise RegistryError for a bad digest."""
         if not re.fullmatch(_DIGEST, digest):
             raise RegistryError(f"{digest!r} is not an image's digest", "sha256: and 64 hexadecimal digits")
         return f"{self.name}/{repository}@{digest}"

@@ -83,7 +83,6 @@ class RegistryClient:
         return tags
 
     def tag(self, repository: str, digest: str, tag: str) -> None:
-        """Add a tag to an image of the repository."""
         place = f"{self._name(repository)}/manifests"
         found = self._ask("GET", f"{place}/{digest}", accept=_MANIFESTS)
         self._expect(found, 200)
@@ -191,7 +190,6 @@ class RegistryClient:
         return RegistryError(f"{host} cannot be spoken to with TLS: {root_cause(error)}", retry=True)
 
     def _refusal(self, answer: requests.Response) -> RegistryError:
-        """Return the error for a wrong login, or for one without the rights."""
         if "insufficient_scope" in answer.headers.get("WWW-Authenticate", ""):
             return self._forbidden(answer)
         return refused(self._registry)
@@ -213,7 +211,6 @@ class RegistryClient:
 
 
 def _said(answer: requests.Response) -> str:
-    """Return the message of the registry's first error."""
     try:
         first = answer.json()["errors"][0]
         return str(first.get("message") or first["code"])

@@ -37,7 +37,6 @@ def authorization(registry: ImageRegistry, challenge: str, send: Send) -> str:
 
 
 def refused(registry: ImageRegistry) -> RegistryError:
-    """Return the error for a login that is wrong or missing."""
     if registry.user:
         hint = "see registry.user, and registry.password_file or registry.token_file in the settings"
         return RegistryError(f"{registry.host} refuses the login of {registry.user!r}", hint)

@@ -115,10 +115,7 @@ def configuration(folder: Path, kept: Kept, certificates: Certificates) -> dict[
 
 
 def _port(wanted: int) -> int:
-    """Return the wanted port, or any free one for 0. Raise RegistryError when it is taken.
-
-    The port never changes by itself: nodes and firewalls depend on it.
-    """
+    """Return the wanted port, or for 0 a free one. Nodes and firewalls know it: a taken one is an error."""
     if wanted and not ports.is_free(_EVERYWHERE, wanted):
         raise RegistryError(
             f"Port {wanted}, meant for the images that nodes fetch, is taken.", "End what listens there."

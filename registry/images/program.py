@@ -27,7 +27,6 @@ class Kept:
 
     @classmethod
     def new(cls) -> Kept:
-        """Return a new one, with port 0."""
         return cls(0, secrets.token_urlsafe(32), secrets.token_hex(32))
 
     @classmethod
@@ -43,10 +42,7 @@ class Kept:
 
 
 def binary() -> str:
-    """Return the program's path. Debian calls it `docker-registry`, upstream `registry`.
-
-    Raise RegistryError when there is none.
-    """
+    """Return its path, or raise RegistryError. Debian calls it `docker-registry`, upstream `registry`."""
     for name in ("docker-registry", "registry"):
         if found := shutil.which(name):
             return found

@@ -112,10 +112,7 @@ def _keep(folder: Path, port: int) -> Kept:
 
 
 def _port(wanted: int) -> int:
-    """Return the wanted port, or any free one for 0. Raise RegistryError when it is taken.
-
-    The port never changes by itself: images' names contain it.
-    """
+    """Return the wanted port, or for 0 a free one. Images' names contain it: a taken one is an error."""
     if wanted and not ports.is_free(HOST, wanted):
         raise RegistryError(
             f"Port {wanted} of {HOST}, meant for the registry of images, is taken.",

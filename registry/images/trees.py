@@ -42,7 +42,7 @@ class ImageStore(Protocol):
         """Return the image. Raise RegistryError for one that is not there any more."""
 
     def has(self, digest: str, /) -> bool:
-        """Return whether there is such an image."""
+        """Return whether it is there."""
 
     def is_old(self, digest: str, /) -> bool:
         """Return whether it is older than an hour. A younger one can be of a push not accepted yet."""

@@ -106,10 +106,7 @@ def _door(home: Path, kept: Kept) -> Door:
 
 
 def _port(wanted: int) -> int:
-    """Return the wanted port, or any free one for 0. Raise RegistryError when it is taken.
-
-    The port never changes by itself: nodes and firewalls depend on it.
-    """
+    """Return the wanted port, or for 0 a free one. Nodes and firewalls know it: a taken one is an error."""
     if wanted and not ports.is_free(_EVERYWHERE, wanted):
         hint = "End what listens there, or name another one: etcd.nodes.port"
         raise RegistryError(f"Port {wanted}, meant for what nodes announce, is taken.", hint)

@@ -55,7 +55,6 @@ class NodeServer(ThreadingHTTPServer):
         return wrapped, client
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Start a thread for the connection, or close it when there are too many."""
         if self._places.acquire(blocking=False):
             super().process_request(request, client_address)
         else:

@@ -46,10 +46,7 @@ class FleetEngine(NodeEngine):
 
 
 class FleetScheduler(Scheduler):
-    """A scheduler that leaves placement to fleet.
-
-    Fleet does not count slots: when a job leaves its number of slaves open, nap chooses it.
-    """
+    """Leaves placement to fleet, which does not count slots: nap chooses an open number of slaves."""
 
     def __init__(self, site: Site, tools: Tools, cluster: Cluster) -> None:
         self._site = site
@@ -81,10 +78,7 @@ class FleetScheduler(Scheduler):
     def place(
         self, job: Job, handle: Handle, _told: Callable[[str], None], given_up: Callable[[], bool]
     ) -> Job | None:
-        """Let fleet load the units on machines without starting them, and return the job with those nodes.
-
-        Loading is the only way to find out where fleet puts a unit.
-        """
+        """Let fleet load the units without starting them: no other request makes it choose machines."""
         job = self._chosen(job)
         units = unit_files.instances(job, self.units(job))
         machines = self._cluster.load(handle.folder, units, given_up)

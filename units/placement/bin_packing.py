@@ -43,10 +43,7 @@ def arrange(places: Sequence[Place], kinds: Mapping[Need, int]) -> dict[Need, li
 
 
 def _may_fit(places: Sequence[Place], kinds: Mapping[Need, int]) -> bool:
-    """Return whether all needs would fit if each were as small as the smallest.
-
-    This cheap check rejects most of the cases that do not fit.
-    """
+    """Return whether all would fit if each were as small as the smallest. Most misfits fail this check."""
     least = Need(min(need.slots for need in kinds), min(need.memory for need in kinds))
     return sum(held(least, slots, memory) for _, slots, memory in places) >= sum(kinds.values())
 

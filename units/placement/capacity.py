@@ -119,7 +119,7 @@ class Room:
         return None
 
     def emptiest(self, need: Need, arch: str) -> str | None:
-        """Return a fitting node with the most free slots; of those, the most memory, then the first."""
+        """Return the fitting node with the most free slots, then the most memory, then the first."""
         shelves = self._shelves.get(arch, [])
         for slots in range(len(shelves) - 1, need.slots - 1, -1):
             shelf = shelves[slots]
@@ -128,7 +128,6 @@ class Room:
         return None
 
     def first(self, need: Need, arch: str) -> str | None:
-        """Return the first node that fits."""
         for at, node in enumerate(self.nodes):
             fits = self._slots[at] >= need.slots and self._memory[at] >= need.memory
             if fits and node.arch == arch:
