@@ -25,6 +25,11 @@ def write(path: str | os.PathLike[str], text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.rename(_unfinished(path), path)
+    folder = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)  # or a power failure could undo the rename
+    finally:
+        os.close(folder)
 
 
 def _unfinished(path: str | os.PathLike[str]) -> str:

@@ -66,7 +66,10 @@ class MachineBuilder:
             raise ReceiverError("the disk is full, so the build was given up", f"see: df {tree}") from error
 
     def find(self, digest: str, _say: Say) -> Image | None:
-        return self.images.get(digest) if self.images.has(digest) else None
+        if not self.images.has(digest):
+            return None
+        self.images.renew(digest)
+        return self.images.get(digest)
 
     def released(self, _app: str, _number: int, _image: Image) -> None:
         """Do nothing: a tree has no name but its digest."""

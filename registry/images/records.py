@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -40,6 +41,9 @@ class ContainerImages:
         except RegistryError:
             return False
         return True
+
+    def renew(self, digest: str) -> None:
+        os.utime(self._place(digest))
 
     def is_old(self, digest: str) -> bool:
         return time.time() - self._place(digest).stat().st_mtime > YOUNG

@@ -47,6 +47,9 @@ class ImageStore(Protocol):
     def is_old(self, digest: str, /) -> bool:
         """Return whether it is older than an hour. A younger one can be of a push not accepted yet."""
 
+    def renew(self, digest: str, /) -> None:
+        """Make it young: a push that is not accepted yet has found it."""
+
     def digests(self) -> list[str]:
         """Return the digests of all images, in no order."""
 
@@ -72,6 +75,7 @@ class Images:
             # It is there already, possibly from a build of the same content at the same time.
             if not place.is_dir():
                 raise
+            self.renew(digest)
         return Image(digest, place)
 
     def get(self, digest: str) -> Image:
@@ -81,6 +85,9 @@ class Images:
 
     def has(self, digest: str) -> bool:
         return self._place(digest).is_dir()
+
+    def renew(self, digest: str) -> None:
+        os.utime(self._place(digest))
 
     def is_old(self, digest: str) -> bool:
         return time.time() - self._place(digest).stat().st_ctime > YOUNG

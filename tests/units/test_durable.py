@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,13 @@ def test_a_file_is_written_where_room_was_kept_for_it(tmp_path: Path) -> None:
     assert room.st_size == 4096
     assert path.stat().st_ino == room.st_ino
     assert path.read_text() == "[]"
+
+
+def test_the_file_is_on_the_disk_before_its_name_and_its_name_before_the_caller_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, bool]] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append((os.fstat(file).st_ino, path.exists())))
+    path = tmp_path / "exit"
+    durable.write(path, "new")
+    assert synced == [(path.stat().st_ino, False), (tmp_path.stat().st_ino, True)]

@@ -76,12 +76,13 @@ class Cluster:
     def _keep(self) -> None:
         while self._due.wait():
             self._due.clear()
-            try:
-                for record in sorted(self._pending.glob("*.json")):
+            for record in sorted(self._pending.glob("*.json")):
+                try:
                     self._pay(record)
-            except UnitError:
+                except (UnitError, OSError, ValueError):  # one that fails keeps no other waiting
+                    self._due.set()
+            if self._due.is_set():
                 threading.Event().wait(self._every)
-                self._due.set()
 
     def _pay(self, record: Path) -> None:
         """Destroy the units on a record, then remove it. Raise UnitError when fleet does not answer."""

@@ -71,6 +71,7 @@ class ImageBuilder:
         """
         if not self.images.has(digest):
             return None
+        self.images.renew(digest)
         image = self.images.get(digest)
         if not self._registry.names(image.reference):
             return None

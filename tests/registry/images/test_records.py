@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from registry.errors import RegistryError
 from registry.images.records import ContainerImages
-from registry.images.trees import Image
+from registry.images.trees import Image, Images
 
 ONE = Image(
     "sha256:1", reference="lab:5000/x@sha256:1", workdir="/srv", flavour="mpich", env=(("A", "b"), ("C", ""))
@@ -30,13 +31,30 @@ def test_a_record_gives_back_the_image(tmp_path: Path) -> None:
         images.get("sha256:1")
 
 
-def test_an_image_that_is_built_again_is_young_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "again", [lambda images: images.add(ONE), lambda images: images.renew("sha256:1")], ids=["built", "found"]
+)
+def test_an_image_that_is_built_or_found_again_is_young_again(
+    tmp_path: Path, again: Callable[[ContainerImages], None]
+) -> None:
     images = ContainerImages(tmp_path)
     images.add(ONE)
     os.utime(next(tmp_path.iterdir()), (1, 1))
     assert images.is_old("sha256:1")
-    images.add(ONE)
+    again(images)
     assert not images.is_old("sha256:1")
+
+
+def test_a_tree_that_is_built_again_is_young_again(tmp_path: Path) -> None:
+    images, seen = Images(tmp_path / "images"), []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "program").write_text("the same")
+        tree = images.add(tmp_path / name).tree
+        assert tree
+        seen.append((tree, tree.stat().st_ctime_ns))
+    assert seen[0][0] == seen[1][0]
+    assert seen[0][1] < seen[1][1]
 
 
 def test_a_record_that_is_damaged_is_none(tmp_path: Path) -> None:
