@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -104,7 +104,7 @@ class Dispatcher:
 
     def _close(self, run: Run, outcome: Outcome) -> None:
         """Record the end of a run without a full report: now, or later when the disk has room."""
-        progress = self._progress(run)
+        progress = _progress(self._context, run, self._leave)
         self._closing.add(run, lambda: progress.close(outcome))
         self._closing.try_now(run)
 
@@ -167,7 +167,7 @@ class Dispatcher:
             return services.is_up(run) and not self._context.engine.running(handle)
         except Exception as error:
             # The run's thread then stops what exists of it.
-            cancellation.cancel(self._failed(error))
+            cancellation.cancel(_failed(self._context, error))
             return False
 
     def again(self, run: Run, why: str) -> Run:
@@ -180,18 +180,13 @@ class Dispatcher:
         name = f"{run.app} run {run.number}"
         threading.Thread(target=self._carry_out, args=words, name=name, daemon=True).start()
 
-    def _progress(self, run: Run) -> Progress:
-        context = self._context
-        folder = context.home.run(run.app, run.number)
-        return Progress(run, folder, context.ledger, context.publisher, self._leave)
-
     def _carry_out(self, run: Run, cancellation: Cancellation, prepared: Prepared | None, gone: bool) -> None:
         """Carry out a run. The next run gets its turn even if this one's end cannot be recorded."""
-        progress = self._progress(run)
+        progress = _progress(self._context, run, self._leave)
         outcome = self._outcome(progress, cancellation, prepared)
         replaced = None
         try:
-            if replaced := self._replaced(progress, cancellation):
+            if replaced := services.replaced(self._context, progress, cancellation):
                 progress.say(f"-----> v{replaced.release}, which was up before, comes back")
             self._finish(progress, outcome)
         except Exception:
@@ -217,12 +212,6 @@ class Dispatcher:
             self._remove([(progress.run.app, progress.run.number)])
             progress.finish(outcome)
 
-    def _replaced(self, progress: Progress, cancellation: Cancellation) -> Run | None:
-        """Return the earlier service to start again because this one did not come up; None otherwise."""
-        if not progress.run.service or progress.was_up or cancellation.outcome:
-            return None
-        return services.predecessor(self._context, progress.run)
-
     def _outcome(self, progress: Progress, cancellation: Cancellation, prepared: Prepared | None) -> Outcome:
         try:
             if "replace" in progress.run.options:
@@ -231,13 +220,7 @@ class Dispatcher:
                 prepared = None  # the image may have been pruned meanwhile
             return Deployment(progress, self._context, cancellation, prepared).carry_out()
         except Exception as error:
-            return cancellation.outcome or self._failed(error)
-
-    def _failed(self, error: Exception) -> Outcome:
-        if isinstance(error, _EXPECTED):
-            return _failure(error)
-        traceback.print_exception(error)
-        return Outcome(1, f"nap itself failed; the whole of it is in {self._context.home.log}")
+            return cancellation.outcome or _failed(self._context, error)
 
     def _come_back(self, run: Run) -> None:
         """Start a service again that was up when nap went down, unless a later run has taken its place."""
@@ -291,7 +274,16 @@ class Dispatcher:
         cleanup.run_each({*runs, *cleanup.take_failed()}, lambda why: print(why, file=sys.stderr))
 
 
-def _failure(error: Exception) -> Outcome:
+def _progress(context: Context, run: Run, on_up: Callable[[Run], None]) -> Progress:
+    folder = context.home.run(run.app, run.number)
+    return Progress(run, folder, context.ledger, context.publisher, on_up)
+
+
+def _failed(context: Context, error: Exception) -> Outcome:
+    """Return the outcome of a run that nap could not carry out. An unexpected error goes to the log."""
+    if not isinstance(error, _EXPECTED):
+        traceback.print_exception(error)
+        return Outcome(1, f"nap itself failed; the whole of it is in {context.home.log}")
     sentence = getattr(error, "message", "") or str(error)
     hint = getattr(error, "hint", "")
     return Outcome(1, f"{sentence}; {hint}" if hint else sentence)

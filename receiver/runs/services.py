@@ -41,6 +41,13 @@ def predecessor(context: Context, run: Run) -> Run | None:
     return found
 
 
+def replaced(context: Context, progress: Progress, cancellation: Cancellation) -> Run | None:
+    """Return the earlier service to start again because this one did not come up; None otherwise."""
+    if not progress.run.service or progress.was_up or cancellation.outcome:
+        return None
+    return predecessor(context, progress.run)
+
+
 def comes_back(outcome: Outcome) -> bool:
     """Return whether a service with this outcome is started again when nap comes up."""
     return outcome == WENT_DOWN or outcome.state == "lost"

@@ -113,18 +113,15 @@ class Runs(Engine):
         except FileNotFoundError:
             return False
         except BlockingIOError:
-            return not self._has_begun(handle) or self.runner(handle) is not None
+            return not _has_begun(handle) or self.runner(handle) is not None
         return False
-
-    def _has_begun(self, handle: Handle) -> bool:
-        return (handle.folder / "pid").exists()
 
     def wait(self, handle: Handle, seconds: float | None) -> bool:
         """Wait for the runner to release the lock: outcome and results are complete then.
 
         `seconds` is the limit, None for no limit. Return whether the run has ended.
         """
-        self._until(handle, lambda: self._has_begun(handle))
+        self._until(handle, lambda: _has_begun(handle))
         return not self.running(handle) or _let_go(handle.folder / "lock", seconds)
 
     def runner(self, handle: Handle) -> int | None:
@@ -196,6 +193,10 @@ class Runs(Engine):
 
     def remove_what_is_left(self, handle: Handle) -> None:
         """Clean up after a runner that was killed. Nothing to do here: the kernel ended its capsule."""
+
+
+def _has_begun(handle: Handle) -> bool:
+    return (handle.folder / "pid").exists()
 
 
 def _let_go(lock: Path, seconds: float | None) -> bool:

@@ -425,7 +425,7 @@ def test_a_service_comes_back_unless_a_later_one_has_come_up(
 def test_a_run_leaves_its_turn_to_the_next_also_where_it_cannot_be_told_what_was_up_before(
     context: Any, dispatcher: Dispatcher, deployments: Deployments, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "_replaced", lambda *_: 1 / 0)
+    monkeypatch.setattr(module.services, "replaced", lambda *_: 1 / 0)
     dispatcher.accept("hello", "c1", {}, Prelude())
     dispatcher.accept("hello", "c2", {}, Prelude())
     finished(context, 2)
