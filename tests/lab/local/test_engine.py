@@ -338,7 +338,7 @@ def test_a_build_ends_with_its_caller_and_passes_its_code_on(
 
 
 def test_where_namespaces_are_forbidden_the_other_kind_is_chosen() -> None:
-    ask = "from units.local.enclosures import here; print(here().kind, here().note, sep=chr(10))"
+    ask = "from units.capsule.kinds import here; print(here().kind, here().note, sep=chr(10))"
     forbid = 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"'
     command = ("unshare", "--user", "--map-root-user", "sh", "-c", forbid, "sh", sys.executable, "-c", ask)
     if kinds.refusal():
