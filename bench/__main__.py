@@ -1,4 +1,7 @@
-"""Every measurement, one after another, with what it was measured on: `make bench`."""
+"""The measurements of one machine, one after another, with what they were measured on: `make bench`.
+
+Those of nodes and fleet need a lab: `nodes_*.py` and `fleet_push.py` are run by hand.
+"""
 
 from __future__ import annotations
 
