@@ -11,7 +11,7 @@ from pathlib import Path
 
 from receiver.errors import ReceiverError
 
-_SCRIPT = Path(__file__).with_name("facts.sh")
+_SCRIPT = Path(__file__).with_name("shell") / "facts.sh"
 # The kernel's names of architectures, where Debian's differ.
 _ARCHITECTURES = {
     "x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "ppc64le": "ppc64el", "i686": "i386",

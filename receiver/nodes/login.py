@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _TARGET = re.compile(
     r"((?P<user>[^@\s:]+)@)?(\[(?P<v6>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s@:\[\]]+))(:(?P<port>\d{1,5}))?"
 )
-_LET_IN, _LET_OUT = (Path(__file__).with_name(name) for name in ("let_in.sh", "let_out.sh"))
+_LET_IN, _LET_OUT = (Path(__file__).with_name("shell") / name for name in ("let_in.sh", "let_out.sh"))
 # The last line of the script's output. The login's own shell can print other lines before it.
 _DONE = b"nap's key is let in"
 _CHUNK = 65536

@@ -16,7 +16,7 @@ from units.nodes.node import Node
 from units.nodes.shared_folder import as_user
 from units.oci import runtime
 
-_SCRIPT = Path(__file__).with_name("share.sh")
+_SCRIPT = Path(__file__).with_name("shell") / "share.sh"
 # Seconds for each of three requests, so that a file server that is away does not block for longer.
 _ANSWERED_WITHIN = 10.0
 

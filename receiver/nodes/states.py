@@ -17,7 +17,7 @@ Uses = Callable[[], Iterable[Use]]
 # Seconds for each step of connecting, and for the answer.
 CONNECT_WITHIN = 4
 _ANSWER_WITHIN = 4.0
-_LOAD = Path(__file__).with_name("load.sh")
+_LOAD = Path(__file__).with_name("shell") / "load.sh"
 _KILO = 1024
 
 

@@ -10,7 +10,7 @@ from receiver.nodes.reachable_parts import own_registry
 from units.nodes.link import Link
 from units.nodes.node import Node
 
-_SCRIPTS = tuple(Path(__file__).with_name(name) for name in ("clear.sh", "let_out.sh"))
+_SCRIPTS = tuple(Path(__file__).parents[1] / "shell" / name for name in ("clear.sh", "let_out.sh"))
 _NAMED_WITHIN, _CLEARED_WITHIN = 10.0, 120.0
 
 
