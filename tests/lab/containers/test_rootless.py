@@ -40,7 +40,7 @@ class Student:
         env = {
             "HOME": str(self.home), "USER": NAME, "PATH": f"{os.defpath}:/usr/sbin:/sbin",
             "XDG_RUNTIME_DIR": str(self.run), **IDENTITY, **COMMITTER,
-            **{name: os.environ[name] for name in passed_on()},
+            **{name: os.environ[name] for name in passed_on()}, **self.podmans,
         }  # fmt: skip
         done = subprocess.run(
             ["setpriv", "--reuid", str(self.uid), "--regid", str(self.uid), "--init-groups", *command],
@@ -49,13 +49,19 @@ class Student:
         )  # fmt: skip
         return Ran(done.returncode, done.stdout + done.stderr)
 
+    @property
+    def podmans(self) -> dict[str, str]:
+        """What Podman needs on this machine; the checkout may be somewhere that only root can read."""
+        settings = self.home / ".config/containers/lab.conf"
+        return {"CONTAINERS_CONF": str(settings)} if settings.exists() else {}
+
     def nap(self, *arguments: str) -> Ran:
         return self.do(str(self.installed.nap), *arguments)
 
 
 def passed_on() -> list[str]:
-    """How mirrors are reached, and what Podman needs on this machine."""
-    return [name for name in os.environ if name == "CONTAINERS_CONF" or name.startswith(("PIP_", "SSL_"))]
+    """How mirrors are reached."""
+    return [name for name in os.environ if name.startswith(("PIP_", "SSL_"))]
 
 
 @pytest.fixture
@@ -85,6 +91,8 @@ def prepare(student: Student) -> None:
     settings = student.home / ".config/containers"
     settings.mkdir(parents=True)
     (settings / "storage.conf").write_text(STORAGE)
+    if given := os.environ.get("CONTAINERS_CONF"):
+        shutil.copy(given, settings / "lab.conf")
     for example in ("hello", "profile-web"):
         shutil.copytree(EXAMPLES / example, student.home / example)
     owner = f"{student.uid}:{student.uid}"
