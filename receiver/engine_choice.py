@@ -28,9 +28,14 @@ def support(name: str) -> Support:
     return found
 
 
+def of(home: Home) -> Support:
+    """Return the receiver's side of the home's current engine. ReceiverError when it is none of these."""
+    return support(current(home))
+
+
 def facts(home: Home) -> type[Engine]:
     """Return the class of the home's current engine: its features, without opening what it needs."""
-    return support(current(home)).engine
+    return of(home).engine
 
 
 def current(home: Home) -> str:

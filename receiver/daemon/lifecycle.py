@@ -254,7 +254,7 @@ def _stop_runs(home: Home, settings: Settings, say: Say) -> None:
     unfinished = in_progress(home.ledger)
     if not unfinished and not any(home.owed.glob(f"*{cleanup.RECORD}")):
         return
-    engine = engine_choice.support(engine_choice.current(home)).open(home, settings)
+    engine = engine_choice.of(home).open(home, settings)
     try:
         _stop_each(home, engine, unfinished, say)
     finally:

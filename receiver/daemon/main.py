@@ -60,7 +60,7 @@ def main() -> None:
 
 def _context(home: Home, etcd: StoreSettings) -> Context:
     settings = home_settings.load(home.settings)
-    support = engine_choice.support(engine_choice.current(home))
+    support = engine_choice.of(home)
     builder = support.builder(home, settings)
     store = open_store(etcd.endpoint)
     engine = support.open(home, settings)

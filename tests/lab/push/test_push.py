@@ -7,23 +7,11 @@ from pathlib import Path
 
 import pytest
 from support.nap_home import App, NapHome, Ran
+from support.trees import HELLO_C
 
 pytestmark = pytest.mark.lab
 
 NewApp = Callable[..., App]
-RANKS = """\
-#include <mpi.h>
-#include <stdio.h>
-int main(int argc, char **argv) {
-    int rank, size;
-    MPI_Init(&argc, &argv);
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
-    MPI_Comm_size(MPI_COMM_WORLD, &size);
-    printf("rank %d of %d\\n", rank, size);
-    MPI_Finalize();
-    return 0;
-}
-"""
 MANIFEST = "from: ranks.c\nto: ranks\nhosts: 2\n"
 
 
@@ -53,7 +41,7 @@ def pushed(app: App) -> App:
 
 
 def test_a_push_shows_what_it_does_and_how_it_ended(new_app: NewApp) -> None:
-    app = new_app({"ranks.c": RANKS, "mpi.xml": MANIFEST})
+    app = new_app({"ranks.c": HELLO_C, "mpi.xml": MANIFEST})
     ran = app.push()
     assert ran.code == 0, ran.out
     in_order = [
@@ -71,7 +59,7 @@ def test_a_push_shows_what_it_does_and_how_it_ended(new_app: NewApp) -> None:
 
 
 def test_the_same_commit_runs_again_with_other_options_and_compiles_nothing(new_app: NewApp) -> None:
-    app = new_app({"ranks.c": RANKS, "mpi.xml": MANIFEST})
+    app = new_app({"ranks.c": HELLO_C, "mpi.xml": MANIFEST})
     app.push()
     ran = app.push("np=8")
     assert ran.code == 0, ran.out
@@ -262,7 +250,7 @@ def test_an_option_with_a_wrong_value_is_refused(mpi_app: App, option: str) -> N
 def mpi_app(home: NapHome, tmp_path_factory: pytest.TempPathFactory) -> App:
     """Never accepted, so that each test finds it as it was made."""
     tree = tmp_path_factory.mktemp("mpi") / "tree"
-    return home.app("never-accepted", tree, {"ranks.c": RANKS, "mpi.xml": MANIFEST})
+    return home.app("never-accepted", tree, {"ranks.c": HELLO_C, "mpi.xml": MANIFEST})
 
 
 def test_an_option_that_is_no_text_is_refused(pushed: App) -> None:
@@ -321,7 +309,7 @@ def test_a_source_that_does_not_compile_is_refused_with_the_compilers_lines(new_
     assert "nonsense" in ran.out
     assert (app.runs(), refs(app)) == ([], "")
     assert not list((app.home.root / "scratch").iterdir())
-    app.commit({"ranks.c": RANKS})
+    app.commit({"ranks.c": HELLO_C})
     assert app.push().code == 0
 
 
@@ -337,7 +325,7 @@ def test_a_compiled_program_without_mpi_is_told_of_where_it_is_to_be_ranks_and_r
     assert pushed.code == 0, pushed.out
     assert "s has no MPI in it: it runs 3 times, and none knows of the others" in pushed.out
     assert app.lines() == ["rank 0 of 1"] * 3
-    app.commit({"mpi.xml": MANIFEST, "ranks.c": RANKS})
+    app.commit({"mpi.xml": MANIFEST, "ranks.c": HELLO_C})
     assert "has no MPI in it" not in app.push("strict").out
 
 
